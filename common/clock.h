@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_CLOCK_H
+#define PA_CLOCK_H
+
+#include <stdint.h>
+
+/* The two clocks that pure modules are told: CLOCK_BOOTTIME for running timers, Unix time for expiries. Milliseconds. */
+struct pa_now {
+	uint64_t boot_ms;
+	uint64_t unix_ms;
+};
+
+/* Asks the system. For edges only (edge_clock.c); tests make up their own. */
+struct pa_now pa_now_get(void);
+
+#endif

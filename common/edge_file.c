@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "common/edge_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cred.h"
+#include "common/err.h"
+
+static int fail_errno(const char *path, const char *what, char err[PA_FILE_ERRLEN])
+{
+	int e = errno;
+
+	(void)snprintf(err, PA_FILE_ERRLEN, "%s: %s: %s", path, what, strerror(e));
+	errno = e;
+	return e == ENOENT ? PA_ENOTFOUND : e == EEXIST ? PA_EEXIST : PA_EIO;
+}
+
+static int check_file(int fd, const char *path, bool secret, struct stat *st, char err[PA_FILE_ERRLEN])
+{
+	if (fstat(fd, st) < 0)
+		return fail_errno(path, "cannot stat", err);
+	if (!S_ISREG(st->st_mode)) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: not a regular file", path);
+		return PA_EIO;
+	}
+	if (st->st_size > PA_FILE_MAX) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: larger than %u bytes", path, PA_FILE_MAX);
+		return PA_EIO;
+	}
+	if (secret && (st->st_mode & 077) != 0) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: holds keys but others can access it (mode %04o); run: chmod 600 %s",
+			       path, (unsigned)(st->st_mode & 07777), path);
+		return PA_EAUTH;
+	}
+	if (secret && st->st_uid != 0 && st->st_uid != geteuid()) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: holds keys but belongs to uid %u; it must belong to root or to uid %u",
+			       path, (unsigned)st->st_uid, (unsigned)geteuid());
+		return PA_EAUTH;
+	}
+	return 0;
+}
+
+static ssize_t read_all(int fd, char *buf, size_t len)
+{
+	size_t got = 0;
+
+	while (got < len) {
+		ssize_t n = read(fd, buf + got, len - got);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
+int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char *buf = NULL;
+	struct stat st;
+	ssize_t n;
+	int rc;
+
+	if (fd < 0)
+		return fail_errno(path, "cannot open", err);
+	rc = check_file(fd, path, secret, &st, err);
+	if (rc < 0)
+		goto out;
+	buf = malloc((size_t)st.st_size + 1);
+	if (buf == NULL) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: out of memory", path);
+		rc = PA_ENOMEM;
+		goto out;
+	}
+	n = read_all(fd, buf, (size_t)st.st_size);
+	if (n < 0) {
+		rc = fail_errno(path, "cannot read", err);
+		goto out;
+	}
+	buf[n] = '\0';
+	*ret = buf;
+	*ret_len = (size_t)n;
+	buf = NULL;
+out:
+	free(buf);
+	close(fd);
+	return rc;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int sync_folder(const char *path)
+{
+	char copy[PATH_MAX];
+	int fd, rc;
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	rc = fsync(fd);
+	close(fd);
+	return rc;
+}
+
+static int put_file(const char *path, const char *data, size_t len, mode_t mode, bool replace,
+		    char err[PA_FILE_ERRLEN])
+{
+	char tmp[PATH_MAX];
+	int fd, rc = 0;
+
+	if (snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= (int)sizeof(tmp)) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%.200s: name too long", path);
+		return PA_EINVAL;
+	}
+	fd = mkostemp(tmp, O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(path, "cannot create a file beside it", err);
+	if (fchmod(fd, mode) < 0 || write_all(fd, data, len) < 0 || fsync(fd) < 0)
+		rc = fail_errno(path, "cannot write", err);
+	close(fd);
+	if (rc == 0 && (replace ? rename(tmp, path) : link(tmp, path)) < 0)
+		rc = fail_errno(path, "cannot put in place", err);
+	if (rc < 0 || !replace)
+		(void)unlink(tmp);
+	if (rc == 0 && sync_folder(path) < 0)
+		rc = fail_errno(path, "cannot sync its folder", err);
+	return rc;
+}
+
+int pa_file_write(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN])
+{
+	return put_file(path, data, len, mode, true, err);
+}
+
+int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN])
+{
+	return put_file(path, data, len, mode, false, err);
+}
+
+int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN])
+{
+	char copy[PATH_MAX];
+	char *p;
+
+	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy)) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%.200s: name too long", path);
+		return PA_EINVAL;
+	}
+	for (p = copy + 1; *p != '\0'; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+			return fail_errno(copy, "cannot create", err);
+		*p = '/';
+	}
+	if (mkdir(copy, mode) < 0 && errno != EEXIST)
+		return fail_errno(copy, "cannot create", err);
+	return 0;
+}
+
+int pa_keyring_load(const char *path, struct pa_keyring **ret, char err[PA_FILE_ERRLEN])
+{
+	char detail[PA_KEYFILE_ERRLEN];
+	char *text;
+	size_t len;
+	int rc = pa_file_read(path, true, &text, &len, err);
+
+	if (rc < 0)
+		return rc;
+	rc = pa_keyring_parse(path, text, len, ret, detail);
+	if (rc < 0)
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s", detail);
+	pa_wipe(text, len);
+	free(text);
+	return rc;
+}

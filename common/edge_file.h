@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_EDGE_FILE_H
+#define PA_EDGE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/keyfile.h"
+
+/* Small files, read and written whole. Blocking; any thread. err gets one line with the name and the remedy. */
+#define PA_FILE_ERRLEN 320
+#define PA_FILE_MAX (4u << 20)
+
+/*
+ * Reads a regular file of at most PA_FILE_MAX bytes. secret: refuses one that others can read or write, or that belongs
+ * to neither root nor us. *ret is malloc'd, NUL-terminated; *ret_len without the NUL. PA_EIO, PA_EAUTH, PA_ENOTFOUND, PA_ENOMEM.
+ */
+int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN]);
+/*
+ * Replaces path by a new file: temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the
+ * old or the new content, never a part. PA_EIO.
+ */
+int pa_file_write(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
+/* As pa_file_write, but PA_EEXIST if path exists: for keys, which nobody wants overwritten. */
+int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
+/* Creates path and its parents as needed (0755; the last one gets mode). PA_EIO. */
+int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN]);
+/* Reads (as a secret) and parses a key file. */
+int pa_keyring_load(const char *path, struct pa_keyring **ret, char err[PA_FILE_ERRLEN]);
+
+#endif

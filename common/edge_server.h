@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_EDGE_SERVER_H
+#define PA_EDGE_SERVER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "common/command.h"
+
+/*
+ * A command server on a Unix stream socket (common/command.h), on a libuv loop. All calls on the loop's thread.
+ * The peer's credentials (SO_PEERCRED) are checked when it connects: a uid that is not root, not ours, not in uids and
+ * not a member of gid's group as its primary one is answered with an error and closed. Several requests may be in
+ * flight on one connection; each may be answered later and out of order.
+ */
+struct pa_server;
+struct pa_request;
+
+#define PA_SERVER_ERRLEN 256
+#define PA_SERVER_UIDS_MAX 8
+
+struct pa_server_config {
+	const char *path;      /* a stale socket is replaced; a live one is an error */
+	mode_t mode;	       /* of the socket, e.g. 0660 */
+	gid_t gid;	       /* group of the socket; (gid_t)-1: unchanged */
+	uid_t uids[PA_SERVER_UIDS_MAX];
+	size_t n_uids;
+	bool any_uid;	       /* let everyone connect; the handler asks pa_request_uid itself */
+	unsigned max_clients;  /* further ones are closed at once */
+};
+
+/* Handles one request; must lead to exactly one pa_request_reply, now or later. */
+typedef void (*pa_server_handler)(void *ctx, struct pa_request *req);
+
+/* Creates and listens. On failure err says what and the remedy: PA_EIO, PA_EEXIST (a live server), PA_ENOMEM. */
+int pa_server_new(uv_loop_t *loop, const struct pa_server_config *cfg, pa_server_handler handler, void *ctx,
+		  struct pa_server **ret, char err[PA_SERVER_ERRLEN]);
+/*
+ * Stops listening, closes every connection, unlinks the socket, and frees itself once libuv has let go. Requests not yet
+ * answered stay valid and must still be replied to; their replies go nowhere.
+ */
+void pa_server_close(struct pa_server *server);
+
+const char *pa_request_name(const struct pa_request *req);
+/* Borrowed until the reply; NULL when the request had none. */
+json_t *pa_request_arguments(const struct pa_request *req);
+uid_t pa_request_uid(const struct pa_request *req);
+pid_t pa_request_pid(const struct pa_request *req);
+/* Sends the reply and frees req. arguments is taken; may be NULL. */
+void pa_request_reply(struct pa_request *req, enum pa_result result, const char *text, json_t *arguments);
+/* The same with a formatted text and no arguments. */
+void pa_request_replyf(struct pa_request *req, enum pa_result result, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

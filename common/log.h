@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_LOG_H
+#define PA_LOG_H
+
+#include <stdbool.h>
+
+/*
+ * Log lines of a stable event name and key=value fields. Every event is listed in the man page of the program that logs
+ * it. Never log a key, a secret or the bytes of an option. Control characters in the text are replaced by '?', so that a
+ * value from outside cannot forge a line. Single-threaded use, or one pa_log_set_sink before threads start.
+ */
+enum pa_log_level { PA_LOG_ERROR, PA_LOG_WARN, PA_LOG_INFO, PA_LOG_DEBUG };
+
+/*
+ * Standard error is the default sink: "<time> <program> <LEVEL> <event> <fields>", or the syslog prefix form
+ * "<6>event fields" where the service manager collects it (JOURNAL_STREAM is set). program: static string.
+ */
+void pa_log_init(const char *program, enum pa_log_level level);
+void pa_log_set_level(enum pa_log_level level);
+/* "error", "warning", "info", "debug" to the level, or PA_EINVAL. */
+int pa_log_level_parse(const char *s);
+bool pa_log_enabled(enum pa_log_level level);
+
+/* Sends lines elsewhere (the hook: Kea's logger). text is one line without its end. NULL: standard error again. */
+typedef void (*pa_log_sink)(enum pa_log_level level, const char *event, const char *text);
+void pa_log_set_sink(pa_log_sink sink);
+
+/* event: dotted lower-case name, e.g. "lease.grant"; fmt gives the fields, e.g. "addr=%s client=%s". */
+void pa_log(enum pa_log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

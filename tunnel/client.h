@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_CLIENT_H
+#define PA_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/clock.h"
+#include "common/grant.h"
+#include "common/proto.h"
+
+/*
+ * The client's side of the control protocol: takes a grant (already judged by accept.h), binds it at a gateway, keeps it
+ * alive, heals, moves to the next gateway, renews beside the running binding, ends. Pure: no I/O, no clock; what is to be done is
+ * handed to ops, which must not call back into the client. One thread.
+ */
+struct pa_client;
+
+enum pa_client_state {
+	PA_CLIENT_IDLE,	      /* no grant */
+	PA_CLIENT_BINDING,    /* a grant, no gateway has accepted yet (or all were lost): plain NAT */
+	PA_CLIENT_BOUND,      /* ACCEPTed: interface and routes are up */
+};
+
+/* What holds while bound; handed to ops->up. A value type without secrets. */
+struct pa_client_binding {
+	struct pa_claims claims;
+	struct pa_endpoint gateway;
+	struct pa_endpoint mapped; /* how the gateway sees us */
+	uint16_t mtu;		   /* inner: the lower of grant and ACCEPT */
+	uint16_t keepalive;	   /* seconds */
+	uint8_t session[PA_SESSION_LEN];
+};
+
+struct pa_client_status {
+	enum pa_client_state state;
+	struct pa_client_binding binding; /* valid while BOUND */
+	struct pa_claims claims;	  /* of the current grant; valid unless IDLE */
+	uint64_t expires_boot_ms;	  /* when the grant ends, boot time; 0 while IDLE */
+	uint32_t rtt_us;		  /* smoothed (RFC 6298); 0: none yet */
+	uint64_t last_alive_ms;		  /* boot time of the last authentic message of the gateway; 0: never */
+	unsigned misses;		  /* keepalives unanswered in a row */
+	unsigned attempt;		  /* of the running handshake, from 1; 0: none runs */
+	struct pa_endpoint trying;	  /* gateway that the running handshake talks to */
+	uint8_t last_reason;		  /* enum pa_reason of the last UNBOUND; 0: none */
+};
+
+struct pa_client_ops {
+	/* Sends a UDP payload to a gateway from the current socket. */
+	void (*send)(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
+	/* Replaces the socket by one with a fresh source port. */
+	void (*fresh_port)(void *ctx);
+	/* ACCEPT: bring interface, routes and data path to exactly this state (first time, renewal or another gateway). */
+	void (*up)(void *ctx, const struct pa_client_binding *b);
+	/* No gateway serves us any more, plain NAT is back; ended: the grant is over too, remove everything. */
+	void (*down)(void *ctx, bool ended, unsigned reason);
+	/* For the log: "handshake.start", "handshake.accept", "gateway.miss", "gateway.lost", ...; static. */
+	void (*event)(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail);
+	/* The next bind number, above every earlier one (max(last + 1, Unix ms)), durable before it is returned. */
+	uint64_t (*next_bind)(void *ctx);
+	void (*random)(void *ctx, uint8_t *dst, size_t len);
+};
+
+struct pa_client_counters {
+	uint64_t sent, received, malformed, bad_mac, unexpected, rechallenged, limited;
+	uint64_t handshakes, accepts, misses, lost, moves;
+};
+
+/* secret_key: X25519, copied. */
+int pa_client_new(const uint8_t secret_key[PA_KEY_LEN], const struct pa_client_ops *ops, void *ctx,
+		  struct pa_client **ret);
+void pa_client_free(struct pa_client *cl);
+
+/*
+ * Takes a grant (copied): the first one, or a later one. The same claims but for a higher expiry, or a higher epoch, starts a
+ * handshake beside the running binding, swapped at ACCEPT; an identical one changes nothing; for the same address and gateway
+ * key a lower epoch, or a lower expiry of the same epoch, is refused with PA_EREPLAY. lifetime is counted from now.
+ */
+int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g);
+/* Ends: BYE to the gateway, ops->down(ended), IDLE. Harmless while IDLE. */
+void pa_client_end(struct pa_client *cl, struct pa_now now, enum pa_reason reason);
+/* A UDP payload that is a control message arrived from an outer address. */
+void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_endpoint *from, const uint8_t *buf,
+		       size_t len);
+/* The LAN address or the link changed: try again at once, from a fresh port. */
+void pa_client_kick(struct pa_client *cl, struct pa_now now);
+/* Timers. Returns the boot time (ms) at which to call again at the latest; UINT64_MAX: nothing to wait for. */
+uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now);
+
+void pa_client_status_get(const struct pa_client *cl, struct pa_client_status *ret);
+void pa_client_counters_get(const struct pa_client *cl, struct pa_client_counters *ret);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_DP_H
+#define PA_DP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/addr.h"
+#include "tunnel/filter.h"
+
+/*
+ * The data path: four functions, with one implementation today (dp_user.c: TUN and UDP sockets in this process) and room
+ * for others. It moves packets between the encapsulation device and the tunnel, checks them, counts them, and hands up
+ * what it cannot decide. Both ends use it; they differ in role and filter. Everything on the loop's thread.
+ */
+struct pa_dp;
+
+enum pa_dp_role { PA_DP_GATEWAY, PA_DP_CLIENT };
+
+#define PA_DP_SOCKETS_MAX 8
+
+struct pa_dp_events {
+	/* A control message. buf is valid during the call. */
+	void (*control)(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len);
+	/* Gateway: data of a known P from an outer address that is not its own; the packet itself is dropped. */
+	void (*foreign)(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner,
+			size_t len);
+};
+
+struct pa_dp_config {
+	uv_loop_t *loop;
+	enum pa_dp_role role;
+	int tun_fd; /* IFF_TUN | IFF_NO_PI, non-blocking; borrowed */
+	const struct pa_deny *deny; /* gateway; borrowed */
+	struct pa_dp_events events;
+	void *ctx;
+};
+
+/* One inner address and where its packets go. */
+struct pa_dp_peer {
+	struct pa_addr inner;	    /* gateway: the key; client: P */
+	struct pa_endpoint outer;   /* gateway: mapped address; client: the gateway */
+	unsigned local;		    /* socket to send by */
+	const struct pa_prefix *lan; /* client: own and on-link prefixes, copied */
+	size_t n_lan;
+};
+
+struct pa_dp_stats {
+	uint64_t tx_packets, tx_bytes; /* device to tunnel, inner bytes */
+	uint64_t rx_packets, rx_bytes; /* tunnel to device */
+	uint64_t tx_drops[PA_VERDICTS], rx_drops[PA_VERDICTS];
+	uint64_t tx_errors, rx_errors; /* the system refused a packet */
+};
+
+struct pa_dp_peer_stats {
+	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes;
+};
+
+struct pa_dp_ops {
+	const char *name;
+	int (*open)(const struct pa_dp_config *cfg, struct pa_dp **ret);
+	/* Sets or (peer->outer.port == 0) removes a peer. PA_ENOMEM. */
+	int (*update)(struct pa_dp *dp, const struct pa_dp_peer *peer);
+	/* Totals, and of one inner address if inner is not NULL (PA_ENOTFOUND). */
+	int (*stats)(struct pa_dp *dp, const struct pa_addr *inner, struct pa_dp_stats *total,
+		     struct pa_dp_peer_stats *peer);
+	void (*close)(struct pa_dp *dp);
+};
+
+extern const struct pa_dp_ops pa_dp_user;
+
+/* Sockets: UDP, bound, non-blocking; borrowed. Replaces number local (fd -1: removes). PA_EINVAL. */
+int pa_dp_set_socket(struct pa_dp *dp, unsigned local, int fd);
+/* Sends a control message; counts errors, never blocks. */
+void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
+
+#endif

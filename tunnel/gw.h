@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_GW_H
+#define PA_GW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/clock.h"
+#include "common/grant.h"
+#include "common/keyfile.h"
+#include "common/proto.h"
+
+/*
+ * The gateway's side of the control protocol (pubaddr-protocol(7)): verifies grants by arithmetic, keeps the binding
+ * table, decides where what arrives for P is sent. Pure: no I/O, no clock; what is to be done is handed to ops, which
+ * must not call back into the gateway. Memory is allocated for a binding only after a valid CONFIRM. One thread.
+ */
+struct pa_gw;
+
+/* A binding as others may see it. A value type without secrets. */
+struct pa_gw_binding {
+	struct pa_claims claims;
+	struct pa_endpoint mapped;
+	unsigned local; /* which of the gateway's sockets the client talks to */
+	uint8_t session[PA_SESSION_LEN];
+	uint64_t bind;
+	uint64_t bound_at_ms;	  /* boot time */
+	uint64_t last_seen_ms;	  /* boot time of the last authentic message */
+	bool delivering;	  /* false: P's packets are held back, no keepalive for 2.5 intervals */
+};
+
+struct pa_gw_ops {
+	/* Sends a UDP payload from socket number local. */
+	void (*send)(void *ctx, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
+	/* From now on P goes to b->mapped by b->local, and only what comes from there is taken for P's. Replaces. */
+	void (*deliver)(void *ctx, const struct pa_gw_binding *b);
+	/* From now on nothing goes to or comes from P. */
+	void (*stop)(void *ctx, const struct pa_addr *addr);
+	/* Logs and reports: event is "binding.new", "binding.moved", "binding.contested", "binding.end" ...; static. */
+	void (*event)(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason);
+	void (*random)(void *ctx, uint8_t *dst, size_t len);
+};
+
+struct pa_gw_pool {
+	uint16_t id;
+	struct pa_prefix prefix;
+};
+
+struct pa_gw_config {
+	const struct pa_keyring *keys; /* pool keys and one gateway key; borrowed until pa_gw_set_keys or pa_gw_free */
+	const struct pa_gw_pool *pools; /* copied */
+	size_t n_pools;
+	uint16_t mtu;	    /* inner, told to clients: PA_MTU_MIN .. 65535 */
+	uint16_t keepalive; /* seconds, PA_KEEPALIVE_MIN .. PA_KEEPALIVE_MAX */
+	size_t max_bindings;
+};
+
+/* Everything that was refused is counted; nothing that a packet causes is fatal. */
+struct pa_gw_counters {
+	uint64_t hello, confirm, accept, keepalive, rebind, contested; /* valid and done */
+	uint64_t repeated_confirm;   /* identical CONFIRM, ACCEPT repeated */
+	uint64_t malformed;	     /* not decodable */
+	uint64_t bad_mac, bad_cookie, bad_key; /* not authentic; bad_key: pinned key differs, or X25519 gives zero */
+	uint64_t unknown_pool;	     /* no pool key for (key id, pool id), or P outside the pool's prefix */
+	uint64_t expired, replayed;  /* grant expired; (epoch, bind) or sequence not above the highest known */
+	uint64_t unknown_session;
+	uint64_t limited;	     /* answers not sent because of a rate limit */
+	uint64_t full;		     /* max_bindings reached */
+	uint64_t timed_out;	     /* delivery stopped for want of keepalives */
+};
+
+/* PA_EINVAL without a gateway key or pools. */
+int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void *ctx, struct pa_gw **ret);
+/* Wipes and frees; sends nothing. */
+void pa_gw_free(struct pa_gw *gw);
+
+/* A control message arrived at socket local from an outer address. */
+void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
+		   const uint8_t *buf, size_t len);
+/* Data (len: UDP payload) with inner source inner arrived from an outer address that is not the binding's. */
+void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
+		   const struct pa_addr *inner, size_t len);
+/* Timers. Returns the boot time (ms) at which to call again at the latest. */
+uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now);
+/* Ends the binding of addr, telling the client. PA_ENOTFOUND. */
+int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason);
+/* Tells every client UNBOUND(shutdown) and forgets all bindings. */
+void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now);
+
+/* Calls fn for each binding in no order until it returns false. fn must not change the gateway. */
+void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg);
+/* PA_ENOTFOUND. */
+int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_binding *ret);
+size_t pa_gw_count(const struct pa_gw *gw);
+void pa_gw_counters_get(const struct pa_gw *gw, struct pa_gw_counters *ret);
+
+#endif
