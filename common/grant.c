@@ -131,7 +131,7 @@ int pa_grant_encode(const struct pa_grant *g, uint8_t *buf, size_t cap)
 /* Reads an endpoint whose TLV had length len; both lengths are the caller's check. */
 static int get_endpoint(struct pa_reader *v, struct pa_endpoint *ret)
 {
-	struct pa_endpoint e;
+	struct pa_endpoint e = {{{0}}, 0};
 
 	if (v->left == 6) {
 		e.addr = pa_addr_from_ipv4(pa_get_u32(v));
