@@ -99,7 +99,7 @@ static int remove_pending(const char *path, char err[PA_DHCP_DELIVER_ERRLEN])
 	return PA_EIO;
 }
 
-/* One command; args is taken. 0, PA_EDENIED for any result but success, or the error of pa_client_call. */
+/* One command; args is taken; err gets the text of the reply or of the error. Returns what pa_client_call does. */
 static int call(const char *path, const char *command, json_t *args, int timeout_ms,
 		char err[PA_DHCP_DELIVER_ERRLEN])
 {
@@ -109,7 +109,7 @@ static int call(const char *path, const char *command, json_t *args, int timeout
 
 	json_decref(reply);
 	(void)snprintf(err, PA_DHCP_DELIVER_ERRLEN, "%s", text);
-	return rc > 0 ? PA_EDENIED : rc;
+	return rc;
 }
 
 int pa_dhcp_put(const struct pa_dhcp_env *env, const char *run_dir, uint64_t received_ms, int timeout_ms,
@@ -128,18 +128,23 @@ int pa_dhcp_put(const struct pa_dhcp_env *env, const char *run_dir, uint64_t rec
 		return PA_ENOMEM;
 	}
 	rc = call(socket_path, "grant-put", json_incref(args), timeout_ms, err);
-	if (rc == 0 || rc == PA_EDENIED) {
-		/* The daemon knows now; an older grant that waited for it is of no use any more. */
-		(void)remove_pending(pending, why);
-	} else {
+	if (rc < 0) {
 		written = write_pending(pending, run_dir, args, why);
 		if (written < 0) {
 			(void)snprintf(err, PA_DHCP_DELIVER_ERRLEN, "%s", why);
 			rc = written;
 		} else if (rc == PA_ENOTFOUND) {
-			rc = PA_DHCP_PENDING;
+			/* The daemon may have started since, and have looked for the file before it was there. */
+			rc = call(socket_path, "grant-put", json_incref(args), timeout_ms, err);
 		}
 	}
+	if (rc >= 0) {
+		/* The daemon knows now; what waited for it is of no use any more. */
+		(void)remove_pending(pending, why);
+		rc = rc == PA_RESULT_SUCCESS ? PA_DHCP_DELIVERED : PA_EDENIED;
+	}
+	if (rc == PA_ENOTFOUND)
+		rc = PA_DHCP_PENDING;
 	json_decref(args);
 	return rc;
 }
@@ -163,5 +168,9 @@ int pa_dhcp_end(const struct pa_dhcp_env *env, const char *run_dir, int timeout_
 		return PA_ENOMEM;
 	}
 	rc = call(socket_path, "grant-end", args, timeout_ms, err);
-	return rc == PA_ENOTFOUND ? PA_DHCP_NOBODY : rc;
+	if (rc == PA_RESULT_SUCCESS || rc == PA_RESULT_EMPTY) /* empty: there was none */
+		return PA_DHCP_DELIVERED;
+	if (rc == PA_ENOTFOUND)
+		return PA_DHCP_NOBODY;
+	return rc > 0 ? PA_EDENIED : rc;
 }
