@@ -14,7 +14,7 @@ cmd_exec() {
 	case $PWD in
 	/run* | /var/lib* | /etc*) cd / ;;
 	esac
-	export PATH=$LAB_DIR/bin:$PATH
+	export PATH=$LAB_PATH
 	exec nsenter -t "$(<"$LAB_DIR/hosts/$host/holder")" -m -u -n --wdns="$PWD" -- "$@"
 }
 

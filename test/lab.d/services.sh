@@ -7,37 +7,14 @@
 broker_socket() { echo "$LAB_DIR/hosts/$(host_of broker)/run/pubaddr/broker.sock"; }
 
 start_services() {
-	find_programs
 	start_peer
 	start_resolver
-	if [ "$LAB_PROGRAMS" = yes ]; then
+	if [ -n "$LAB_STAGE" ]; then
 		make_keys
 		start_gateway
 		start_broker
 	fi
 	start_kea
-}
-
-# ---------------------------------------------------------------- what is under test
-
-# Programs of the build tree, by name; with libtool the built library is in .libs.
-find_programs() {
-	local f missing=""
-	for f in broker/pubaddr-brokerd broker/pubaddrctl tunnel/pubaddr-gatewayd tunnel/pubaddr-tunneld tunnel/pubaddr \
-		client-hook/pubaddr-dhcp-helper; do
-		if [ -x "$LAB_BUILD/$f" ]; then
-			ln -sf "$LAB_BUILD/$f" "$LAB_DIR/bin/${f#*/}"
-		else
-			missing="$missing $f"
-		fi
-	done
-	HOOK_LIBRARY=$LAB_BUILD/kea-hook/.libs/libdhcp_pubaddr.so
-	[ -e "$HOOK_LIBRARY" ] || missing="$missing kea-hook/libdhcp_pubaddr.so"
-	LAB_PROGRAMS=yes
-	[ -z "$missing" ] && return
-	[ "$LAB_HOOK" = no ] || die "not built in $LAB_BUILD:$missing (run make there, or set PUBADDR_BUILD)"
-	say "not built in $LAB_BUILD:$missing; a plain network without them"
-	LAB_PROGRAMS=no
 }
 
 make_keys() {
@@ -87,7 +64,7 @@ running_with() { alive "$1" && [ -e "$2" ]; }
 
 hook_line() {
 	[ "$LAB_HOOK" = yes ] || return 0
-	echo "\"hooks-libraries\": [{\"library\": \"$HOOK_LIBRARY\", \"parameters\": {\"broker-socket\": \"$(broker_socket)\", \"realm\": \"lab\"}}],"
+	echo "\"hooks-libraries\": [{\"library\": \"$(staged libdhcp_pubaddr.so)\", \"parameters\": {\"broker-socket\": \"$(broker_socket)\", \"realm\": \"lab\"}}],"
 }
 
 write_kea_conf() {
@@ -173,17 +150,11 @@ start_clients() {
 }
 
 prepare_client() {
-	[ "$LAB_PROGRAMS" = yes ] || return 0
+	[ -n "$LAB_STAGE" ] || return 0
 	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<'{ "allow-documentation": true }'
 	spawn "$1" "$1.tunneld" pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
-	install_dhclient_hook "$1"
-}
-
-# What `make install` puts in place, and the lines for dhclient.conf that pubaddr-dhclient(8) tells to add.
-install_dhclient_hook() {
-	nsrun "$1" cp "$LAB_BUILD/client-hook/pubaddr" /etc/dhcp/dhclient-exit-hooks.d/pubaddr
-	nsrun "$1" pubaddr dhclient-conf >"$LAB_DIR/hosts/$1/run/dhclient.lines"
-	nsrun "$1" sh -c 'cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'
+	# The lines that pubaddr-dhclient(8) tells to add; the script itself is where `make install` put it.
+	nsrun "$1" sh -c 'pubaddr dhclient-conf >/run/dhclient.lines && cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'
 }
 
 start_dhclient() {
