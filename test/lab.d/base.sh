@@ -18,6 +18,12 @@ else
 	LAB_BUILD=$(cd "$LAB_TOP/.." && pwd)
 fi
 
+# Debian's AppArmor profiles of kea-dhcp4, dhclient and tcpdump know this machine's files, not those of a lab.
+UNCONFINED=()
+if [ -d /sys/kernel/security/apparmor ] && command -v aa-exec >/dev/null; then
+	UNCONFINED=(aa-exec -p unconfined --)
+fi
+
 say() { echo "lab: $*" >&2; }
 die() { say "$*" && exit 1; }
 
@@ -64,7 +70,7 @@ save_options() {
 need_tools() {
 	local pair missing=""
 	for pair in ip:iproute2 nft:nftables conntrack:conntrack ethtool:ethtool kea-dhcp4:kea-dhcp4-server \
-		dhclient:isc-dhcp-client dnsmasq:dnsmasq-base vsftpd:vsftpd ping:iputils-ping; do
+		dhclient:isc-dhcp-client dnsmasq:dnsmasq-base vsftpd:vsftpd socat:socat ping:iputils-ping; do
 		command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 	done
 	[ -z "$missing" ] || die "programs are missing; on Debian: apt-get install$missing"
@@ -153,7 +159,7 @@ nsrun() {
 	h=$(host_of "$1")
 	shift
 	[ -r "$LAB_DIR/hosts/$h/holder" ] || die "no host '$h' in lab '$LAB_NAME'"
-	PATH=$LAB_PATH nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "$@"
+	PATH=$LAB_PATH nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@"
 }
 
 # A host is a network namespace and one process that holds its mounts and its name.
@@ -183,7 +189,7 @@ spawn() {
 	local h name=$2
 	h=$(host_of "$1")
 	shift 2
-	PATH=$LAB_PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "$@" \
+	PATH=$LAB_PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@" \
 		</dev/null >>"$LAB_DIR/log/$name" 2>&1 &
 	echo $! >"$LAB_DIR/pids/$name"
 	disown $!
