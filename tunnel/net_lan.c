@@ -46,7 +46,7 @@ static int scan_link(const struct nlmsghdr *nlh, void *arg)
 	if (nlh->nlmsg_type != RTM_NEWLINK || ifm->ifi_index != s->lan->ifindex)
 		return 0;
 	s->lan->up = (ifm->ifi_flags & (IFF_UP | IFF_LOWER_UP)) == (IFF_UP | IFF_LOWER_UP);
-	mnl_attr_for_each(attr, nlh, sizeof(*ifm)) {
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(*ifm)) {
 		if (mnl_attr_get_type(attr) == IFLA_MTU && mnl_attr_get_payload_len(attr) == 4) {
 			uint32_t mtu = mnl_attr_get_u32(attr);
 
@@ -61,7 +61,7 @@ static bool local_addr(const struct nlmsghdr *nlh, const struct ifaddrmsg *ifa, 
 {
 	const struct nlattr *attr, *found = NULL;
 
-	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(*ifa)) {
 		uint16_t type = mnl_attr_get_type(attr);
 
 		if (type == IFA_LOCAL || (type == IFA_ADDRESS && found == NULL))
@@ -125,7 +125,7 @@ static int scan_route(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_dst_len != 0 || rtm->rtm_type != RTN_UNICAST)
 		return 0;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(*rtm)) {
 		if (mnl_attr_get_payload_len(attr) != 4)
 			continue;
 		switch (mnl_attr_get_type(attr)) {
@@ -163,10 +163,10 @@ int pa_lan_read(struct pa_nl *nl, const char *iface, const char *without, struct
 	lan.ifindex = rc > 0 ? rc : 0;
 	rc = without != NULL ? pa_nl_ifindex(without) : 0;
 	s.without = rc > 0 ? rc : 0;
-	rc = pa_nl_dump(nl, dump_of(buf, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg)), scan_link, &s);
-	if (rc == 0)
-		rc = pa_nl_dump(nl, dump_of(buf, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg)), scan_addr, &s);
-	if (rc == 0)
+	rc = pa_nl_dump(nl, dump_of(buf, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg)), scan_addr, &s);
+	if (rc == 0 && iface != NULL)
+		rc = pa_nl_dump(nl, dump_of(buf, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg)), scan_link, &s);
+	if (rc == 0 && iface != NULL) /* a gateway may hold the whole Internet's routes */
 		rc = pa_nl_dump(nl, dump_of(buf, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg)), scan_route, &s);
 	if (rc < 0)
 		return rc;
@@ -182,7 +182,7 @@ static int take_oif(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE)
 		return 0;
-	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg)) {
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(struct rtmsg)) {
 		if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_get_payload_len(attr) == 4)
 			*ret = (int)mnl_attr_get_u32(attr);
 	}

@@ -122,14 +122,23 @@ int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nl
 	return exchange(nl, msg, &r);
 }
 
-int pa_nl_monitor_open(int *ret_fd)
+const struct nlattr *pa_nl_attr_next(const struct nlmsghdr *msg, size_t header, const struct nlattr *attr)
 {
-	struct sockaddr_nl sa = {.nl_family = AF_NETLINK,
-				 .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE};
+	const char *end = mnl_nlmsg_get_payload_tail(msg);
+
+	attr = attr == NULL ? mnl_nlmsg_get_payload_offset(msg, header) : mnl_attr_next(attr);
+	return mnl_attr_ok(attr, (int)(end - (const char *)attr)) ? attr : NULL;
+}
+
+int pa_nl_monitor_open(bool paths, int *ret_fd)
+{
+	struct sockaddr_nl sa = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE), rc;
 
 	if (fd < 0)
 		return from_errno(errno);
+	if (paths)
+		sa.nl_groups |= RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE;
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
 		rc = from_errno(errno);
 		close(fd);

@@ -3,6 +3,7 @@
 #define PA_NET_NL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -12,6 +13,7 @@
  */
 struct pa_nl;
 struct nlmsghdr;
+struct nlattr;
 
 #define PA_NL_BUFLEN 8192 /* enough for a request built by a caller */
 
@@ -23,11 +25,17 @@ int pa_nl_request(struct pa_nl *nl, struct nlmsghdr *msg);
 /* Sends one request and hands each message of the answer to fn until the end; fn returns 0, or a negative code that ends it. */
 int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nlmsghdr *msg, void *arg), void *arg);
 
+/* The attribute after attr (NULL: the first one) of a message whose own header has header bytes; NULL at the end. Borrowed. */
+const struct nlattr *pa_nl_attr_next(const struct nlmsghdr *msg, size_t header, const struct nlattr *attr);
+#define PA_NL_EACH_ATTR(attr, msg, header)                                                                             \
+	for ((attr) = pa_nl_attr_next(msg, header, NULL); (attr) != NULL; (attr) = pa_nl_attr_next(msg, header, attr))
+
 /*
- * A socket that becomes readable when links, IPv4 addresses, routes or rules change; non-blocking. drain reads all that
+ * A socket that becomes readable when IPv4 addresses change, and with paths also when links, routes or rules do;
+ * non-blocking. drain reads all that
  * waits and tells whether there was anything (also after an overrun, when notices were lost).
  */
-int pa_nl_monitor_open(int *ret_fd);
+int pa_nl_monitor_open(bool paths, int *ret_fd);
 bool pa_nl_monitor_drain(int fd);
 
 /* The index of an interface, or PA_ENOTFOUND. */

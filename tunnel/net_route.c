@@ -67,7 +67,7 @@ static int collect_addr(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWADDR || (int)ifa->ifa_index != list->ifindex)
 		return 0;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(*ifa)) {
 		if (mnl_attr_get_type(attr) == IFA_LOCAL && mnl_attr_get_payload_len(attr) == 4 && list->n < 64) {
 			struct found_addr *f = &list->addrs[list->n++];
 
@@ -208,7 +208,7 @@ static uint32_t attr_u32(const struct nlmsghdr *nlh, size_t offset, uint16_t typ
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, nlh, (unsigned)offset) {
+	PA_NL_EACH_ATTR(attr, nlh, offset) {
 		if (mnl_attr_get_type(attr) == type && mnl_attr_get_payload_len(attr) == 4)
 			return mnl_attr_get_u32(attr);
 	}
@@ -228,7 +228,7 @@ static int sweep_rule(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWRULE || !in_range(s, attr_u32(nlh, sizeof(*frh), FRA_PRIORITY, 0)))
 		return 0;
-	mnl_attr_for_each(attr, nlh, sizeof(*frh)) {
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(*frh)) {
 		if (mnl_attr_get_type(attr) == FRA_PROTOCOL && mnl_attr_get_payload_len(attr) == 1 &&
 		    mnl_attr_get_u8(attr) == PA_ROUTE_PROTOCOL)
 			return keep_message(s, nlh);
