@@ -31,6 +31,7 @@ die() { say "$*" && exit 1; }
 give_up() {
 	trap - ERR INT TERM
 	set +e
+	[ "$BASHPID" = $$ ] || exit 1 # a subshell: its parent will say so
 	local log
 	[[ $1 == return* ]] || say "failed: $1"
 	for log in "$LAB_DIR"/log/*; do
@@ -111,8 +112,7 @@ stage() {
 		flock 9
 		stage_fresh || stage_install
 	) 9>"$LAB_BUILD/.lab-stage.lock"
-	LAB_PATH=$(cd "$LAB_STAGE" && find usr opt -name pubaddr-brokerd -printf '/%h:' -o -name pubaddr -type f -perm -1 -printf '/%h:' \
-		2>/dev/null)$PATH
+	LAB_PATH=$(dirname "$(staged pubaddr-brokerd)"):$(dirname "$(staged pubaddr '*/bin/*')"):$PATH
 }
 
 stage_fresh() {
@@ -130,8 +130,8 @@ stage_install() {
 	: >"$LAB_STAGE/fresh"
 }
 
-# staged NAME: where a host sees an installed file.
-staged() { (cd "$LAB_STAGE" && find usr opt etc -name "$1" -printf '/%p\n' -quit 2>/dev/null) || true; }
+# staged NAME [PATH]: where a host sees an installed file.
+staged() { find "$LAB_STAGE" -type f -name "$1" -path "${2:-*}" -printf '/%P\n' -quit; }
 
 # ---------------------------------------------------------------- hosts
 

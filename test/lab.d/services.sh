@@ -19,8 +19,8 @@ start_services() {
 
 # As pubaddr(7) tells: the master key stays with the broker, the gateway gets its own and that of its pool.
 make_keys() {
-	nsrun broker pubaddrctl key new /etc/pubaddr/master.key >&2
-	nsrun gateway pubaddrctl key new-gateway /etc/pubaddr/gateway.key >/dev/null
+	nsrun broker pubaddrctl key new /etc/pubaddr/master.key >/dev/null
+	nsrun gateway pubaddrctl key new-gateway /etc/pubaddr/gateway.key >/dev/null 2>&1
 	nsrun broker pubaddrctl key pool --pool 1 /etc/pubaddr/master.key |
 		nsrun gateway tee -a /etc/pubaddr/gateway.key >/dev/null
 }
