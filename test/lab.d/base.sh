@@ -18,6 +18,12 @@ else
 	LAB_BUILD=$(cd "$LAB_TOP/.." && pwd)
 fi
 
+# Debian's AppArmor profiles of kea-dhcp4, dhclient and tcpdump know this machine's files, not those of a lab.
+UNCONFINED=()
+if [ -d /sys/kernel/security/apparmor ] && command -v aa-exec >/dev/null; then
+	UNCONFINED=(aa-exec -p unconfined --)
+fi
+
 say() { echo "lab: $*" >&2; }
 die() { say "$*" && exit 1; }
 
@@ -25,6 +31,7 @@ die() { say "$*" && exit 1; }
 give_up() {
 	trap - ERR INT TERM
 	set +e
+	[ "$BASHPID" = $$ ] || exit 1 # a subshell: its parent will say so
 	local log
 	[[ $1 == return* ]] || say "failed: $1"
 	for log in "$LAB_DIR"/log/*; do
@@ -64,7 +71,7 @@ save_options() {
 need_tools() {
 	local pair missing=""
 	for pair in ip:iproute2 nft:nftables conntrack:conntrack ethtool:ethtool kea-dhcp4:kea-dhcp4-server \
-		dhclient:isc-dhcp-client dnsmasq:dnsmasq-base vsftpd:vsftpd ping:iputils-ping; do
+		dhclient:isc-dhcp-client dnsmasq:dnsmasq-base vsftpd:vsftpd socat:socat ping:iputils-ping; do
 		command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 	done
 	[ -z "$missing" ] || die "programs are missing; on Debian: apt-get install$missing"
@@ -105,8 +112,7 @@ stage() {
 		flock 9
 		stage_fresh || stage_install
 	) 9>"$LAB_BUILD/.lab-stage.lock"
-	LAB_PATH=$(cd "$LAB_STAGE" && find usr opt -name pubaddr-brokerd -printf '/%h:' -o -name pubaddr -type f -perm -1 -printf '/%h:' \
-		2>/dev/null)$PATH
+	LAB_PATH=$(dirname "$(staged pubaddr-brokerd)"):$(dirname "$(staged pubaddr '*/bin/*')"):$PATH
 }
 
 stage_fresh() {
@@ -124,8 +130,8 @@ stage_install() {
 	: >"$LAB_STAGE/fresh"
 }
 
-# staged NAME: where a host sees an installed file.
-staged() { (cd "$LAB_STAGE" && find usr opt etc -name "$1" -printf '/%p\n' -quit 2>/dev/null) || true; }
+# staged NAME [PATH]: where a host sees an installed file.
+staged() { find "$LAB_STAGE" -type f -name "$1" -path "${2:-*}" -printf '/%P\n' -quit; }
 
 # ---------------------------------------------------------------- hosts
 
@@ -153,7 +159,7 @@ nsrun() {
 	h=$(host_of "$1")
 	shift
 	[ -r "$LAB_DIR/hosts/$h/holder" ] || die "no host '$h' in lab '$LAB_NAME'"
-	PATH=$LAB_PATH nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "$@"
+	PATH=$LAB_PATH nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@"
 }
 
 # A host is a network namespace and one process that holds its mounts and its name.
@@ -183,7 +189,7 @@ spawn() {
 	local h name=$2
 	h=$(host_of "$1")
 	shift 2
-	PATH=$LAB_PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "$@" \
+	PATH=$LAB_PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@" \
 		</dev/null >>"$LAB_DIR/log/$name" 2>&1 &
 	echo $! >"$LAB_DIR/pids/$name"
 	disown $!

@@ -17,11 +17,12 @@ start_services() {
 	start_kea
 }
 
+# As pubaddr(7) tells: the master key stays with the broker, the gateway gets its own and that of its pool.
 make_keys() {
-	nsrun broker pubaddrctl key new --output /etc/pubaddr/master.key
-	nsrun broker pubaddrctl key new-gateway --output /etc/pubaddr/gateway.key
-	nsrun broker pubaddrctl key pool --master /etc/pubaddr/master.key --pool 1 >>"$LAB_DIR/hosts/$(host_of broker)/etc/pubaddr/gateway.key"
-	[ "$LAB_COLOCATED" = yes ] || mv "$LAB_DIR/hosts/broker/etc/pubaddr/gateway.key" "$LAB_DIR/hosts/gateway/etc/pubaddr/"
+	nsrun broker pubaddrctl key new /etc/pubaddr/master.key >/dev/null
+	nsrun gateway pubaddrctl key new-gateway /etc/pubaddr/gateway.key >/dev/null 2>&1
+	nsrun broker pubaddrctl key pool --pool 1 /etc/pubaddr/master.key |
+		nsrun gateway tee -a /etc/pubaddr/gateway.key >/dev/null
 }
 
 # Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
@@ -41,7 +42,7 @@ start_gateway() {
 
 start_broker() {
 	local key
-	key=$(nsrun gateway pubaddrctl key show-public /etc/pubaddr/gateway.key)
+	key=$(nsrun gateway pubaddrctl key public /etc/pubaddr/gateway.key)
 	nsrun broker tee /etc/pubaddr/brokerd.conf >/dev/null <<-END
 		{
 		  "socket": "/run/pubaddr/broker.sock",
@@ -145,7 +146,7 @@ start_clients() {
 	done
 	[ "$LAB_HOOK" = yes ] || return 0
 	for ((i = 1; i <= LAB_CLIENTS; i++)); do
-		wait_for 20 "public address of client$i" public_ip "client$i"
+		wait_for 20 "public address of client$i" nsrun "client$i" pubaddr status
 	done
 }
 

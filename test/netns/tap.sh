@@ -106,6 +106,10 @@ listening() { # listening HOST tcp|udp PORT
 	on "$1" ss -Hln "--$2" "sport = :$3" | grep -q .
 }
 
+# ask_gateway JSON: a command to the gateway daemon, its answer on one line. ask_broker: to the broker.
+ask_gateway() { echo "$1" | on gateway socat -t5 - UNIX:/run/pubaddr/gateway.sock; }
+ask_broker() { echo "$1" | on broker socat -t5 - UNIX:/run/pubaddr/broker.sock; }
+
 # counter HOST NAME: packets of a named counter in table "ip watch" of that host; see watch.
 counter() { on "$1" nft list counter ip watch "$2" | awk '$1 == "packets" {print $2}'; }
 counter_above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }
