@@ -18,6 +18,12 @@ else
 	LAB_BUILD=$(cd "$LAB_TOP/.." && pwd)
 fi
 
+# Debian's AppArmor profiles of kea-dhcp4, dhclient and tcpdump know this machine's files, not those of a lab.
+UNCONFINED=()
+if [ -d /sys/kernel/security/apparmor ] && command -v aa-exec >/dev/null; then
+	UNCONFINED=(aa-exec -p unconfined --)
+fi
+
 say() { echo "lab: $*" >&2; }
 die() { say "$*" && exit 1; }
 
@@ -25,18 +31,19 @@ die() { say "$*" && exit 1; }
 give_up() {
 	trap - ERR INT TERM
 	set +e
-	say "failed at: $1"
+	[ "$BASHPID" = $$ ] || exit 1 # a subshell: its parent will say so
 	local log
+	[[ $1 == return* ]] || say "failed: $1"
 	for log in "$LAB_DIR"/log/*; do
-		[ -s "$log" ] && sed "s|^|lab:   ${log##*/}: |" < <(tail -n "${LAB_LOG_LINES:-4}" "$log") >&2
-	done
+		[ -s "$log" ] && tail -n "${LAB_LOG_LINES:-3}" "$log" | sed "s|^|lab:   ${log##*/}: |"
+	done | tail -n 40 >&2
 	take_down
 	say "everything is taken down again"
 	exit 1
 }
 
 parse_up() {
-	[[ $LAB_NAME =~ ^[a-z0-9]{1,6}$ ]] || die "PUBADDR_LAB must be 1 to 6 small letters or digits, not '$LAB_NAME'"
+	[[ $LAB_NAME =~ ^[a-z0-9]{1,12}$ ]] || die "PUBADDR_LAB must be 1 to 12 small letters or digits, not '$LAB_NAME'"
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--nat) LAB_NAT=${2:-} && shift ;;
@@ -56,7 +63,7 @@ parse_up() {
 
 save_options() {
 	local v
-	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_BUILD; do
+	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_BUILD LAB_PATH LAB_STAGE; do
 		echo "$v='${!v}'"
 	done >"$LAB_DIR/options"
 }
@@ -64,7 +71,7 @@ save_options() {
 need_tools() {
 	local pair missing=""
 	for pair in ip:iproute2 nft:nftables conntrack:conntrack ethtool:ethtool kea-dhcp4:kea-dhcp4-server \
-		dhclient:isc-dhcp-client dnsmasq:dnsmasq-base vsftpd:vsftpd ping:iputils-ping; do
+		dhclient:isc-dhcp-client dnsmasq:dnsmasq-base vsftpd:vsftpd socat:socat ping:iputils-ping; do
 		command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 	done
 	[ -z "$missing" ] || die "programs are missing; on Debian: apt-get install$missing"
@@ -82,6 +89,49 @@ wait_for() {
 		sleep 0.03
 	done
 }
+
+# ---------------------------------------------------------------- what is under test
+
+# Every host sees what `make install` would put on it: LAB_STAGE, a staged installation in the build tree, lies over its
+# /usr and /etc. It is renewed when the build is newer. With --no-hook an unbuilt tree is a plain network without our programs.
+stage() {
+	local f missing=""
+	LAB_STAGE=$LAB_BUILD/lab-stage
+	LAB_PATH=$PATH
+	for f in broker/pubaddr-brokerd broker/pubaddrctl tunnel/pubaddr-gatewayd tunnel/pubaddr-tunneld tunnel/pubaddr \
+		client-hook/pubaddr-dhcp-helper kea-hook/libdhcp_pubaddr.la; do
+		[ -e "$LAB_BUILD/$f" ] || missing="$missing $f"
+	done
+	if [ -n "$missing" ]; then
+		[ "$LAB_HOOK" = no ] || die "not built in $LAB_BUILD:$missing; run make there, or set PUBADDR_BUILD"
+		say "not built in $LAB_BUILD:$missing; a plain network without them"
+		LAB_STAGE=
+		return
+	fi
+	(
+		flock 9
+		stage_fresh || stage_install
+	) 9>"$LAB_BUILD/.lab-stage.lock"
+	LAB_PATH=$(dirname "$(staged pubaddr-brokerd)"):$(dirname "$(staged pubaddr '*/bin/*')"):$PATH
+}
+
+stage_fresh() {
+	[ -e "$LAB_STAGE/fresh" ] &&
+		[ -z "$(find "$LAB_BUILD"/{broker,tunnel,client-hook,kea-hook} -type f -newer "$LAB_STAGE/fresh" \
+			! -name '*.o' ! -name '*.lo' ! -name '*.Plo' ! -name '*.Po' -print -quit)" ]
+}
+
+stage_install() {
+	say "staging the installation of $LAB_BUILD"
+	rm -rf "$LAB_STAGE"
+	mkdir "$LAB_STAGE"
+	make -s -C "$LAB_BUILD" install DESTDIR="$LAB_STAGE" >"$LAB_DIR/log/stage" 2>&1
+	[ -n "$(staged libdhcp_pubaddr.so)" ] || die "the installation has no libdhcp_pubaddr.so below /usr or /opt"
+	: >"$LAB_STAGE/fresh"
+}
+
+# staged NAME [PATH]: where a host sees an installed file.
+staged() { find "$LAB_STAGE" -type f -name "$1" -path "${2:-*}" -printf '/%P\n' -quit; }
 
 # ---------------------------------------------------------------- hosts
 
@@ -109,7 +159,7 @@ nsrun() {
 	h=$(host_of "$1")
 	shift
 	[ -r "$LAB_DIR/hosts/$h/holder" ] || die "no host '$h' in lab '$LAB_NAME'"
-	PATH=$LAB_DIR/bin:$PATH nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "$@"
+	PATH=$LAB_PATH nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@"
 }
 
 # A host is a network namespace and one process that holds its mounts and its name.
@@ -117,7 +167,7 @@ host_start() {
 	local dir=$LAB_DIR/hosts/$1
 	mkdir -p "$dir"/{etc,work,run/pubaddr,lib/pubaddr}
 	ip netns add "$LAB_NAME-$1"
-	nsenter --net="/run/netns/$LAB_NAME-$1" unshare -m -u -- bash "$LAB_TOP/lab.d/holder.sh" "$LAB_DIR" "$1" \
+	nsenter --net="/run/netns/$LAB_NAME-$1" unshare -m -u -- bash "$LAB_TOP/lab.d/holder.sh" "$LAB_DIR" "$1" "$LAB_STAGE" \
 		</dev/null >"$LAB_DIR/log/$1.holder" 2>&1 &
 	echo $! >"$dir/holder"
 }
@@ -139,7 +189,7 @@ spawn() {
 	local h name=$2
 	h=$(host_of "$1")
 	shift 2
-	PATH=$LAB_DIR/bin:$PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "$@" \
+	PATH=$LAB_PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@" \
 		</dev/null >>"$LAB_DIR/log/$name" 2>&1 &
 	echo $! >"$LAB_DIR/pids/$name"
 	disown $!

@@ -1,14 +1,22 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MPL-2.0
-# holder.sh LAB_DIR HOST: runs in a host's new namespaces, gives it files of its own, and stays so that they stay.
+# holder.sh LAB_DIR HOST STAGE: runs in a host's new namespaces, gives it files of its own, and stays so that they stay.
 set -eu
-lab=$1 host=$2 dir=$1/hosts/$2
+lab=$1 host=$2 stage=$3 dir=$1/hosts/$2
 
 hostname "$host"
 mount -t sysfs sysfs /sys
-# What is changed in /etc goes to $dir/etc. Where overlays are not to be had, a copy serves.
-if ! mount -t overlay overlay -o "lowerdir=/etc,upperdir=$dir/etc,workdir=$dir/work" /etc 2>/dev/null; then
+# The staged installation lies over this machine's /usr and /opt.
+for d in usr opt; do
+	[ -n "$stage" ] && [ -d "$stage/$d" ] || continue
+	mount -t overlay overlay -o "ro,lowerdir=$stage/$d:/$d" "/$d"
+done
+# What is changed in /etc goes to $dir/etc. Where writable overlays are not to be had, a copy serves.
+below=/etc
+[ -z "$stage" ] || [ ! -d "$stage/etc" ] || below=$stage/etc:/etc
+if ! mount -t overlay overlay -o "lowerdir=$below,upperdir=$dir/etc,workdir=$dir/work" /etc 2>/dev/null; then
 	cp -a /etc/. "$dir/etc/"
+	[ "$below" = /etc ] || cp -a "$stage/etc/." "$dir/etc/"
 	mount --bind "$dir/etc" /etc
 fi
 rm -f /etc/resolv.conf /etc/hosts /etc/hostname

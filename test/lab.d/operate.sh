@@ -14,8 +14,8 @@ cmd_exec() {
 	case $PWD in
 	/run* | /var/lib* | /etc*) cd / ;;
 	esac
-	export PATH=$LAB_DIR/bin:$PATH
-	exec nsenter -t "$(<"$LAB_DIR/hosts/$host/holder")" -m -u -n --wdns="$PWD" -- "$@"
+	export PATH=$LAB_PATH
+	exec nsenter -t "$(<"$LAB_DIR/hosts/$host/holder")" -m -u -n --wdns="$PWD" -- "${UNCONFINED[@]}" "$@"
 }
 
 cmd_status() {
@@ -55,8 +55,8 @@ cmd_renew() {
 mapped_address() {
 	local p
 	p=$(public_ip client1) || return 1
-	nsrun gateway pubaddrctl --socket /run/pubaddr/gateway.sock --json binding-get "$p" |
-		grep -o '"mapped-address": *"[^"]*"' | cut -d'"' -f4 | grep .
+	nsrun gateway socat -t3 - UNIX:/run/pubaddr/gateway.sock <<<'{"command": "binding-get", "arguments": {"address": "'"$p"'"}}' |
+		sed -n 's/.*"mapped": *"\([^"]*\)".*/\1/p' | grep .
 }
 
 mapping_moved() {

@@ -7,10 +7,9 @@
 broker_socket() { echo "$LAB_DIR/hosts/$(host_of broker)/run/pubaddr/broker.sock"; }
 
 start_services() {
-	find_programs
 	start_peer
 	start_resolver
-	if [ "$LAB_PROGRAMS" = yes ]; then
+	if [ -n "$LAB_STAGE" ]; then
 		make_keys
 		start_gateway
 		start_broker
@@ -18,33 +17,12 @@ start_services() {
 	start_kea
 }
 
-# ---------------------------------------------------------------- what is under test
-
-# Programs of the build tree, by name; with libtool the built library is in .libs.
-find_programs() {
-	local f missing=""
-	for f in broker/pubaddr-brokerd broker/pubaddrctl tunnel/pubaddr-gatewayd tunnel/pubaddr-tunneld tunnel/pubaddr \
-		client-hook/pubaddr-dhcp-helper; do
-		if [ -x "$LAB_BUILD/$f" ]; then
-			ln -sf "$LAB_BUILD/$f" "$LAB_DIR/bin/${f#*/}"
-		else
-			missing="$missing $f"
-		fi
-	done
-	HOOK_LIBRARY=$LAB_BUILD/kea-hook/.libs/libdhcp_pubaddr.so
-	[ -e "$HOOK_LIBRARY" ] || missing="$missing kea-hook/libdhcp_pubaddr.so"
-	LAB_PROGRAMS=yes
-	[ -z "$missing" ] && return
-	[ "$LAB_HOOK" = no ] || die "not built in $LAB_BUILD:$missing (run make there, or set PUBADDR_BUILD)"
-	say "not built in $LAB_BUILD:$missing; a plain network without them"
-	LAB_PROGRAMS=no
-}
-
+# As pubaddr(7) tells: the master key stays with the broker, the gateway gets its own and that of its pool.
 make_keys() {
-	nsrun broker pubaddrctl key new --output /etc/pubaddr/master.key
-	nsrun broker pubaddrctl key new-gateway --output /etc/pubaddr/gateway.key
-	nsrun broker pubaddrctl key pool --master /etc/pubaddr/master.key --pool 1 >>"$LAB_DIR/hosts/$(host_of broker)/etc/pubaddr/gateway.key"
-	[ "$LAB_COLOCATED" = yes ] || mv "$LAB_DIR/hosts/broker/etc/pubaddr/gateway.key" "$LAB_DIR/hosts/gateway/etc/pubaddr/"
+	nsrun broker pubaddrctl key new /etc/pubaddr/master.key >/dev/null
+	nsrun gateway pubaddrctl key new-gateway /etc/pubaddr/gateway.key >/dev/null 2>&1
+	nsrun broker pubaddrctl key pool --pool 1 /etc/pubaddr/master.key |
+		nsrun gateway tee -a /etc/pubaddr/gateway.key >/dev/null
 }
 
 # Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
@@ -64,7 +42,7 @@ start_gateway() {
 
 start_broker() {
 	local key
-	key=$(nsrun gateway pubaddrctl key show-public /etc/pubaddr/gateway.key)
+	key=$(nsrun gateway pubaddrctl key public /etc/pubaddr/gateway.key)
 	nsrun broker tee /etc/pubaddr/brokerd.conf >/dev/null <<-END
 		{
 		  "socket": "/run/pubaddr/broker.sock",
@@ -87,7 +65,7 @@ running_with() { alive "$1" && [ -e "$2" ]; }
 
 hook_line() {
 	[ "$LAB_HOOK" = yes ] || return 0
-	echo "\"hooks-libraries\": [{\"library\": \"$HOOK_LIBRARY\", \"parameters\": {\"broker-socket\": \"$(broker_socket)\", \"realm\": \"lab\"}}],"
+	echo "\"hooks-libraries\": [{\"library\": \"$(staged libdhcp_pubaddr.so)\", \"parameters\": {\"broker-socket\": \"$(broker_socket)\", \"realm\": \"lab\"}}],"
 }
 
 write_kea_conf() {
@@ -168,22 +146,16 @@ start_clients() {
 	done
 	[ "$LAB_HOOK" = yes ] || return 0
 	for ((i = 1; i <= LAB_CLIENTS; i++)); do
-		wait_for 20 "public address of client$i" public_ip "client$i"
+		wait_for 20 "public address of client$i" nsrun "client$i" pubaddr status
 	done
 }
 
 prepare_client() {
-	[ "$LAB_PROGRAMS" = yes ] || return 0
+	[ -n "$LAB_STAGE" ] || return 0
 	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<'{ "allow-documentation": true }'
 	spawn "$1" "$1.tunneld" pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
-	install_dhclient_hook "$1"
-}
-
-# What `make install` puts in place, and the lines for dhclient.conf that pubaddr-dhclient(8) tells to add.
-install_dhclient_hook() {
-	nsrun "$1" cp "$LAB_BUILD/client-hook/pubaddr" /etc/dhcp/dhclient-exit-hooks.d/pubaddr
-	nsrun "$1" pubaddr dhclient-conf >"$LAB_DIR/hosts/$1/run/dhclient.lines"
-	nsrun "$1" sh -c 'cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'
+	# The lines that pubaddr-dhclient(8) tells to add; the script itself is where `make install` put it.
+	nsrun "$1" sh -c 'pubaddr dhclient-conf >/run/dhclient.lines && cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'
 }
 
 start_dhclient() {
