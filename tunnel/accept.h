@@ -34,7 +34,9 @@ struct pa_accept_context {
 
 /*
  * Returns 0, or PA_EDENIED with the reason in plain words in err (what was offered, what is wrong with it, never a secret).
- * *g is not changed but for mtu and keepalive, which get their defaults when absent and mtu the link's limit.
+ * *g is not changed but for mtu and keepalive, which get their defaults when absent, and mtu is lowered to what the link
+ * leaves under the outer headers. A withdrawal (lifetime 0) is refused: end the grant instead. Whether the grant is older
+ * than one seen before is judged by pa_client_grant.
  */
 int pa_accept_grant(struct pa_grant *g, const struct pa_accept_context *ctx, char err[PA_ACCEPT_ERRLEN]);
 

@@ -50,13 +50,21 @@ struct pa_client_status {
 struct pa_client_ops {
 	/* Sends a UDP payload to a gateway from the current socket. */
 	void (*send)(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
-	/* Replaces the socket by one with a fresh source port. */
+	/* Replaces the socket by one with a fresh source port. Not called before the first handshake. */
 	void (*fresh_port)(void *ctx);
 	/* ACCEPT: bring interface, routes and data path to exactly this state (first time, renewal or another gateway). */
 	void (*up)(void *ctx, const struct pa_client_binding *b);
-	/* No gateway serves us any more, plain NAT is back; ended: the grant is over too, remove everything. */
+	/*
+	 * No gateway serves us any more, plain NAT is back; ended: the grant is over too, remove everything. reason: enum
+	 * pa_reason, 0 if gateways are just silent. Also called with ended when the grant ends without ever having been up.
+	 */
 	void (*down)(void *ctx, bool ended, unsigned reason);
-	/* For the log: "handshake.start", "handshake.accept", "gateway.miss", "gateway.lost", ...; static. */
+	/*
+	 * For the log; event is static: "handshake.start" (detail: round, from 0), "handshake.accept" (attempts),
+	 * "handshake.refused" (an authentic ACCEPT that cannot be used, or no key agreement), "handshake.timeout" (attempts),
+	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
+	 * "gateway.hint", "gateway.rechallenge", "grant.new", "grant.end" (enum pa_reason).
+	 */
 	void (*event)(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail);
 	/* The next bind number, above every earlier one (max(last + 1, Unix ms)), durable before it is returned. */
 	uint64_t (*next_bind)(void *ctx);
@@ -68,15 +76,17 @@ struct pa_client_counters {
 	uint64_t handshakes, accepts, misses, lost, moves;
 };
 
-/* secret_key: X25519, copied. */
+/* secret_key: X25519, copied. ops: static. PA_ENOMEM. */
 int pa_client_new(const uint8_t secret_key[PA_KEY_LEN], const struct pa_client_ops *ops, void *ctx,
 		  struct pa_client **ret);
+/* Wipes and frees; sends nothing. NULL is fine. */
 void pa_client_free(struct pa_client *cl);
 
 /*
  * Takes a grant (copied): the first one, or a later one. The same claims but for a higher expiry, or a higher epoch, starts a
  * handshake beside the running binding, swapped at ACCEPT; an identical one changes nothing; for the same address and gateway
- * key a lower epoch, or a lower expiry of the same epoch, is refused with PA_EREPLAY. lifetime is counted from now.
+ * key a lower epoch, or a lower expiry of the same epoch, is refused with PA_EREPLAY, also after pa_client_end. lifetime is
+ * counted from now. PA_EINVAL: a withdrawal (use pa_client_end) or no gateway; PA_EDENIED: made for another client's key.
  */
 int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g);
 /* Ends: BYE to the gateway, ops->down(ended), IDLE. Harmless while IDLE. */

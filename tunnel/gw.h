@@ -31,6 +31,7 @@ struct pa_gw_binding {
 	bool delivering;	  /* false: P's packets are held back, no keepalive for 2.5 intervals */
 };
 
+/* None of these may call back into the gateway. Pointers are valid during the call. */
 struct pa_gw_ops {
 	/* Sends a UDP payload from socket number local. */
 	void (*send)(void *ctx, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
@@ -38,7 +39,11 @@ struct pa_gw_ops {
 	void (*deliver)(void *ctx, const struct pa_gw_binding *b);
 	/* From now on nothing goes to or comes from P. */
 	void (*stop)(void *ctx, const struct pa_addr *addr);
-	/* Logs and reports: event is "binding.new", "binding.moved", "binding.contested", "binding.end" ...; static. */
+	/*
+	 * Logs and reports; event is static: "binding.new", "binding.renewed" (the same client again), "binding.replaced" (b
+	 * is the old one), "binding.moved", "binding.contested", "binding.silent" (no keepalives, not delivering),
+	 * "binding.resumed", "binding.end" (reason: enum pa_reason; 0 otherwise).
+	 */
 	void (*event)(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason);
 	void (*random)(void *ctx, uint8_t *dst, size_t len);
 };
@@ -54,7 +59,7 @@ struct pa_gw_config {
 	size_t n_pools;
 	uint16_t mtu;	    /* inner, told to clients: PA_MTU_MIN .. 65535 */
 	uint16_t keepalive; /* seconds, PA_KEEPALIVE_MIN .. PA_KEEPALIVE_MAX */
-	size_t max_bindings;
+	size_t max_bindings; /* addresses known at once: bound, or bound before by a grant that has not expired */
 };
 
 /* Everything that was refused is counted; nothing that a packet causes is fatal. */
@@ -62,19 +67,22 @@ struct pa_gw_counters {
 	uint64_t hello, confirm, accept, keepalive, rebind, contested; /* valid and done */
 	uint64_t repeated_confirm;   /* identical CONFIRM, ACCEPT repeated */
 	uint64_t malformed;	     /* not decodable */
-	uint64_t bad_mac, bad_cookie, bad_key; /* not authentic; bad_key: pinned key differs, or X25519 gives zero */
+	uint64_t bad_mac, bad_cookie;
+	uint64_t bad_key;	     /* client key is not the one of fingerprint or pin, or X25519 gives zero */
 	uint64_t unknown_pool;	     /* no pool key for (key id, pool id), or P outside the pool's prefix */
-	uint64_t expired, replayed;  /* grant expired; (epoch, bind) or sequence not above the highest known */
+	uint64_t expired, replayed;  /* grant expired; (epoch, bind), sequence or token not fresh */
 	uint64_t unknown_session;
 	uint64_t limited;	     /* answers not sent because of a rate limit */
 	uint64_t full;		     /* max_bindings reached */
 	uint64_t timed_out;	     /* delivery stopped for want of keepalives */
 };
 
-/* PA_EINVAL without a gateway key or pools. */
+/* PA_EINVAL without a gateway key or pools, or with a value outside its range; PA_ENOMEM. ops: static. */
 int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void *ctx, struct pa_gw **ret);
-/* Wipes and frees; sends nothing. */
+/* Wipes and frees; sends nothing. NULL is fine. */
 void pa_gw_free(struct pa_gw *gw);
+/* Other keys from now on, borrowed; bindings stay. PA_EINVAL without a gateway key: the old ones stay in use. */
+int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys);
 
 /* A control message arrived at socket local from an outer address. */
 void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
@@ -82,17 +90,18 @@ void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const st
 /* Data (len: UDP payload) with inner source inner arrived from an outer address that is not the binding's. */
 void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
 		   const struct pa_addr *inner, size_t len);
-/* Timers. Returns the boot time (ms) at which to call again at the latest. */
+/* Timers. Returns the boot time (ms) at which to call again at the latest; ask again after each receive (it is cheap). */
 uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now);
 /* Ends the binding of addr, telling the client. PA_ENOTFOUND. */
 int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason);
-/* Tells every client UNBOUND(shutdown) and forgets all bindings. */
+/* Tells every client UNBOUND(shutdown) and forgets all bindings, and what it remembered of former ones. */
 void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now);
 
 /* Calls fn for each binding in no order until it returns false. fn must not change the gateway. */
 void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg);
 /* PA_ENOTFOUND. */
 int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_binding *ret);
+/* Bindings, delivering or not. */
 size_t pa_gw_count(const struct pa_gw *gw);
 void pa_gw_counters_get(const struct pa_gw *gw, struct pa_gw_counters *ret);
 

@@ -1,0 +1,740 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "test/sim/peer.h"
+#include "tunnel/client.h"
+
+/* A client whose output is kept; the gateway's part is played by hand. */
+#define SENT_MAX 64
+
+struct sent {
+	uint64_t at; /* boot time, ms */
+	struct pa_endpoint to;
+	struct pa_msg m;
+	uint8_t buf[PA_CTL_MAX];
+	size_t len;
+};
+
+struct fx {
+	struct pa_client *cl;
+	struct peer_rng rng;
+	struct pa_now now;
+	uint64_t next; /* what the last tick said */
+	struct sent sent[SENT_MAX];
+	size_t n_sent;
+	unsigned n_up, n_down, n_ended, n_fresh;
+	unsigned down_reason;
+	struct pa_client_binding up;
+	uint64_t bind;
+	struct peer p; /* how the gateway sees the last handshake */
+};
+
+static void on_send(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct fx *f = ctx;
+	struct sent *s = &f->sent[f->n_sent++];
+
+	cr_assert(f->n_sent < SENT_MAX);
+	s->at = f->now.boot_ms;
+	s->to = *to;
+	memcpy(s->buf, buf, len);
+	s->len = len;
+	cr_assert_eq(pa_msg_decode(buf, len, &s->m), 0);
+}
+
+static void on_fresh_port(void *ctx)
+{
+	((struct fx *)ctx)->n_fresh++;
+}
+
+static void on_up(void *ctx, const struct pa_client_binding *b)
+{
+	struct fx *f = ctx;
+
+	f->n_up++;
+	f->up = *b;
+}
+
+static void on_down(void *ctx, bool ended, unsigned reason)
+{
+	struct fx *f = ctx;
+
+	f->n_down++;
+	f->n_ended += ended ? 1 : 0;
+	f->down_reason = reason;
+}
+
+static void on_event(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail)
+{
+	(void)ctx;
+	(void)event;
+	(void)gateway;
+	(void)detail;
+}
+
+static uint64_t on_next_bind(void *ctx)
+{
+	return ++((struct fx *)ctx)->bind;
+}
+
+static void on_random(void *ctx, uint8_t *dst, size_t len)
+{
+	peer_fill(&((struct fx *)ctx)->rng, dst, len);
+}
+
+static const struct pa_client_ops ops = {on_send, on_fresh_port, on_up, on_down, on_event, on_next_bind, on_random};
+
+#define GATEWAY "198.51.100.10:6080"
+#define SECOND "198.51.100.11:6080"
+
+static struct fx *fx_new(void)
+{
+	struct fx *f = calloc(1, sizeof(*f));
+	uint8_t secret[PA_KEY_LEN];
+
+	cr_assert_eq(pa_cred_init(), 0);
+	f->rng.s = 1;
+	f->bind = 1000;
+	f->now = (struct pa_now){1000000, PEER_UNIX * 1000ull};
+	peer_client_secret(0, secret);
+	cr_assert_eq(pa_client_new(secret, &ops, f, &f->cl), 0);
+	return f;
+}
+
+static void fx_free(struct fx *f)
+{
+	pa_client_free(f->cl);
+	free(f);
+}
+
+/* Lets the clock run for ms, with every timer at its time. */
+static void run(struct fx *f, uint64_t ms)
+{
+	uint64_t end = f->now.boot_ms + ms;
+
+	for (;;) {
+		f->next = pa_client_tick(f->cl, f->now);
+		cr_assert(f->next > f->now.boot_ms, "a timer in the past");
+		if (f->next > end)
+			break;
+		f->now.unix_ms += f->next - f->now.boot_ms;
+		f->now.boot_ms = f->next;
+	}
+	f->now.unix_ms += end - f->now.boot_ms;
+	f->now.boot_ms = end;
+}
+
+static void give(struct fx *f, const char *from, const uint8_t *buf, size_t len)
+{
+	struct pa_endpoint e = peer_at(from);
+
+	f->n_sent = 0;
+	pa_client_receive(f->cl, f->now, &e, buf, len);
+}
+
+static struct pa_client_counters counters(const struct fx *f)
+{
+	struct pa_client_counters c;
+
+	pa_client_counters_get(f->cl, &c);
+	return c;
+}
+
+static struct pa_client_status status(const struct fx *f)
+{
+	struct pa_client_status s;
+
+	pa_client_status_get(f->cl, &s);
+	return s;
+}
+
+static void take_grant(struct fx *f, const struct pa_grant *g)
+{
+	f->n_sent = 0;
+	cr_assert_eq(pa_client_grant(f->cl, f->now, g), 0);
+	cr_assert_eq(f->n_sent, 1);
+	cr_assert_eq(f->sent[0].m.type, PA_MSG_HELLO);
+}
+
+static void make_grant(struct pa_grant *g, unsigned gateways)
+{
+	peer_grant(0, 5, 1, PEER_UNIX + 3600, true, g);
+	g->n_gateways = gateways;
+	g->gateways[1] = peer_at(SECOND);
+}
+
+static const struct pa_msg accept_values = {.lifetime = 3600, .mtu = 1400, .keepalive = 25, .routed = true};
+
+/* Reads the HELLO that was sent last and answers it with CHALLENGE; CONFIRM is then in f->sent[0]. */
+static void challenge(struct fx *f, const struct pa_grant *g, const char *from)
+{
+	const struct pa_msg *hello = &f->sent[f->n_sent - 1].m;
+	uint8_t buf[PA_CTL_MAX];
+
+	cr_assert_eq(hello->type, PA_MSG_HELLO);
+	peer_init(&f->p, g, 0, hello->bind);
+	memcpy(f->p.nonce, hello->nonce, sizeof(f->p.nonce));
+	memset(f->p.cookie, 0x33, sizeof(f->p.cookie));
+	memset(f->p.session, (int)(hello->bind & 0xff), sizeof(f->p.session));
+	memset(f->p.token, 0x44, sizeof(f->p.token));
+	cr_assert_eq(peer_derive(&f->p), 0);
+	give(f, from, buf, peer_challenge(&f->p, buf));
+	cr_assert_eq(f->n_sent, 1);
+	cr_assert_eq(f->sent[0].m.type, PA_MSG_CONFIRM);
+	cr_assert(pa_msg_verify(f->sent[0].buf, f->sent[0].len, f->p.k0));
+	cr_assert(pa_msg_verify_seal(f->sent[0].buf, f->sent[0].len, f->p.keys.c2g));
+}
+
+static void finish(struct fx *f, const struct pa_grant *g, const char *from)
+{
+	uint8_t buf[PA_CTL_MAX];
+
+	challenge(f, g, from);
+	give(f, from, buf, peer_accept(&f->p, &accept_values, buf));
+}
+
+static struct fx *bound(struct pa_grant *g, unsigned gateways)
+{
+	struct fx *f = fx_new();
+
+	make_grant(g, gateways);
+	take_grant(f, g);
+	finish(f, g, GATEWAY);
+	cr_assert_eq(f->n_up, 1);
+	return f;
+}
+
+/* Answers the KEEPALIVE that was sent last. */
+static void alive(struct fx *f)
+{
+	const struct pa_msg m = f->sent[f->n_sent - 1].m;
+	uint8_t buf[PA_CTL_MAX];
+
+	cr_assert_eq(m.type, PA_MSG_KEEPALIVE);
+	give(f, GATEWAY, buf, peer_alive(&f->p, m.seq, m.echo, buf));
+}
+
+Test(client, handshake)
+{
+	struct fx *f = fx_new();
+	struct pa_grant g;
+
+	cr_expect_eq(status(f).state, PA_CLIENT_IDLE);
+	cr_expect_eq(pa_client_tick(f->cl, f->now), UINT64_MAX);
+	make_grant(&g, 1);
+	g.mtu = 1450;
+	g.keepalive = 20;
+	take_grant(f, &g);
+	cr_expect_eq(status(f).state, PA_CLIENT_BINDING);
+	cr_expect_eq(status(f).attempt, 1);
+	cr_expect_eq(f->sent[0].m.bind, 1001);
+	cr_expect_eq(f->n_up, 0);
+	run(f, 40);
+	finish(f, &g, GATEWAY);
+	cr_assert_eq(f->n_up, 1);
+	cr_expect_eq(f->up.mtu, 1400, "the lower of both");
+	cr_expect_eq(f->up.keepalive, 20);
+	cr_expect(pa_claims_eq(&f->up.claims, &g.claims));
+	cr_expect_eq(status(f).state, PA_CLIENT_BOUND);
+	cr_expect_eq(status(f).attempt, 0);
+	cr_expect_eq(status(f).rtt_us, 40000);
+	cr_expect_eq(f->n_fresh, 0);
+	fx_free(f);
+}
+
+Test(client, hello_is_repeated_and_the_next_gateway_tried)
+{
+	static const uint64_t at[] = {1000, 3000, 7000, 8000, 10000, 14000, 16000, 20000};
+	struct fx *f = fx_new();
+	struct pa_grant g;
+
+	make_grant(&g, 2);
+	take_grant(f, &g);
+	run(f, 20000);
+	cr_assert_eq(f->n_sent, 9);
+	for (unsigned i = 1; i < 9; i++) {
+		cr_expect_eq(f->sent[i].at - f->sent[0].at, at[i - 1], "HELLO %u at %lu", i,
+			     (unsigned long)(f->sent[i].at - f->sent[0].at));
+		cr_expect_neq(memcmp(f->sent[i].m.nonce, f->sent[i - 1].m.nonce, PA_NONCE_LEN), 0);
+	}
+	cr_expect_eq(f->sent[2].to.addr.b[15], 10);
+	cr_expect_eq(f->sent[3].to.addr.b[15], 11, "three tries each");
+	cr_expect_eq(f->sent[6].to.addr.b[15], 10, "and around");
+	cr_expect_eq(f->sent[2].m.bind, 1001);
+	cr_expect_eq(f->sent[3].m.bind, 1002);
+	cr_expect_eq(f->n_fresh, 2);
+	cr_expect_eq(f->n_down, 0, "it was never up");
+	f->n_sent = 0;
+	run(f, 600 * 1000);
+	cr_expect_lt(f->n_sent, 45, "the pauses grow");
+	cr_expect_gt(f->n_sent, 35, "but it goes on trying");
+	fx_free(f);
+}
+
+Test(client, confirm_is_repeated_unchanged)
+{
+	struct fx *f = fx_new();
+	struct sent first;
+	struct pa_grant g;
+	uint8_t buf[PA_CTL_MAX];
+
+	make_grant(&g, 1);
+	take_grant(f, &g);
+	challenge(f, &g, GATEWAY);
+	first = f->sent[0];
+	run(f, 1000);
+	cr_assert_eq(f->n_sent, 2);
+	cr_expect_arr_eq(f->sent[1].buf, first.buf, first.len);
+	give(f, GATEWAY, buf, peer_challenge(&f->p, buf));
+	cr_expect_eq(f->n_sent, 0, "a second CHALLENGE changes nothing");
+	run(f, 6000);
+	cr_assert_geq(f->n_sent, 2);
+	cr_expect_eq(f->sent[1].m.type, PA_MSG_HELLO, "given up, from the beginning");
+	cr_expect_gt(f->sent[1].m.bind, first.m.bind);
+	fx_free(f);
+}
+
+Test(client, forged_challenge)
+{
+	struct fx *f = fx_new();
+	uint8_t good[PA_CTL_MAX], buf[PA_CTL_MAX];
+	struct pa_grant g;
+	size_t n;
+
+	make_grant(&g, 1);
+	take_grant(f, &g);
+	peer_init(&f->p, &g, 0, f->sent[0].m.bind);
+	memcpy(f->p.nonce, f->sent[0].m.nonce, sizeof(f->p.nonce));
+	n = peer_challenge(&f->p, good);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(buf, good, n);
+		buf[i] ^= 1;
+		give(f, GATEWAY, buf, n);
+		cr_assert_eq(f->n_sent, 0, "byte %zu changed", i);
+	}
+	give(f, SECOND, good, n);
+	cr_expect_eq(f->n_sent, 0, "not from whom we asked");
+	f->p.nonce[0] ^= 1;
+	give(f, GATEWAY, buf, peer_challenge(&f->p, buf));
+	cr_expect_eq(f->n_sent, 0, "another nonce");
+	give(f, GATEWAY, good, n);
+	cr_expect_eq(f->n_sent, 1);
+	fx_free(f);
+}
+
+Test(client, forged_accept)
+{
+	struct fx *f = fx_new();
+	uint8_t good[PA_CTL_MAX], buf[PA_CTL_MAX];
+	struct pa_grant g;
+	size_t n;
+
+	make_grant(&g, 1);
+	take_grant(f, &g);
+	challenge(f, &g, GATEWAY);
+	n = peer_accept(&f->p, &accept_values, good);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(buf, good, n);
+		buf[i] ^= 1;
+		give(f, GATEWAY, buf, n);
+		cr_assert_eq(f->n_up, 0, "byte %zu changed", i);
+	}
+	give(f, SECOND, good, n);
+	cr_expect_eq(f->n_up, 0);
+	give(f, GATEWAY, good, n);
+	cr_expect_eq(f->n_up, 1);
+	give(f, GATEWAY, good, n);
+	cr_expect_eq(f->n_up, 1, "once");
+	fx_free(f);
+}
+
+/* An authentic ACCEPT that is of no use sends the client to the next gateway. */
+Test(client, useless_accept)
+{
+	struct pa_msg bad[3] = {accept_values, accept_values, accept_values};
+	uint8_t buf[PA_CTL_MAX];
+	struct pa_grant g;
+
+	bad[0].routed = false;
+	bad[1].mtu = PA_MTU_MIN - 1;
+	bad[2].lifetime = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		struct fx *f = fx_new();
+
+		make_grant(&g, 2);
+		take_grant(f, &g);
+		challenge(f, &g, GATEWAY);
+		give(f, GATEWAY, buf, peer_accept(&f->p, &bad[i], buf));
+		cr_expect_eq(f->n_up, 0);
+		cr_assert_eq(f->n_sent, 1);
+		cr_expect_eq(f->sent[0].m.type, PA_MSG_HELLO);
+		cr_expect_eq(f->sent[0].to.addr.b[15], 11);
+		fx_free(f);
+	}
+}
+
+Test(client, keepalives)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 1);
+	uint64_t last = f->now.boot_ms;
+	uint8_t buf[PA_CTL_MAX];
+
+	for (unsigned i = 1; i <= 50; i++) {
+		f->n_sent = 0;
+		while (f->n_sent == 0)
+			run(f, 100);
+		cr_assert_eq(f->n_sent, 1);
+		cr_assert_eq(f->sent[0].m.type, PA_MSG_KEEPALIVE);
+		cr_assert(pa_msg_verify(f->sent[0].buf, f->sent[0].len, f->p.keys.c2g));
+		cr_assert_eq(f->sent[0].m.seq, i);
+		cr_assert_arr_eq(f->sent[0].m.token, f->p.token, PA_TOKEN_LEN);
+		cr_assert(f->sent[0].at - last >= 22500 && f->sent[0].at - last <= 25100, "after %lu",
+			  (unsigned long)(f->sent[0].at - last));
+		memset(f->p.token, (int)i, sizeof(f->p.token));
+		if (i == 1) { /* what is not the answer to this one */
+			give(f, GATEWAY, buf, peer_alive(&f->p, 0, 0, buf));
+			give(f, GATEWAY, buf, peer_alive(&f->p, 2, 0, buf));
+			give(f, SECOND, buf, peer_alive(&f->p, 1, 0, buf));
+			cr_assert_eq(counters(f).unexpected, 3);
+			f->n_sent = 1;
+		}
+		alive(f);
+		cr_assert_eq(f->n_sent, 0);
+		last = f->now.boot_ms;
+	}
+	cr_expect_eq(f->n_down, 0);
+	cr_expect_eq(counters(f).misses, 0);
+	cr_expect_eq(status(f).last_alive_ms, last);
+	fx_free(f);
+}
+
+/* Runs until n more messages are out. */
+static void run_until_sent(struct fx *f, size_t n)
+{
+	f->n_sent = 0;
+	for (unsigned i = 0; i < 100000 && f->n_sent < n; i++)
+		run(f, 10);
+	cr_assert_geq(f->n_sent, n);
+}
+
+Test(client, dead_gateway_is_left)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 2);
+	uint64_t last = f->now.boot_ms;
+
+	run_until_sent(f, 8);
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_KEEPALIVE);
+	cr_expect_eq(f->sent[1].at - f->sent[0].at, 1000);
+	cr_expect_eq(f->sent[2].at - f->sent[1].at, 2000);
+	cr_expect_eq(f->sent[3].at - f->sent[2].at, 4000);
+	cr_expect_eq(f->sent[3].m.type, PA_MSG_KEEPALIVE);
+	cr_expect_eq(f->sent[4].m.type, PA_MSG_HELLO);
+	cr_expect_eq(f->sent[4].to.addr.b[15], 10, "the same gateway from a fresh port");
+	cr_expect_eq(f->sent[7].to.addr.b[15], 11, "then the next");
+	cr_expect_eq(f->n_fresh, 2);
+	cr_expect_eq(f->n_down, 0);
+	cr_expect_eq(status(f).state, PA_CLIENT_BOUND);
+	finish(f, &g, SECOND);
+	cr_expect_eq(f->n_up, 2);
+	cr_expect_eq(f->n_down, 0);
+	cr_expect_leq(f->now.boot_ms - last, 45000);
+	cr_expect_eq(counters(f).moves, 1);
+	fx_free(f);
+}
+
+Test(client, all_gateways_dead_and_back)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 1);
+	uint64_t last = f->now.boot_ms;
+
+	f->n_sent = 0;
+	while (f->n_down == 0)
+		run(f, 10);
+	cr_expect_leq(f->now.boot_ms - last, 45000, "down after %lu", (unsigned long)(f->now.boot_ms - last));
+	cr_expect_eq(f->n_ended, 0);
+	cr_expect_eq(status(f).state, PA_CLIENT_BINDING);
+	f->n_sent = 0;
+	run_until_sent(f, 8);
+	cr_expect_eq(f->n_down, 1);
+	finish(f, &g, GATEWAY);
+	cr_expect_eq(f->n_up, 2);
+	cr_expect_eq(status(f).state, PA_CLIENT_BOUND);
+	fx_free(f);
+}
+
+Test(client, rechallenge)
+{
+	static const uint8_t cookie[PA_COOKIE_LEN] = {1, 2, 3};
+	struct pa_grant g;
+	struct fx *f = bound(&g, 1);
+	uint8_t buf[PA_CTL_MAX];
+	size_t n = peer_rechallenge(cookie, buf);
+	unsigned answers = 0;
+
+	give(f, SECOND, buf, n);
+	cr_expect_eq(f->n_sent, 0, "not from our gateway");
+	for (unsigned i = 0; i < 10; i++) {
+		give(f, GATEWAY, buf, n);
+		answers += (unsigned)f->n_sent;
+		if (f->n_sent == 0)
+			continue;
+		cr_expect_eq(f->sent[0].m.type, PA_MSG_RECONFIRM);
+		cr_expect_arr_eq(f->sent[0].m.cookie, cookie, sizeof(cookie));
+		cr_expect_eq(f->sent[0].m.seq, answers);
+		cr_expect(pa_msg_verify(f->sent[0].buf, f->sent[0].len, f->p.keys.c2g));
+	}
+	cr_expect_eq(answers, 2);
+	run(f, 1000);
+	give(f, GATEWAY, buf, n);
+	cr_expect_eq(f->n_sent, 1);
+	give(f, GATEWAY, buf, n);
+	cr_expect_eq(f->n_sent, 0, "once a second");
+	fx_free(f);
+}
+
+Test(client, hint_only_asks)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 1);
+	uint8_t buf[PA_CTL_MAX];
+
+	give(f, GATEWAY, buf, peer_unbound(&f->p, PA_REASON_RELEASED, false, buf));
+	cr_expect_eq(f->n_sent, 0, "without a MAC only \"unknown\" is a hint");
+	cr_expect_eq(counters(f).bad_mac, 1);
+	give(f, SECOND, buf, peer_unbound(&f->p, PA_REASON_UNKNOWN, false, buf));
+	cr_expect_eq(f->n_sent, 0);
+	give(f, GATEWAY, buf, peer_unbound(&f->p, PA_REASON_UNKNOWN, false, buf));
+	cr_assert_eq(f->n_sent, 1);
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_HELLO);
+	cr_expect_eq(status(f).state, PA_CLIENT_BOUND);
+	cr_expect_eq(f->n_fresh, 0);
+	finish(f, &g, GATEWAY);
+	cr_expect_eq(f->n_up, 2);
+	cr_expect_eq(f->n_down, 0);
+	give(f, GATEWAY, buf, peer_unbound(&f->p, PA_REASON_UNKNOWN, false, buf));
+	cr_expect_eq(f->n_sent, 0, "not again so soon");
+	run(f, 5000);
+	give(f, GATEWAY, buf, peer_unbound(&f->p, PA_REASON_UNKNOWN, false, buf));
+	cr_expect_eq(f->n_sent, 1);
+	fx_free(f);
+}
+
+Test(client, unbound_ends)
+{
+	static const unsigned reasons[] = {PA_REASON_EXPIRED, PA_REASON_RELEASED, PA_REASON_REPLACED};
+	uint8_t buf[PA_CTL_MAX];
+	struct pa_grant g;
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct fx *f = bound(&g, 2);
+
+		give(f, GATEWAY, buf, peer_unbound(&f->p, reasons[i], true, buf));
+		cr_expect_eq(f->n_ended, 1);
+		cr_expect_eq(f->down_reason, reasons[i]);
+		cr_expect_eq(status(f).state, PA_CLIENT_IDLE);
+		cr_expect_eq(status(f).last_reason, reasons[i]);
+		cr_expect_eq(pa_client_tick(f->cl, f->now), UINT64_MAX);
+		fx_free(f);
+	}
+}
+
+Test(client, shutdown_moves_on)
+{
+	uint8_t buf[PA_CTL_MAX];
+	struct pa_grant g;
+	struct fx *f = bound(&g, 2);
+
+	give(f, GATEWAY, buf, peer_unbound(&f->p, PA_REASON_SHUTDOWN, true, buf));
+	cr_assert_eq(f->n_sent, 1);
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_HELLO);
+	cr_expect_eq(f->sent[0].to.addr.b[15], 11);
+	cr_expect_eq(f->n_down, 0);
+	finish(f, &g, SECOND);
+	cr_expect_eq(f->n_up, 2);
+	cr_expect_eq(f->n_sent, 0, "no BYE to a gateway that has ended it");
+	fx_free(f);
+}
+
+Test(client, renewal_is_swapped_in)
+{
+	struct pa_grant g, later;
+	struct fx *f = bound(&g, 1);
+	struct pa_client_counters c;
+
+	f->n_sent = 0;
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &g), 0);
+	cr_expect_eq(f->n_sent, 0, "an identical grant changes nothing");
+	peer_grant(0, 5, 1, PEER_UNIX + 7200, true, &later);
+	take_grant(f, &later);
+	cr_expect_eq(status(f).state, PA_CLIENT_BOUND);
+	cr_expect_eq(f->n_fresh, 0);
+	finish(f, &later, GATEWAY);
+	cr_expect_eq(f->n_up, 2);
+	cr_expect_eq(f->n_down, 0);
+	cr_expect_eq(f->n_sent, 0, "no BYE: the gateway has replaced the binding itself");
+	c = counters(f);
+	cr_expect_eq(c.moves, 0);
+	cr_expect_eq(f->up.claims.expires, PEER_UNIX + 7200);
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &g), PA_EREPLAY, "an earlier expiry");
+	fx_free(f);
+}
+
+Test(client, silent_renewal_keeps_the_binding)
+{
+	struct pa_grant g, later;
+	struct fx *f = bound(&g, 2);
+
+	peer_grant(0, 5, 1, PEER_UNIX + 7200, true, &later);
+	later.n_gateways = 2;
+	later.gateways[1] = peer_at(SECOND);
+	take_grant(f, &later);
+	for (unsigned i = 0; i < 400; i++) {
+		f->n_sent = 0;
+		run(f, 100);
+		for (size_t k = 0; k < f->n_sent; k++) {
+			cr_assert_eq(f->sent[k].to.addr.b[15], 10, "beside a living binding it stays where it is");
+			if (f->sent[k].m.type != PA_MSG_KEEPALIVE)
+				continue;
+			f->n_sent = k + 1;
+			alive(f);
+		}
+	}
+	cr_expect_eq(f->n_fresh, 0);
+	cr_expect_eq(f->n_down, 0);
+	fx_free(f);
+}
+
+Test(client, new_address_says_bye_to_the_old)
+{
+	struct pa_grant g, other;
+	struct fx *f = bound(&g, 1);
+	struct peer old = f->p;
+
+	peer_grant(0, 6, 1, PEER_UNIX + 3600, true, &other);
+	take_grant(f, &other);
+	finish(f, &other, GATEWAY);
+	cr_assert_eq(f->n_sent, 1);
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_BYE);
+	cr_expect(pa_msg_verify(f->sent[0].buf, f->sent[0].len, old.keys.c2g));
+	cr_expect_eq(f->up.claims.addr.b[15], 6);
+	fx_free(f);
+}
+
+Test(client, older_binding_may_end_while_the_new_grant_is_tried)
+{
+	struct pa_grant g, other;
+	struct fx *f = bound(&g, 1);
+	uint8_t buf[PA_CTL_MAX];
+	struct peer old = f->p;
+
+	peer_grant(0, 6, 1, PEER_UNIX + 3600, true, &other);
+	take_grant(f, &other);
+	give(f, GATEWAY, buf, peer_unbound(&old, PA_REASON_EXPIRED, true, buf));
+	cr_expect_eq(f->n_down, 1);
+	cr_expect_eq(f->n_ended, 0);
+	cr_expect_eq(status(f).state, PA_CLIENT_BINDING);
+	fx_free(f);
+}
+
+Test(client, refuses_grants)
+{
+	struct pa_grant g, bad;
+	struct fx *f = bound(&g, 1);
+
+	peer_grant(0, 5, 0, PEER_UNIX + 9000, true, &bad);
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &bad), PA_EREPLAY, "a lower epoch");
+	peer_grant(1, 5, 2, PEER_UNIX + 9000, true, &bad);
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &bad), PA_EDENIED, "another client's");
+	bad = g;
+	bad.lifetime = 0;
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &bad), PA_EINVAL);
+	bad = g;
+	bad.n_gateways = 0;
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &bad), PA_EINVAL);
+	pa_client_end(f->cl, f->now, PA_REASON_RELEASED);
+	peer_grant(0, 5, 0, PEER_UNIX + 9000, true, &bad);
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &bad), PA_EREPLAY, "also after the end");
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &g), 0, "the same one may come again then");
+	fx_free(f);
+}
+
+Test(client, end_says_bye)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 1);
+
+	f->n_sent = 0;
+	pa_client_end(f->cl, f->now, PA_REASON_RELEASED);
+	cr_assert_eq(f->n_sent, 1);
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_BYE);
+	cr_expect_eq(f->sent[0].m.reason, PA_REASON_RELEASED);
+	cr_expect(pa_msg_verify(f->sent[0].buf, f->sent[0].len, f->p.keys.c2g));
+	cr_expect_eq(f->n_ended, 1);
+	pa_client_end(f->cl, f->now, PA_REASON_RELEASED);
+	cr_expect_eq(f->n_down, 1, "harmless while idle");
+	fx_free(f);
+}
+
+Test(client, lifetime_ends)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 1);
+	uint64_t end = f->now.boot_ms + 3600 * 1000;
+
+	cr_expect_eq(status(f).expires_boot_ms, end);
+	while (f->n_ended == 0 && f->now.boot_ms < end + 1000) {
+		f->n_sent = 0;
+		run(f, 10);
+		if (f->n_sent > 0 && f->sent[f->n_sent - 1].m.type == PA_MSG_KEEPALIVE)
+			alive(f);
+	}
+	cr_expect_eq(f->n_ended, 1);
+	cr_expect_eq(f->n_down, 1);
+	cr_expect_eq(f->down_reason, PA_REASON_EXPIRED);
+	cr_expect_eq(f->now.boot_ms, end);
+	fx_free(f);
+}
+
+Test(client, lifetime_ends_without_a_gateway)
+{
+	struct fx *f = fx_new();
+	struct pa_grant g;
+
+	make_grant(&g, 1);
+	g.lifetime = 30;
+	take_grant(f, &g);
+	while (f->n_ended == 0 && f->now.boot_ms < 1100000) {
+		f->n_sent = 0;
+		(void)pa_client_tick(f->cl, f->now);
+		f->now.boot_ms += 10;
+	}
+	cr_expect_eq(f->now.boot_ms, 1000000 + 30000 + 10);
+	cr_expect_eq(f->n_ended, 1);
+	fx_free(f);
+}
+
+Test(client, kick_tries_at_once)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 2);
+
+	f->n_sent = 0;
+	pa_client_kick(f->cl, f->now);
+	cr_expect_eq(f->n_fresh, 1);
+	cr_assert_eq(f->n_sent, 1);
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_HELLO);
+	cr_expect_eq(f->n_down, 0);
+	finish(f, &g, GATEWAY);
+	cr_expect_eq(f->n_up, 2);
+	pa_client_end(f->cl, f->now, PA_REASON_RELEASED);
+	pa_client_kick(f->cl, f->now);
+	cr_expect_eq(f->n_fresh, 1, "nothing to try without a grant");
+	fx_free(f);
+}

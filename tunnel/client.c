@@ -1,0 +1,685 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cred.h"
+#include "common/err.h"
+#include "common/msg.h"
+#include "tunnel/limit.h"
+
+#define TRIES 3			 /* unanswered messages before a gateway is given up */
+#define LAST_MISS_MS 2000	 /* how long the last keepalive retry is waited for */
+#define LEAVE_MS 45000		 /* after so long without a word plain NAT is better than hoping */
+#define HINT_INTERVAL_MS 5000	 /* an unauthenticated UNBOUND makes us ask at most so often */
+#define RECONFIRM_BURST 2	 /* the second one objects to a relayed packet */
+
+/* A binding that a gateway accepted. */
+struct session {
+	bool valid;
+	bool lost; /* silent for too long, or our address changed: only a new handshake can help */
+	struct pa_client_binding b;
+	uint8_t c2g[PA_KEY_LEN], g2c[PA_KEY_LEN];
+	uint8_t token[PA_TOKEN_LEN];
+	uint64_t sent_seq, acked_seq;
+	bool waiting; /* for ALIVE */
+	unsigned misses;
+	uint64_t next_ms;    /* keepalive or its retry */
+	uint64_t expires_ms; /* of the grant it was made with */
+	uint64_t reconfirm_tat;
+};
+
+struct handshake {
+	bool active;
+	bool confirming; /* CHALLENGE came, CONFIRM was sent */
+	unsigned gateway; /* of the grant's list */
+	unsigned tries;	  /* of the present message */
+	unsigned attempt; /* messages since the start at this gateway */
+	uint64_t next_ms, sent_ms;
+	uint64_t bind;
+	uint8_t nonce[PA_NONCE_LEN];
+	uint8_t confirm[PA_CONFIRM_LEN];
+	struct pa_session_keys keys;
+};
+
+struct pa_client {
+	const struct pa_client_ops *ops;
+	void *ctx;
+	uint8_t secret_key[PA_KEY_LEN], public_key[PA_KEY_LEN];
+	bool has_grant, up;
+	struct pa_grant grant;
+	uint8_t claims[PA_CLAIMS_LEN], claims_hash[PA_KEY_LEN], k0[PA_KEY_LEN];
+	uint64_t expires_ms;
+	struct pa_claims floor; /* the newest grant ever taken, with its gateway key */
+	uint8_t floor_key[PA_KEY_LEN];
+	struct session s;
+	struct handshake h;
+	unsigned failed, round; /* gateways that did not answer in a row; times that the whole list did not */
+	uint64_t last_alive_ms, last_hint_ms;
+	uint32_t rtt_us;
+	uint8_t last_reason;
+	struct pa_client_counters count;
+};
+
+/* ---------------------------------------------------------------- small things */
+
+static const struct pa_endpoint *handshake_gateway(const struct pa_client *cl)
+{
+	return &cl->grant.gateways[cl->h.gateway];
+}
+
+static void event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail)
+{
+	cl->ops->event(cl->ctx, name, gateway, detail);
+}
+
+static void send_buf(struct pa_client *cl, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	cl->count.sent++;
+	cl->ops->send(cl->ctx, to, buf, len);
+}
+
+static void send_msg(struct pa_client *cl, const struct pa_endpoint *to, const struct pa_msg *m, const uint8_t *key)
+{
+	uint8_t buf[PA_CTL_MAX];
+	int n = pa_msg_encode(m, key, buf, sizeof(buf));
+
+	PA_REQUIRE(n > 0);
+	send_buf(cl, to, buf, (size_t)n);
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* RFC 6298 section 2, without the variance, which no timer here needs. Never 0, which means "none yet". */
+static void take_rtt(struct pa_client *cl, uint64_t sample_us)
+{
+	uint32_t r = sample_us > UINT32_MAX ? UINT32_MAX : (uint32_t)sample_us;
+
+	if (r == 0)
+		r = 1;
+	cl->rtt_us = cl->rtt_us == 0 ? r : (uint32_t)(((uint64_t)cl->rtt_us * 7 + r) / 8);
+	if (cl->rtt_us == 0)
+		cl->rtt_us = 1;
+}
+
+/* The number of a gateway in the grant's list; its first one if it is not there. */
+static unsigned gateway_index(const struct pa_client *cl, const struct pa_endpoint *gateway)
+{
+	for (unsigned i = 0; i < cl->grant.n_gateways; i++)
+		if (pa_endpoint_eq(&cl->grant.gateways[i], gateway))
+			return i;
+	return 0;
+}
+
+static bool session_healthy(const struct pa_client *cl)
+{
+	return cl->s.valid && !cl->s.lost;
+}
+
+/* Forgets the keys; the description stays for the status while the interface is still up. */
+static void drop_session(struct pa_client *cl)
+{
+	struct pa_client_binding b = cl->s.b;
+
+	pa_wipe(&cl->s, sizeof(cl->s));
+	cl->s.b = b;
+}
+
+static void send_bye(struct pa_client *cl, enum pa_reason reason)
+{
+	struct pa_msg m = {.type = PA_MSG_BYE, .reason = (uint8_t)reason};
+
+	memcpy(m.session, cl->s.b.session, sizeof(m.session));
+	send_msg(cl, &cl->s.b.gateway, &m, cl->s.c2g);
+}
+
+static void go_down(struct pa_client *cl, unsigned reason)
+{
+	drop_session(cl);
+	if (!cl->up)
+		return;
+	cl->up = false;
+	cl->ops->down(cl->ctx, false, reason);
+}
+
+/* The grant is over. */
+static void finish(struct pa_client *cl, unsigned reason)
+{
+	event(cl, "grant.end", NULL, reason);
+	pa_wipe(&cl->s, sizeof(cl->s));
+	pa_wipe(&cl->h, sizeof(cl->h));
+	pa_wipe(cl->k0, sizeof(cl->k0));
+	pa_grant_wipe(&cl->grant);
+	cl->has_grant = false;
+	cl->up = false;
+	cl->expires_ms = 0;
+	cl->rtt_us = 0;
+	cl->ops->down(cl->ctx, true, reason);
+}
+
+/* ---------------------------------------------------------------- handshake, sending */
+
+static void fill_hello(const struct pa_client *cl, struct pa_msg *m)
+{
+	memcpy(m->claims, cl->claims, sizeof(m->claims));
+	memcpy(m->client_key, cl->public_key, sizeof(m->client_key));
+	memcpy(m->nonce, cl->h.nonce, sizeof(m->nonce));
+	m->bind = cl->h.bind;
+}
+
+static void send_hello(struct pa_client *cl)
+{
+	struct pa_msg m = {.type = PA_MSG_HELLO};
+
+	cl->ops->random(cl->ctx, cl->h.nonce, sizeof(cl->h.nonce));
+	fill_hello(cl, &m);
+	send_msg(cl, handshake_gateway(cl), &m, cl->k0);
+}
+
+/* Sends HELLO, or CONFIRM again, and sets the time of the next try. */
+static void try_again(struct pa_client *cl, struct pa_now now)
+{
+	struct handshake *h = &cl->h;
+	unsigned shift = h->tries + cl->round;
+
+	if (h->confirming)
+		send_buf(cl, handshake_gateway(cl), h->confirm, sizeof(h->confirm));
+	else
+		send_hello(cl);
+	h->tries++;
+	h->attempt++;
+	h->sent_ms = now.boot_ms;
+	h->next_ms = now.boot_ms +
+		     (shift < 5 ? min_u64((uint64_t)PA_HELLO_RETRY_MS << shift, PA_HELLO_RETRY_MAX_MS) :
+				  PA_HELLO_RETRY_MAX_MS);
+}
+
+/* A higher bind number each time: a CONFIRM of which only the ACCEPT was lost has used the last one up. */
+static void start_handshake(struct pa_client *cl, struct pa_now now, unsigned gateway)
+{
+	struct handshake *h = &cl->h;
+
+	pa_wipe(h, sizeof(*h));
+	h->active = true;
+	h->gateway = gateway;
+	h->bind = cl->ops->next_bind(cl->ctx);
+	cl->count.handshakes++;
+	event(cl, "handshake.start", handshake_gateway(cl), cl->round);
+	try_again(cl, now);
+}
+
+/* From the beginning: other gateways and longer pauses are forgotten. */
+static void begin(struct pa_client *cl, struct pa_now now, unsigned gateway)
+{
+	cl->failed = 0;
+	cl->round = 0;
+	start_handshake(cl, now, gateway);
+}
+
+/* This gateway does not answer. Beside a binding that lives nothing is at stake, so stay; otherwise try the next. */
+static void give_up(struct pa_client *cl, struct pa_now now)
+{
+	unsigned gateway = cl->h.gateway;
+
+	event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
+	if (session_healthy(cl)) {
+		cl->round++;
+		start_handshake(cl, now, gateway);
+		return;
+	}
+	cl->failed++;
+	if (cl->failed >= cl->grant.n_gateways || now.boot_ms - cl->last_alive_ms >= LEAVE_MS)
+		go_down(cl, 0);
+	if (cl->failed >= cl->grant.n_gateways) {
+		cl->failed = 0;
+		cl->round++;
+	}
+	cl->ops->fresh_port(cl->ctx);
+	gateway = (gateway + 1) % cl->grant.n_gateways;
+	event(cl, "gateway.next", &cl->grant.gateways[gateway], cl->failed);
+	start_handshake(cl, now, gateway);
+}
+
+/* ---------------------------------------------------------------- handshake, answers */
+
+static int derive_keys(struct pa_client *cl, const struct pa_msg *m)
+{
+	const struct pa_session_input in = {
+		.secret = cl->grant.secret,
+		.own_secret = cl->secret_key,
+		.peer_public = cl->grant.gateway_key,
+		.client_key = cl->public_key,
+		.gateway_key = cl->grant.gateway_key,
+		.claims = cl->claims,
+		.bind = cl->h.bind,
+		.nonce = cl->h.nonce,
+		.cookie = m->cookie,
+	};
+
+	return pa_derive_session(&in, &cl->h.keys);
+}
+
+static void handle_challenge(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
+			     const struct pa_msg *in)
+{
+	struct handshake *h = &cl->h;
+	struct pa_msg m = {.type = PA_MSG_CONFIRM};
+	int n;
+
+	if (h->confirming || memcmp(in->nonce, h->nonce, sizeof(h->nonce)) != 0) {
+		cl->count.unexpected++;
+		return;
+	}
+	if (!pa_msg_verify(buf, len, cl->k0)) {
+		cl->count.bad_mac++;
+		return;
+	}
+	if (derive_keys(cl, in) < 0) { /* the grant names a useless gateway key; another grant may come */
+		event(cl, "handshake.refused", handshake_gateway(cl), 0);
+		return;
+	}
+	take_rtt(cl, (now.boot_ms - h->sent_ms) * 1000);
+	fill_hello(cl, &m);
+	memcpy(m.cookie, in->cookie, sizeof(m.cookie));
+	n = pa_msg_encode(&m, cl->k0, h->confirm, sizeof(h->confirm));
+	PA_REQUIRE(n == PA_CONFIRM_LEN && pa_msg_seal(h->confirm, sizeof(h->confirm), h->keys.c2g) == 0);
+	h->confirming = true;
+	h->tries = 0;
+	try_again(cl, now);
+}
+
+static uint16_t pick_keepalive(const struct pa_client *cl, const struct pa_msg *m)
+{
+	uint16_t s = m->keepalive;
+
+	if (cl->grant.keepalive != 0 && cl->grant.keepalive < s)
+		s = cl->grant.keepalive;
+	if (s > PA_KEEPALIVE_MAX)
+		s = PA_KEEPALIVE_MAX;
+	return s < PA_KEEPALIVE_MIN ? PA_KEEPALIVE_MIN : s;
+}
+
+static void schedule_keepalive(struct pa_client *cl, struct pa_now now)
+{
+	uint64_t interval = (uint64_t)cl->s.b.keepalive * 1000;
+	uint8_t r[2];
+
+	cl->ops->random(cl->ctx, r, sizeof(r));
+	interval -= interval / 10 * ((uint64_t)r[0] << 8 | r[1]) / 65535;
+	if (interval < PA_KEEPALIVE_MIN * 1000)
+		interval = PA_KEEPALIVE_MIN * 1000;
+	cl->s.waiting = false;
+	cl->s.misses = 0;
+	cl->s.next_ms = now.boot_ms + interval;
+}
+
+static void leave_old(struct pa_client *cl, const struct pa_endpoint *gateway)
+{
+	bool moved = !pa_endpoint_eq(&cl->s.b.gateway, gateway);
+
+	if (moved)
+		cl->count.moves++;
+	/* At the same gateway the new binding of the same address has replaced the old one. */
+	if (moved || !pa_addr_eq(&cl->s.b.claims.addr, &cl->grant.claims.addr))
+		send_bye(cl, PA_REASON_REPLACED);
+}
+
+/* Swaps the new session in. */
+static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *m)
+{
+	struct session *s = &cl->s;
+	struct handshake *h = &cl->h;
+	const struct pa_endpoint gateway = *handshake_gateway(cl);
+	unsigned attempts = h->attempt;
+
+	if (s->valid)
+		leave_old(cl, &gateway);
+	pa_wipe(s, sizeof(*s));
+	s->valid = true;
+	s->b.claims = cl->grant.claims;
+	s->b.gateway = gateway;
+	s->b.mapped = m->mapped;
+	s->b.mtu = cl->grant.mtu != 0 && cl->grant.mtu < m->mtu ? cl->grant.mtu : m->mtu;
+	s->b.keepalive = pick_keepalive(cl, m);
+	memcpy(s->b.session, m->session, sizeof(s->b.session));
+	memcpy(s->c2g, h->keys.c2g, sizeof(s->c2g));
+	memcpy(s->g2c, h->keys.g2c, sizeof(s->g2c));
+	memcpy(s->token, m->token, sizeof(s->token));
+	pa_wipe(h, sizeof(*h));
+	cl->failed = 0;
+	cl->round = 0;
+	cl->last_alive_ms = now.boot_ms;
+	/* The gateway knows the time better than we know how long the grant was on its way. */
+	cl->expires_ms = min_u64(cl->expires_ms, now.boot_ms + (uint64_t)m->lifetime * 1000);
+	s->expires_ms = cl->expires_ms;
+	schedule_keepalive(cl, now);
+	cl->up = true;
+	cl->count.accepts++;
+	cl->ops->up(cl->ctx, &s->b);
+	event(cl, "handshake.accept", &gateway, attempts);
+}
+
+static void handle_accept(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
+			  const struct pa_msg *m)
+{
+	const struct handshake *h = &cl->h;
+
+	if (!h->confirming || memcmp(m->nonce, h->nonce, sizeof(h->nonce)) != 0 || m->bind != h->bind) {
+		cl->count.unexpected++;
+		return;
+	}
+	if (!pa_msg_verify(buf, len, h->keys.g2c)) {
+		cl->count.bad_mac++;
+		return;
+	}
+	if (memcmp(m->claims_hash, cl->claims_hash, sizeof(cl->claims_hash)) != 0 || !m->routed ||
+	    m->mtu < PA_MTU_MIN || m->lifetime == 0) {
+		cl->count.unexpected++;
+		event(cl, "handshake.refused", handshake_gateway(cl), 0);
+		give_up(cl, now);
+		return;
+	}
+	adopt(cl, now, m);
+}
+
+/* ---------------------------------------------------------------- session */
+
+static void send_keepalive(struct pa_client *cl, struct pa_now now)
+{
+	struct session *s = &cl->s;
+	struct pa_msg m = {.type = PA_MSG_KEEPALIVE, .seq = ++s->sent_seq, .echo = now.boot_ms * 1000};
+
+	memcpy(m.session, s->b.session, sizeof(m.session));
+	memcpy(m.token, s->token, sizeof(m.token));
+	send_msg(cl, &s->b.gateway, &m, s->c2g);
+	s->waiting = true;
+	if (s->misses < PA_KEEPALIVE_RETRIES)
+		s->next_ms = now.boot_ms + ((uint64_t)1000 << s->misses);
+	else
+		s->next_ms = now.boot_ms + LAST_MISS_MS;
+}
+
+/* The gateway is silent. The NAT may have lost us, so a fresh port and the same gateway first. */
+static void lose(struct pa_client *cl, struct pa_now now)
+{
+	cl->s.lost = true;
+	cl->count.lost++;
+	event(cl, "gateway.lost", &cl->s.b.gateway, cl->s.misses);
+	cl->ops->fresh_port(cl->ctx);
+	begin(cl, now, gateway_index(cl, &cl->s.b.gateway));
+}
+
+static void keepalive_due(struct pa_client *cl, struct pa_now now)
+{
+	struct session *s = &cl->s;
+
+	if (s->waiting) {
+		s->misses++;
+		cl->count.misses++;
+		event(cl, "gateway.miss", &s->b.gateway, s->misses);
+		if (s->misses > PA_KEEPALIVE_RETRIES) {
+			lose(cl, now);
+			return;
+		}
+	}
+	send_keepalive(cl, now);
+}
+
+static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
+			 const struct pa_msg *m)
+{
+	struct session *s = &cl->s;
+
+	if (memcmp(m->session, s->b.session, sizeof(s->b.session)) != 0 || m->seq <= s->acked_seq ||
+	    m->seq > s->sent_seq) {
+		cl->count.unexpected++;
+		return;
+	}
+	if (!pa_msg_verify(buf, len, s->g2c)) {
+		cl->count.bad_mac++;
+		return;
+	}
+	s->acked_seq = m->seq;
+	memcpy(s->token, m->token, sizeof(s->token));
+	s->lost = false;
+	cl->last_alive_ms = now.boot_ms;
+	if (m->echo <= now.boot_ms * 1000)
+		take_rtt(cl, now.boot_ms * 1000 - m->echo);
+	schedule_keepalive(cl, now);
+}
+
+/* Not authenticated, so all that it can get from us is one message to our own gateway, once in a while. */
+static void handle_rechallenge(struct pa_client *cl, struct pa_now now, const struct pa_msg *in)
+{
+	struct session *s = &cl->s;
+	struct pa_msg m = {.type = PA_MSG_RECONFIRM, .echo = now.boot_ms * 1000};
+
+	if (!pa_limit_one(&s->reconfirm_tat, now.boot_ms, PA_RECHALLENGE_MS, RECONFIRM_BURST)) {
+		cl->count.limited++;
+		return;
+	}
+	m.seq = ++s->sent_seq;
+	memcpy(m.session, s->b.session, sizeof(m.session));
+	memcpy(m.cookie, in->cookie, sizeof(m.cookie));
+	cl->count.rechallenged++;
+	event(cl, "gateway.rechallenge", &s->b.gateway, 0);
+	send_msg(cl, &s->b.gateway, &m, s->c2g);
+}
+
+/* "I do not know you", without a key: worth asking again, not worth believing. */
+static void handle_hint(struct pa_client *cl, struct pa_now now)
+{
+	if (cl->h.active)
+		return;
+	if (cl->last_hint_ms != 0 && now.boot_ms - cl->last_hint_ms < HINT_INTERVAL_MS) {
+		cl->count.limited++;
+		return;
+	}
+	cl->last_hint_ms = now.boot_ms;
+	event(cl, "gateway.hint", &cl->s.b.gateway, 0);
+	begin(cl, now, gateway_index(cl, &cl->s.b.gateway));
+}
+
+static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
+			   const struct pa_msg *m)
+{
+	static const uint8_t no_mac[PA_MAC_LEN];
+	struct session *s = &cl->s;
+
+	if (memcmp(m->session, s->b.session, sizeof(s->b.session)) != 0) {
+		cl->count.unexpected++;
+		return;
+	}
+	if (m->reason == PA_REASON_UNKNOWN && memcmp(buf + len - PA_MAC_LEN, no_mac, PA_MAC_LEN) == 0) {
+		handle_hint(cl, now);
+		return;
+	}
+	if (!pa_msg_verify(buf, len, s->g2c)) {
+		cl->count.bad_mac++;
+		return;
+	}
+	cl->last_reason = m->reason;
+	cl->last_alive_ms = now.boot_ms;
+	event(cl, "gateway.unbound", &s->b.gateway, m->reason);
+	if (m->reason == PA_REASON_SHUTDOWN) {
+		unsigned next = (gateway_index(cl, &s->b.gateway) + 1) % cl->grant.n_gateways;
+
+		drop_session(cl);
+		begin(cl, now, next);
+	} else if (pa_claims_eq(&s->b.claims, &cl->grant.claims)) {
+		finish(cl, m->reason);
+	} else { /* an older grant's binding ended while the newer grant's handshake runs */
+		go_down(cl, m->reason);
+	}
+}
+
+void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_endpoint *from, const uint8_t *buf,
+		       size_t len)
+{
+	bool shaking = cl->h.active && pa_endpoint_eq(from, handshake_gateway(cl));
+	bool bound = cl->s.valid && pa_endpoint_eq(from, &cl->s.b.gateway);
+	struct pa_msg m;
+
+	cl->count.received++;
+	if (pa_msg_decode(buf, len, &m) < 0)
+		cl->count.malformed++;
+	else if (m.type == PA_MSG_CHALLENGE && shaking)
+		handle_challenge(cl, now, buf, len, &m);
+	else if (m.type == PA_MSG_ACCEPT && shaking)
+		handle_accept(cl, now, buf, len, &m);
+	else if (m.type == PA_MSG_ALIVE && bound)
+		handle_alive(cl, now, buf, len, &m);
+	else if (m.type == PA_MSG_RECHALLENGE && bound)
+		handle_rechallenge(cl, now, &m);
+	else if (m.type == PA_MSG_UNBOUND && bound)
+		handle_unbound(cl, now, buf, len, &m);
+	else
+		cl->count.unexpected++;
+}
+
+/* ---------------------------------------------------------------- grants and timers */
+
+static int check_grant(const struct pa_client *cl, const struct pa_grant *g)
+{
+	static const uint8_t unpinned[PA_FINGERPRINT_LEN];
+	uint8_t fingerprint[PA_FINGERPRINT_LEN];
+	const struct pa_claims *c = &g->claims, *old = &cl->floor;
+
+	if (g->lifetime == 0 || g->n_gateways == 0 || g->n_gateways > PA_GATEWAYS_MAX)
+		return PA_EINVAL;
+	if (pa_addr_eq(&c->addr, &old->addr) && memcmp(g->gateway_key, cl->floor_key, PA_KEY_LEN) == 0 &&
+	    (c->epoch < old->epoch || (c->epoch == old->epoch && c->expires < old->expires)))
+		return PA_EREPLAY;
+	if (memcmp(c->fingerprint, unpinned, sizeof(unpinned)) == 0)
+		return 0;
+	pa_fingerprint(cl->public_key, fingerprint);
+	return memcmp(c->fingerprint, fingerprint, sizeof(fingerprint)) == 0 ? 0 : PA_EDENIED;
+}
+
+int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g)
+{
+	uint8_t claims[PA_CLAIMS_LEN];
+	int rc = check_grant(cl, g);
+
+	if (rc < 0)
+		return rc;
+	if (pa_claims_encode(&g->claims, claims) < 0)
+		return PA_EINVAL;
+	if (cl->has_grant && memcmp(claims, cl->claims, sizeof(claims)) == 0)
+		return 0;
+	cl->grant = *g;
+	cl->has_grant = true;
+	cl->expires_ms = now.boot_ms + (uint64_t)g->lifetime * 1000;
+	memcpy(cl->claims, claims, sizeof(claims));
+	pa_claims_hash(claims, cl->claims_hash);
+	pa_derive_k0(g->secret, cl->k0);
+	cl->floor = g->claims;
+	memcpy(cl->floor_key, g->gateway_key, sizeof(cl->floor_key));
+	cl->last_reason = 0;
+	event(cl, "grant.new", &g->gateways[0], 0);
+	begin(cl, now, cl->s.valid ? gateway_index(cl, &cl->s.b.gateway) : 0);
+	return 0;
+}
+
+void pa_client_end(struct pa_client *cl, struct pa_now now, enum pa_reason reason)
+{
+	(void)now;
+	if (!cl->has_grant)
+		return;
+	if (cl->s.valid)
+		send_bye(cl, reason);
+	finish(cl, reason);
+}
+
+void pa_client_kick(struct pa_client *cl, struct pa_now now)
+{
+	if (!cl->has_grant)
+		return;
+	cl->s.lost = cl->s.valid;
+	cl->ops->fresh_port(cl->ctx);
+	begin(cl, now, cl->s.valid ? gateway_index(cl, &cl->s.b.gateway) : cl->h.gateway);
+}
+
+uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
+{
+	uint64_t next;
+
+	if (!cl->has_grant)
+		return UINT64_MAX;
+	if (now.boot_ms >= cl->expires_ms) {
+		pa_client_end(cl, now, PA_REASON_EXPIRED);
+		return UINT64_MAX;
+	}
+	if (cl->s.valid && now.boot_ms >= cl->s.expires_ms)
+		go_down(cl, PA_REASON_EXPIRED);
+	if (session_healthy(cl) && now.boot_ms >= cl->s.next_ms)
+		keepalive_due(cl, now);
+	if (cl->h.active && now.boot_ms >= cl->h.next_ms) {
+		if (cl->h.tries < TRIES)
+			try_again(cl, now);
+		else
+			give_up(cl, now);
+	}
+	next = cl->expires_ms;
+	if (cl->s.valid)
+		next = min_u64(next, cl->s.expires_ms);
+	if (session_healthy(cl))
+		next = min_u64(next, cl->s.next_ms);
+	if (cl->h.active)
+		next = min_u64(next, cl->h.next_ms);
+	return next;
+}
+
+/* ---------------------------------------------------------------- life and queries */
+
+int pa_client_new(const uint8_t secret_key[PA_KEY_LEN], const struct pa_client_ops *ops, void *ctx,
+		  struct pa_client **ret)
+{
+	struct pa_client *cl = calloc(1, sizeof(*cl));
+
+	if (cl == NULL)
+		return PA_ENOMEM;
+	cl->ops = ops;
+	cl->ctx = ctx;
+	memcpy(cl->secret_key, secret_key, sizeof(cl->secret_key));
+	pa_keypair_public(secret_key, cl->public_key);
+	*ret = cl;
+	return 0;
+}
+
+void pa_client_free(struct pa_client *cl)
+{
+	if (cl == NULL)
+		return;
+	pa_wipe(cl, sizeof(*cl));
+	free(cl);
+}
+
+void pa_client_status_get(const struct pa_client *cl, struct pa_client_status *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->last_reason = cl->last_reason;
+	if (!cl->has_grant)
+		return;
+	ret->state = cl->up ? PA_CLIENT_BOUND : PA_CLIENT_BINDING;
+	if (cl->up)
+		ret->binding = cl->s.b;
+	ret->claims = cl->grant.claims;
+	ret->expires_boot_ms = cl->expires_ms;
+	ret->rtt_us = cl->rtt_us;
+	ret->last_alive_ms = cl->last_alive_ms;
+	ret->misses = cl->s.misses;
+	if (cl->h.active) {
+		ret->attempt = cl->h.attempt;
+		ret->trying = *handshake_gateway(cl);
+	}
+}
+
+void pa_client_counters_get(const struct pa_client *cl, struct pa_client_counters *ret)
+{
+	*ret = cl->count;
+}

@@ -1,0 +1,773 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/gw.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cred.h"
+#include "common/cursor.h"
+#include "common/err.h"
+#include "common/msg.h"
+#include "tunnel/gw_table.h"
+#include "tunnel/limit.h"
+
+/* Answers to what nobody vouched for: each source prefix may hold many clients that all heal at once, so not too few. */
+#define SOURCE_INTERVAL_MS 50
+#define SOURCE_BURST 40
+/* RECHALLENGE of one binding, data and control apart so that forged data cannot use up what a KEEPALIVE needs. */
+#define BINDING_INTERVAL_MS 250
+#define BINDING_BURST 4
+#define QUIET_MS 10000	   /* after an objection no move is offered for so long */
+#define REVIEW_MS 60000	   /* each entry is looked at so often, whatever the Unix clock does in between */
+
+enum cookie_purpose { COOKIE_HELLO = 1, COOKIE_REBIND = 2 };
+
+struct pa_gw {
+	const struct pa_gw_ops *ops;
+	void *ctx;
+	const struct pa_keyring *keys;
+	const uint8_t *secret_key; /* X25519, inside keys */
+	uint8_t public_key[PA_KEY_LEN];
+	struct pa_gw_pool *pools;
+	size_t n_pools;
+	uint16_t mtu, keepalive;
+	struct pa_gw_table *table;
+	size_t n_bound;
+	uint8_t cookie_key[2][PA_KEY_LEN]; /* current, previous */
+	uint64_t cookie_rotated_ms;
+	struct pa_limit rechallenge_limit, hint_limit;
+	struct pa_gw_counters count;
+};
+
+/* One datagram and what it became. */
+struct rx {
+	struct pa_now now;
+	unsigned local;
+	const struct pa_endpoint *from;
+	const uint8_t *buf;
+	size_t len;
+	struct pa_msg m;
+};
+
+/* What a HELLO's or CONFIRM's claims proved to be. Holds secrets: wipe. */
+struct proof {
+	struct pa_claims claims;
+	uint8_t secret[PA_KEY_LEN], k0[PA_KEY_LEN];
+};
+
+static uint64_t silence_ms(const struct pa_gw *gw)
+{
+	return (uint64_t)gw->keepalive * 2500;
+}
+
+static bool claims_expired(const struct pa_claims *c, struct pa_now now)
+{
+	return c->expires <= now.unix_ms / 1000;
+}
+
+/* ---------------------------------------------------------------- sending */
+
+/*
+ * Answers are never longer than what they answer, so nobody can use us to send another more than he spends himself.
+ * What was asked for by an authentic client may be longer; all lengths are chosen so that it is not.
+ */
+static void answer(struct pa_gw *gw, const struct rx *rx, const struct pa_msg *m, const uint8_t *key)
+{
+	uint8_t buf[PA_CTL_MAX];
+	int n = pa_msg_encode(m, key, buf, sizeof(buf));
+
+	PA_REQUIRE(n > 0);
+	if ((size_t)n > rx->len) {
+		gw->count.limited++;
+		return;
+	}
+	gw->ops->send(gw->ctx, rx->local, rx->from, buf, (size_t)n);
+}
+
+static void send_unbound(struct pa_gw *gw, const struct pa_gw_entry *e, enum pa_reason reason)
+{
+	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = (uint8_t)reason};
+	uint8_t buf[PA_CTL_MAX];
+	int n;
+
+	memcpy(m.session, e->b.session, sizeof(m.session));
+	n = pa_msg_encode(&m, e->g2c, buf, sizeof(buf));
+	PA_REQUIRE(n > 0);
+	gw->ops->send(gw->ctx, e->b.local, &e->b.mapped, buf, (size_t)n);
+}
+
+static void send_accept(struct pa_gw *gw, const struct rx *rx, const struct pa_gw_entry *e)
+{
+	struct pa_msg m = {.type = PA_MSG_ACCEPT, .routed = true};
+	uint64_t left = e->b.claims.expires - rx->now.unix_ms / 1000;
+	uint8_t claims[PA_CLAIMS_LEN];
+
+	memcpy(m.nonce, e->nonce, sizeof(m.nonce));
+	m.bind = e->b.bind;
+	memcpy(m.session, e->b.session, sizeof(m.session));
+	PA_REQUIRE(pa_claims_encode(&e->b.claims, claims) > 0);
+	pa_claims_hash(claims, m.claims_hash);
+	m.mapped = e->b.mapped;
+	m.lifetime = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
+	m.mtu = gw->mtu;
+	m.keepalive = gw->keepalive;
+	memcpy(m.token, e->token, sizeof(m.token));
+	answer(gw, rx, &m, e->g2c);
+}
+
+static void send_alive(struct pa_gw *gw, const struct rx *rx, const struct pa_gw_entry *e)
+{
+	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = rx->m.seq, .echo = rx->m.echo};
+
+	memcpy(m.session, e->b.session, sizeof(m.session));
+	memcpy(m.token, e->token, sizeof(m.token));
+	answer(gw, rx, &m, e->g2c);
+}
+
+/* ---------------------------------------------------------------- cookies */
+
+static void rotate_cookies(struct pa_gw *gw, uint64_t boot_ms)
+{
+	uint64_t age = boot_ms - gw->cookie_rotated_ms;
+
+	if (age < PA_COOKIE_ROTATE_MS)
+		return;
+	if (age < 2 * (uint64_t)PA_COOKIE_ROTATE_MS)
+		memcpy(gw->cookie_key[1], gw->cookie_key[0], PA_KEY_LEN);
+	else
+		gw->ops->random(gw->ctx, gw->cookie_key[1], PA_KEY_LEN);
+	gw->ops->random(gw->ctx, gw->cookie_key[0], PA_KEY_LEN);
+	gw->cookie_rotated_ms = boot_ms;
+}
+
+static void put_mapped(struct pa_writer *w, unsigned local, const struct pa_endpoint *from)
+{
+	pa_put_bytes(w, from->addr.b, sizeof(from->addr.b));
+	pa_put_u16(w, from->port);
+	pa_put_u32(w, local);
+}
+
+/* which: 0 the current secret, 1 the previous one. session: of a binding that would move; NULL: of a handshake. */
+static void make_cookie(const struct pa_gw *gw, const struct rx *rx, const uint8_t *session, unsigned which,
+			uint8_t ret[PA_COOKIE_LEN])
+{
+	uint8_t text[160], hash[PA_KEY_LEN], mac[PA_MAC_LEN];
+	struct pa_writer w;
+
+	pa_writer_init(&w, text, sizeof(text));
+	pa_put_u8(&w, session != NULL ? COOKIE_REBIND : COOKIE_HELLO);
+	put_mapped(&w, rx->local, rx->from);
+	if (session != NULL) {
+		pa_put_bytes(&w, session, PA_SESSION_LEN);
+	} else {
+		pa_claims_hash(rx->m.claims, hash);
+		pa_put_bytes(&w, hash, sizeof(hash));
+		pa_put_bytes(&w, rx->m.client_key, sizeof(rx->m.client_key));
+		pa_put_u64(&w, rx->m.bind);
+		pa_put_bytes(&w, rx->m.nonce, sizeof(rx->m.nonce));
+	}
+	PA_REQUIRE(!w.failed);
+	pa_mac(gw->cookie_key[which], text, w.len, mac);
+	memcpy(ret, mac, PA_COOKIE_LEN);
+}
+
+static bool check_cookie(struct pa_gw *gw, const struct rx *rx, const uint8_t *session)
+{
+	uint8_t want[PA_COOKIE_LEN];
+
+	for (unsigned which = 0; which < 2; which++) {
+		make_cookie(gw, rx, session, which, want);
+		if (pa_secret_eq(want, rx->m.cookie, sizeof(want)))
+			return true;
+	}
+	gw->count.bad_cookie++;
+	return false;
+}
+
+/* Asks whether the client of e is at rx->from, if that may be asked now. Changes nothing but the limits. */
+static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e, uint64_t *tat)
+{
+	struct pa_msg m = {.type = PA_MSG_RECHALLENGE};
+	uint64_t now = rx->now.boot_ms;
+
+	if (now < e->quiet_until_ms || !pa_limit_one(tat, now, BINDING_INTERVAL_MS, BINDING_BURST) ||
+	    !pa_limit_source(&gw->rechallenge_limit, now, &rx->from->addr)) {
+		gw->count.limited++;
+		return;
+	}
+	make_cookie(gw, rx, e->b.session, 0, m.cookie);
+	answer(gw, rx, &m, NULL);
+}
+
+/* ---------------------------------------------------------------- table */
+
+/* When e needs attention next: silence while delivering, expiry of the grant, the end of what must be remembered. */
+static void schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now)
+{
+	uint64_t due = now.boot_ms + REVIEW_MS, until = e->bound ? e->b.claims.expires : e->floor_until, left;
+
+	if (until <= (now.unix_ms + REVIEW_MS) / 1000) {
+		left = until * 1000 > now.unix_ms ? until * 1000 - now.unix_ms : 0;
+		due = now.boot_ms + left;
+	}
+	if (e->bound && e->b.delivering && e->b.last_seen_ms + silence_ms(gw) < due)
+		due = e->b.last_seen_ms + silence_ms(gw);
+	pa_gw_table_schedule(gw->table, e, due);
+}
+
+static void event(struct pa_gw *gw, const char *name, const struct pa_gw_entry *e, unsigned reason)
+{
+	gw->ops->event(gw->ctx, name, &e->b, reason);
+}
+
+/* The floor (claims.epoch, bind) and the pin stay until no grant seen for this address is valid any more. */
+static void end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell)
+{
+	if (tell)
+		send_unbound(gw, e, reason);
+	gw->ops->stop(gw->ctx, &e->b.claims.addr);
+	e->b.delivering = false;
+	event(gw, "binding.end", e, reason);
+	pa_gw_table_unindex(gw->table, e);
+	e->bound = false;
+	gw->n_bound--;
+	pa_wipe(e->c2g, sizeof(e->c2g));
+	pa_wipe(e->g2c, sizeof(e->g2c));
+	pa_wipe(e->token, sizeof(e->token));
+	pa_wipe(e->old_token, sizeof(e->old_token));
+	schedule(gw, e, now);
+}
+
+/* An authentic message came from where the client is known to be. */
+static void seen(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
+{
+	e->b.last_seen_ms = now.boot_ms;
+	if (e->b.delivering)
+		return;
+	e->b.delivering = true;
+	gw->ops->deliver(gw->ctx, &e->b);
+	event(gw, "binding.resumed", e, 0);
+	schedule(gw, e, now);
+}
+
+/* ---------------------------------------------------------------- handshake */
+
+static const struct pa_gw_pool *find_pool(const struct pa_gw *gw, const struct pa_claims *c)
+{
+	for (size_t i = 0; i < gw->n_pools; i++)
+		if (gw->pools[i].id == c->pool_id && pa_prefix_contains(&gw->pools[i].prefix, &c->addr))
+			return &gw->pools[i];
+	return NULL;
+}
+
+/* Checks what HELLO and CONFIRM have in common, the cheap things first. Counts what is wrong. */
+static bool check_claims(struct pa_gw *gw, const struct rx *rx, struct proof *p)
+{
+	static const uint8_t unpinned[PA_FINGERPRINT_LEN];
+	uint8_t fingerprint[PA_FINGERPRINT_LEN];
+	const struct pa_key *pool_key;
+
+	if (pa_claims_decode(rx->m.claims, &p->claims) < 0 ||
+	    p->claims.prefix_len != (pa_addr_is_ipv4(&p->claims.addr) ? 32 : 128)) {
+		gw->count.malformed++;
+		return false;
+	}
+	if (claims_expired(&p->claims, rx->now)) {
+		gw->count.expired++;
+		return false;
+	}
+	pool_key = pa_keyring_find(gw->keys, PA_KEY_POOL, p->claims.key_id, p->claims.pool_id);
+	if (pool_key == NULL || find_pool(gw, &p->claims) == NULL) {
+		gw->count.unknown_pool++;
+		return false;
+	}
+	if (memcmp(p->claims.fingerprint, unpinned, sizeof(unpinned)) != 0) {
+		pa_fingerprint(rx->m.client_key, fingerprint);
+		if (memcmp(p->claims.fingerprint, fingerprint, sizeof(fingerprint)) != 0) {
+			gw->count.bad_key++;
+			return false;
+		}
+	}
+	pa_derive_secret(pool_key->key, rx->m.claims, p->secret);
+	pa_derive_k0(p->secret, p->k0);
+	if (!pa_msg_verify(rx->buf, rx->len, p->k0)) {
+		gw->count.bad_mac++;
+		return false;
+	}
+	return true;
+}
+
+static void handle_hello(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_msg m = {.type = PA_MSG_CHALLENGE};
+	struct proof p;
+
+	if (check_claims(gw, rx, &p)) {
+		gw->count.hello++;
+		memcpy(m.nonce, rx->m.nonce, sizeof(m.nonce));
+		make_cookie(gw, rx, NULL, 0, m.cookie);
+		answer(gw, rx, &m, p.k0);
+	}
+	pa_wipe(&p, sizeof(p));
+}
+
+static int derive_session(const struct pa_gw *gw, const struct rx *rx, const struct proof *p,
+			  struct pa_session_keys *ret)
+{
+	const struct pa_session_input in = {
+		.secret = p->secret,
+		.own_secret = gw->secret_key,
+		.peer_public = rx->m.client_key,
+		.client_key = rx->m.client_key,
+		.gateway_key = gw->public_key,
+		.claims = rx->m.claims,
+		.bind = rx->m.bind,
+		.nonce = rx->m.nonce,
+		.cookie = rx->m.cookie,
+	};
+
+	return pa_derive_session(&in, ret);
+}
+
+/*
+ * May this CONFIRM bind, seen from what is known of P? A CONFIRM that was accepted before and comes again, because ACCEPT
+ * was lost, gets the ACCEPT again.
+ */
+static bool check_floor(struct pa_gw *gw, const struct rx *rx, const struct proof *p, const uint8_t *id,
+			const struct pa_gw_entry *e)
+{
+	const struct pa_claims *c = &p->claims;
+
+	if (e->bound && memcmp(e->confirm_id, id, sizeof(e->confirm_id)) == 0 && e->b.local == rx->local &&
+	    pa_endpoint_eq(&e->b.mapped, rx->from)) {
+		gw->count.repeated_confirm++;
+		send_accept(gw, rx, e);
+		return false;
+	}
+	if (c->epoch < e->b.claims.epoch || (c->epoch == e->b.claims.epoch && rx->m.bind <= e->b.bind)) {
+		gw->count.replayed++;
+		return false;
+	}
+	if (c->epoch == e->b.claims.epoch && memcmp(e->client_key, rx->m.client_key, sizeof(e->client_key)) != 0) {
+		gw->count.bad_key++;
+		return false;
+	}
+	return true;
+}
+
+/* Takes leave of the binding that a CONFIRM replaces. Returns whether it was the same client's. */
+static bool leave_old(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
+{
+	bool same = memcmp(e->client_key, rx->m.client_key, sizeof(e->client_key)) == 0;
+
+	if (!same) {
+		send_unbound(gw, e, PA_REASON_REPLACED);
+		event(gw, "binding.replaced", e, PA_REASON_REPLACED);
+	}
+	pa_gw_table_unindex(gw->table, e);
+	e->bound = false;
+	gw->n_bound--;
+	return same;
+}
+
+static void new_session(struct pa_gw *gw, struct pa_gw_entry *e)
+{
+	do
+		gw->ops->random(gw->ctx, e->b.session, sizeof(e->b.session));
+	while (pa_gw_table_find_session(gw->table, e->b.session) != NULL);
+	gw->ops->random(gw->ctx, e->token, sizeof(e->token));
+	memcpy(e->old_token, e->token, sizeof(e->old_token));
+}
+
+static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof *p, const uint8_t *id,
+		       const struct pa_session_keys *keys, struct pa_gw_entry *e)
+{
+	bool same = e->bound ? leave_old(gw, rx, e) : false;
+
+	e->b.claims = p->claims;
+	e->b.mapped = *rx->from;
+	e->b.local = rx->local;
+	e->b.bind = rx->m.bind;
+	e->b.bound_at_ms = e->b.last_seen_ms = rx->now.boot_ms;
+	e->b.delivering = true;
+	if (p->claims.expires > e->floor_until)
+		e->floor_until = p->claims.expires;
+	e->seq = 0;
+	memcpy(e->client_key, rx->m.client_key, sizeof(e->client_key));
+	memcpy(e->c2g, keys->c2g, sizeof(e->c2g));
+	memcpy(e->g2c, keys->g2c, sizeof(e->g2c));
+	memcpy(e->confirm_id, id, sizeof(e->confirm_id));
+	memcpy(e->nonce, rx->m.nonce, sizeof(e->nonce));
+	e->contest_until_ms = 0;
+	e->quiet_until_ms = 0;
+	new_session(gw, e);
+	e->bound = true;
+	gw->n_bound++;
+	pa_gw_table_index(gw->table, e);
+	schedule(gw, e, rx->now);
+	gw->count.confirm++;
+	gw->count.accept++;
+	gw->ops->deliver(gw->ctx, &e->b);
+	event(gw, same ? "binding.renewed" : "binding.new", e, 0);
+	send_accept(gw, rx, e);
+}
+
+static void handle_confirm(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_session_keys keys;
+	struct pa_gw_entry *e;
+	struct proof p;
+	uint8_t id[PA_MAC_LEN];
+
+	memset(&keys, 0, sizeof(keys));
+	if (!check_claims(gw, rx, &p) || !check_cookie(gw, rx, NULL))
+		goto out;
+	pa_mac(p.k0, rx->buf, rx->len, id);
+	e = pa_gw_table_find(gw->table, &p.claims.addr);
+	if (e != NULL && !check_floor(gw, rx, &p, id, e))
+		goto out;
+	if (derive_session(gw, rx, &p, &keys) < 0) {
+		gw->count.bad_key++;
+		goto out;
+	}
+	if (!pa_msg_verify_seal(rx->buf, rx->len, keys.c2g)) {
+		gw->count.bad_mac++;
+		goto out;
+	}
+	if (e == NULL && pa_gw_table_add(gw->table, &p.claims.addr, &e) < 0) {
+		gw->count.full++;
+		goto out;
+	}
+	bind_entry(gw, rx, &p, id, &keys, e);
+out:
+	pa_wipe(&keys, sizeof(keys));
+	pa_wipe(&p, sizeof(p));
+}
+
+/* ---------------------------------------------------------------- session messages */
+
+/* The binding that a session message belongs to, if the message is authentic and the grant still valid. */
+static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, rx->m.session);
+
+	if (e == NULL) {
+		gw->count.unknown_session++;
+		return NULL;
+	}
+	if (!pa_msg_verify(rx->buf, rx->len, e->c2g)) {
+		gw->count.bad_mac++;
+		return NULL;
+	}
+	if (claims_expired(&e->b.claims, rx->now)) {
+		gw->count.expired++;
+		end_binding(gw, rx->now, e, PA_REASON_EXPIRED, true);
+		return NULL;
+	}
+	return e;
+}
+
+/* A client whose binding is not known here (a restart, say) learns so early. It is a hint only: no key to sign it with. */
+static void send_hint(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = PA_REASON_UNKNOWN};
+
+	if (!pa_limit_source(&gw->hint_limit, rx->now.boot_ms, &rx->from->addr)) {
+		gw->count.limited++;
+		return;
+	}
+	memcpy(m.session, rx->m.session, sizeof(m.session));
+	answer(gw, rx, &m, NULL);
+}
+
+static bool is_at(const struct pa_gw_entry *e, const struct rx *rx)
+{
+	return e->b.local == rx->local && pa_endpoint_eq(&e->b.mapped, rx->from);
+}
+
+static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_gw_entry *e;
+	bool current;
+
+	if (pa_gw_table_find_session(gw->table, rx->m.session) == NULL) {
+		gw->count.unknown_session++;
+		send_hint(gw, rx);
+		return;
+	}
+	e = find_authentic(gw, rx);
+	if (e == NULL)
+		return;
+	current = pa_secret_eq(rx->m.token, e->token, sizeof(e->token));
+	/* A stale token: whoever sends this no longer receives what we send. */
+	if (rx->m.seq <= e->seq || (!current && !pa_secret_eq(rx->m.token, e->old_token, sizeof(e->old_token)))) {
+		gw->count.replayed++;
+		return;
+	}
+	if (!is_at(e, rx)) {
+		rechallenge(gw, rx, e, &e->tat_control);
+		return;
+	}
+	e->seq = rx->m.seq;
+	if (current) {
+		memcpy(e->old_token, e->token, sizeof(e->old_token));
+		gw->ops->random(gw->ctx, e->token, sizeof(e->token));
+	}
+	gw->count.keepalive++;
+	seen(gw, rx->now, e);
+	send_alive(gw, rx, e);
+}
+
+/* Moves e to where rx came from, and asks at the old place whether that is right; only once, or two would play ping-pong. */
+static void move(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
+{
+	uint64_t now = rx->now.boot_ms;
+	bool back = now < e->contest_until_ms && e->old_local == rx->local &&
+		    pa_endpoint_eq(&e->old_mapped, rx->from);
+	struct pa_endpoint old = e->b.mapped;
+	unsigned old_local = e->b.local;
+	struct rx ask = *rx;
+
+	e->b.mapped = *rx->from;
+	e->b.local = rx->local;
+	e->b.delivering = true;
+	gw->ops->deliver(gw->ctx, &e->b);
+	if (back) {
+		e->contest_until_ms = 0;
+		e->quiet_until_ms = now + QUIET_MS;
+		gw->count.contested++;
+		event(gw, "binding.contested", e, 0);
+	} else {
+		e->old_mapped = old;
+		e->old_local = old_local;
+		e->contest_until_ms = now + PA_RECHALLENGE_MS;
+		gw->count.rebind++;
+		event(gw, "binding.moved", e, 0);
+	}
+	e->b.last_seen_ms = now;
+	schedule(gw, e, rx->now);
+	send_alive(gw, rx, e);
+	if (!back) {
+		struct pa_msg m = {.type = PA_MSG_RECHALLENGE};
+
+		ask.from = &old;
+		ask.local = old_local;
+		make_cookie(gw, &ask, e->b.session, 0, m.cookie);
+		answer(gw, &ask, &m, NULL);
+	}
+}
+
+static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_gw_entry *e = find_authentic(gw, rx);
+
+	if (e == NULL || !check_cookie(gw, rx, rx->m.session))
+		return;
+	if (rx->m.seq <= e->seq) {
+		gw->count.replayed++;
+		return;
+	}
+	e->seq = rx->m.seq;
+	if (is_at(e, rx)) {
+		seen(gw, rx->now, e);
+		send_alive(gw, rx, e);
+		return;
+	}
+	move(gw, rx, e);
+}
+
+static void handle_bye(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_gw_entry *e = find_authentic(gw, rx);
+
+	if (e != NULL)
+		end_binding(gw, rx->now, e, PA_REASON_RELEASED, false);
+}
+
+void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
+		   const uint8_t *buf, size_t len)
+{
+	struct rx rx = {.now = now, .local = local, .from = from, .buf = buf, .len = len};
+
+	if (pa_msg_decode(buf, len, &rx.m) < 0) {
+		gw->count.malformed++;
+		return;
+	}
+	rotate_cookies(gw, now.boot_ms);
+	switch (rx.m.type) {
+	case PA_MSG_HELLO:
+		handle_hello(gw, &rx);
+		break;
+	case PA_MSG_CONFIRM:
+		handle_confirm(gw, &rx);
+		break;
+	case PA_MSG_KEEPALIVE:
+		handle_keepalive(gw, &rx);
+		break;
+	case PA_MSG_RECONFIRM:
+		handle_reconfirm(gw, &rx);
+		break;
+	case PA_MSG_BYE:
+		handle_bye(gw, &rx);
+		break;
+	default: /* only gateways send these */
+		gw->count.malformed++;
+		break;
+	}
+}
+
+void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
+		   const struct pa_addr *inner, size_t len)
+{
+	struct rx rx = {.now = now, .local = local, .from = from, .len = len};
+	struct pa_gw_entry *e = pa_gw_table_find(gw->table, inner);
+
+	if (e == NULL || !e->bound || is_at(e, &rx) || claims_expired(&e->b.claims, now))
+		return;
+	rotate_cookies(gw, now.boot_ms);
+	rechallenge(gw, &rx, e, &e->tat_data);
+}
+
+/* ---------------------------------------------------------------- timers */
+
+static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
+{
+	if (e->bound && claims_expired(&e->b.claims, now))
+		end_binding(gw, now, e, PA_REASON_EXPIRED, true);
+	if (e->bound && e->b.delivering && now.boot_ms >= e->b.last_seen_ms + silence_ms(gw)) {
+		e->b.delivering = false;
+		gw->count.timed_out++;
+		gw->ops->stop(gw->ctx, &e->b.claims.addr);
+		event(gw, "binding.silent", e, 0);
+	}
+	if (!e->bound && e->floor_until <= now.unix_ms / 1000)
+		pa_gw_table_remove(gw->table, e);
+	else
+		schedule(gw, e, now);
+}
+
+uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now)
+{
+	struct pa_gw_entry *e;
+
+	rotate_cookies(gw, now.boot_ms);
+	while ((e = pa_gw_table_first(gw->table)) != NULL && e->due_ms <= now.boot_ms)
+		review(gw, now, e);
+	if (e != NULL && e->due_ms < gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS)
+		return e->due_ms;
+	return gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS;
+}
+
+int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason)
+{
+	struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);
+
+	if (e == NULL || !e->bound)
+		return PA_ENOTFOUND;
+	end_binding(gw, now, e, reason, true);
+	return 0;
+}
+
+void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now)
+{
+	while (pa_gw_table_size(gw->table) > 0) {
+		struct pa_gw_entry *e = pa_gw_table_at(gw->table, pa_gw_table_size(gw->table) - 1);
+
+		if (e->bound)
+			end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
+		pa_gw_table_remove(gw->table, e);
+	}
+}
+
+/* ---------------------------------------------------------------- life and queries */
+
+int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys)
+{
+	const struct pa_key *own = keys != NULL ? pa_keyring_first(keys, PA_KEY_GATEWAY) : NULL;
+
+	if (own == NULL)
+		return PA_EINVAL;
+	gw->keys = keys;
+	gw->secret_key = own->key;
+	pa_keypair_public(gw->secret_key, gw->public_key);
+	return 0;
+}
+
+int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void *ctx, struct pa_gw **ret)
+{
+	uint8_t hash_key[3][PA_GW_HASH_KEY_LEN];
+	struct pa_gw *gw;
+	int rc = PA_EINVAL;
+
+	if (cfg->n_pools == 0 || cfg->max_bindings == 0 || cfg->mtu < PA_MTU_MIN ||
+	    cfg->keepalive < PA_KEEPALIVE_MIN || cfg->keepalive > PA_KEEPALIVE_MAX)
+		return PA_EINVAL;
+	gw = calloc(1, sizeof(*gw));
+	if (gw == NULL)
+		return PA_ENOMEM;
+	gw->ops = ops;
+	gw->ctx = ctx;
+	gw->mtu = cfg->mtu;
+	gw->keepalive = cfg->keepalive;
+	rc = pa_gw_set_keys(gw, cfg->keys);
+	if (rc < 0)
+		goto fail;
+	rc = PA_ENOMEM;
+	gw->n_pools = cfg->n_pools;
+	gw->pools = calloc(cfg->n_pools, sizeof(*gw->pools));
+	if (gw->pools == NULL)
+		goto fail;
+	memcpy(gw->pools, cfg->pools, cfg->n_pools * sizeof(*gw->pools));
+	ops->random(ctx, (uint8_t *)hash_key, sizeof(hash_key));
+	ops->random(ctx, (uint8_t *)gw->cookie_key, sizeof(gw->cookie_key));
+	rc = pa_gw_table_new(hash_key[0], cfg->max_bindings, &gw->table);
+	if (rc < 0)
+		goto fail;
+	pa_limit_init(&gw->rechallenge_limit, hash_key[1], SOURCE_INTERVAL_MS, SOURCE_BURST);
+	pa_limit_init(&gw->hint_limit, hash_key[2], SOURCE_INTERVAL_MS, SOURCE_BURST);
+	*ret = gw;
+	return 0;
+fail:
+	pa_gw_free(gw);
+	return rc;
+}
+
+void pa_gw_free(struct pa_gw *gw)
+{
+	if (gw == NULL)
+		return;
+	pa_gw_table_free(gw->table);
+	free(gw->pools);
+	pa_wipe(gw, sizeof(*gw));
+	free(gw);
+}
+
+void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg)
+{
+	for (size_t i = 0; i < pa_gw_table_size(gw->table); i++) {
+		const struct pa_gw_entry *e = pa_gw_table_at(gw->table, i);
+
+		if (e->bound && !fn(arg, &e->b))
+			return;
+	}
+}
+
+int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_binding *ret)
+{
+	const struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);
+
+	if (e == NULL || !e->bound)
+		return PA_ENOTFOUND;
+	*ret = e->b;
+	return 0;
+}
+
+size_t pa_gw_count(const struct pa_gw *gw)
+{
+	return gw->n_bound;
+}
+
+void pa_gw_counters_get(const struct pa_gw *gw, struct pa_gw_counters *ret)
+{
+	*ret = gw->count;
+}
