@@ -251,6 +251,8 @@ static enum pa_addr_class classify6(const uint8_t b[16])
 		return PA_ADDR_DOCUMENTATION; /* 3fff::/20, RFC 9637 */
 	if (b[0] == 0x20 && b[1] == 0x01 && (b[2] & 0xfe) == 0)
 		return PA_ADDR_RESERVED; /* 2001::/23 IETF protocol assignments */
+	if (b[0] == 0x20 && b[1] == 0x02)
+		return PA_ADDR_RESERVED; /* 2002::/16 6to4, which may carry any IPv4 address inside */
 	if ((b[0] & 0xe0) != 0x20)
 		return PA_ADDR_RESERVED; /* outside 2000::/3 */
 	return PA_ADDR_GLOBAL;

@@ -76,9 +76,31 @@ json_t *pa_command_new(const char *name, json_t *arguments, json_t *id)
 	return finish(json_pack("{s:s}", "command", name), arguments, id);
 }
 
+/*
+ * A text is cut to its buffer, perhaps inside a character, and may quote what a peer sent. JSON takes UTF-8 only, and a
+ * reply has to go out all the same: then without what is not ASCII.
+ */
+static json_t *text_value(const char *text)
+{
+	json_t *value = json_string(text);
+	char *ascii;
+
+	if (value != NULL)
+		return value;
+	ascii = strdup(text);
+	if (ascii == NULL)
+		return NULL;
+	for (char *p = ascii; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	value = json_string(ascii);
+	free(ascii);
+	return value;
+}
+
 json_t *pa_reply_new(enum pa_result result, const char *text, json_t *arguments, json_t *id)
 {
-	return finish(json_pack("{s:i, s:s}", "result", (int)result, "text", text), arguments, id);
+	return finish(json_pack("{s:i, s:o}", "result", (int)result, "text", text_value(text)), arguments, id);
 }
 
 char *pa_json_line(const json_t *json, size_t *ret_len)
@@ -131,7 +153,9 @@ int pa_reply_parse(const char *line, size_t len, json_t **ret_root, int *ret_res
 
 struct pa_linebuf {
 	char *buf;
-	size_t start, len, cap, max; /* unread bytes are buf[start .. len) */
+	size_t start; /* of the first line that is not taken yet */
+	size_t tail;  /* of the line that is still growing; no byte is looked at twice */
+	size_t len, cap, max;
 };
 
 struct pa_linebuf *pa_linebuf_new(size_t max)
@@ -159,6 +183,7 @@ int pa_linebuf_feed(struct pa_linebuf *lb, const char *data, size_t len)
 		return 0;
 	if (lb->start > 0) {
 		memmove(lb->buf, lb->buf + lb->start, have);
+		lb->tail -= lb->start;
 		lb->start = 0;
 		lb->len = have;
 	}
@@ -175,24 +200,29 @@ int pa_linebuf_feed(struct pa_linebuf *lb, const char *data, size_t len)
 		lb->cap = cap;
 	}
 	memcpy(lb->buf + lb->len, data, len);
-	lb->len += len;
-	/* The bytes after the last newline are the line that is still growing. */
-	have = 0;
-	for (size_t i = lb->len; i > 0 && lb->buf[i - 1] != '\n'; i--)
-		have++;
-	return have > lb->max ? PA_ETRUNC : 0;
+	while (len > 0) {
+		const char *end = memchr(lb->buf + lb->len, '\n', len);
+		size_t n = end != NULL ? (size_t)(end - (lb->buf + lb->len)) + 1 : len;
+
+		lb->len += n;
+		len -= n;
+		if (lb->len - lb->tail > lb->max - (end != NULL ? 0 : 1))
+			return PA_ETRUNC;
+		if (end != NULL)
+			lb->tail = lb->len;
+	}
+	return 0;
 }
 
 char *pa_linebuf_next(struct pa_linebuf *lb, size_t *ret_len)
 {
 	char *line, *end;
 
-	if (lb->buf == NULL || lb->start == lb->len)
+	if (lb->start == lb->tail)
 		return NULL;
 	line = lb->buf + lb->start;
-	end = memchr(line, '\n', lb->len - lb->start);
-	if (end == NULL)
-		return NULL;
+	end = memchr(line, '\n', lb->tail - lb->start);
+	PA_REQUIRE(end != NULL);
 	*end = '\0';
 	*ret_len = (size_t)(end - line);
 	lb->start += *ret_len + 1;

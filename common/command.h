@@ -42,8 +42,10 @@ int pa_reply_parse(const char *line, size_t len, json_t **ret_root, int *ret_res
 		   json_t **ret_arguments, char err[PA_COMMAND_ERRLEN]);
 
 /*
- * A buffer that collects bytes and gives whole lines. Its memory is bounded by max. feed: 0, PA_ENOMEM, or PA_ETRUNC when a
- * line is longer than max. next: a line without its newline, NUL-terminated and valid until the next call, or NULL.
+ * A buffer that collects bytes and gives whole lines of at most max > 0 bytes, the newline included. feed: 0, PA_ENOMEM, or
+ * PA_ETRUNC when a line is longer; after either the buffer is good for nothing but pa_linebuf_free. It holds what was fed
+ * and not taken, so the owner takes all lines before it feeds again, or stops feeding. next: a line without its newline,
+ * NUL-terminated and valid until the next feed, or NULL.
  */
 struct pa_linebuf;
 struct pa_linebuf *pa_linebuf_new(size_t max);

@@ -33,11 +33,16 @@ __attribute__((format(printf, 3, 4))) static void fail_at(struct pa_conf *conf, 
 	va_start(ap, fmt);
 	(void)vsnprintf(conf->error + n, sizeof(conf->error) - (size_t)n, fmt, ap);
 	va_end(ap);
+	/* Names and values of the file stand in it: they must not break the line or reach a terminal as controls. */
+	for (char *p = conf->error; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 }
 
 struct pa_conf *pa_conf_new(const char *file, const char *text, size_t len)
 {
 	struct pa_conf *conf = calloc(1, sizeof(*conf));
+	unsigned unended;
 	json_error_t e;
 
 	if (conf == NULL)
@@ -54,7 +59,11 @@ struct pa_conf *pa_conf_new(const char *file, const char *text, size_t len)
 		fail_at(conf, 1, "contains a NUL byte; is this a text file?");
 		return conf;
 	}
-	pa_conf_blank_comments(conf->text, len);
+	unended = pa_conf_blank_comments(conf->text, len);
+	if (unended > 0) {
+		fail_at(conf, unended, "this comment does not end; close it with */");
+		return conf;
+	}
 	conf->root = json_loadb(conf->text, len, JSON_REJECT_DUPLICATES, &e);
 	if (conf->root == NULL) {
 		fail_at(conf, e.line > 0 ? (unsigned)e.line : 1, "column %d: %s", e.column, e.text);
@@ -336,7 +345,9 @@ size_t pa_node_list(const struct pa_node *n, const char *key, bool required)
 
 static const json_t *item(const struct pa_node *n, const char *key, size_t i)
 {
-	return n->json != NULL ? json_array_get(json_object_get(n->json, key), i) : NULL;
+	if (n->conf->failed || n->json == NULL)
+		return NULL;
+	return json_array_get(json_object_get(n->json, key), i);
 }
 
 static void item_path(char *dst, size_t cap, const char *key, size_t i)

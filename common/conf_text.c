@@ -2,15 +2,22 @@
 #include "common/conf_text.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
-/* Index just past the string that starts at text[i] == '"'. */
+/*
+ * Index just past the string that starts at text[i] == '"'. It ends at its quote, at the end of the line, at len or
+ * before a NUL, so that NUL-terminated text needs no length (len: SIZE_MAX).
+ */
 static size_t skip_string(const char *text, size_t i, size_t len)
 {
-	for (i++; i < len && text[i] != '"' && text[i] != '\n'; i++)
-		if (text[i] == '\\' && i + 1 < len)
+	for (i++; i < len && text[i] != '\0'; i++) {
+		if (text[i] == '"' || text[i] == '\n')
+			return i + 1;
+		if (text[i] == '\\' && i + 1 < len && text[i + 1] != '\0')
 			i++;
-	return i < len ? i + 1 : len;
+	}
+	return i;
 }
 
 static size_t blank_to(char *text, size_t from, size_t to)
@@ -28,28 +35,45 @@ static size_t line_end(const char *text, size_t i, size_t len)
 	return nl != NULL ? (size_t)(nl - text) : len;
 }
 
+/* Index just past the comment that starts at text[i], or SIZE_MAX if it does not end. */
 static size_t block_end(const char *text, size_t i, size_t len)
 {
 	for (i += 2; i + 1 < len; i++)
 		if (text[i] == '*' && text[i + 1] == '/')
 			return i + 2;
-	return len;
+	return SIZE_MAX;
 }
 
-void pa_conf_blank_comments(char *text, size_t len)
+static unsigned line_at(const char *text, size_t i)
 {
-	size_t i = 0;
+	unsigned line = 1;
+
+	while (i > 0)
+		line += text[--i] == '\n';
+	return line;
+}
+
+unsigned pa_conf_blank_comments(char *text, size_t len)
+{
+	unsigned unended = 0;
+	size_t i = 0, end;
 
 	while (i < len) {
 		if (text[i] == '"')
 			i = skip_string(text, i, len);
 		else if (text[i] == '#' || (text[i] == '/' && i + 1 < len && text[i + 1] == '/'))
 			i = blank_to(text, i, line_end(text, i, len));
-		else if (text[i] == '/' && i + 1 < len && text[i + 1] == '*')
-			i = blank_to(text, i, block_end(text, i, len));
-		else
+		else if (text[i] == '/' && i + 1 < len && text[i + 1] == '*') {
+			end = block_end(text, i, len);
+			if (end == SIZE_MAX) {
+				unended = line_at(text, i);
+				end = len;
+			}
+			i = blank_to(text, i, end);
+		} else
 			i++;
 	}
+	return unended;
 }
 
 static const char *skip_blank(const char *p)
@@ -65,7 +89,7 @@ static const char *skip_value(const char *p)
 	p = skip_blank(p);
 	do {
 		if (*p == '"') {
-			p += skip_string(p, 0, strlen(p));
+			p += skip_string(p, 0, SIZE_MAX);
 			continue;
 		}
 		if (*p == '{' || *p == '[')
@@ -88,7 +112,7 @@ static const char *find_member(const char *p, const char *name, size_t n)
 		return NULL;
 	p = skip_blank(p + 1);
 	while (*p == '"') {
-		size_t len = skip_string(p, 0, strlen(p));
+		size_t len = skip_string(p, 0, SIZE_MAX);
 		bool hit = len == n + 2 && memcmp(p + 1, name, n) == 0;
 
 		p = skip_blank(p + len);
@@ -134,7 +158,6 @@ static size_t take_index(const char **path)
 unsigned pa_conf_find_line(const char *text, const char *path)
 {
 	const char *p = skip_blank(text);
-	unsigned line = 1;
 
 	while (*path != '\0' && p != NULL) {
 		if (*path == '[') {
@@ -151,7 +174,5 @@ unsigned pa_conf_find_line(const char *text, const char *path)
 	}
 	if (p == NULL)
 		return 0;
-	for (const char *q = text; q < p; q++)
-		line += *q == '\n';
-	return line;
+	return line_at(text, (size_t)(p - text));
 }

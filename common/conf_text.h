@@ -8,8 +8,9 @@
  * What the JSON library does not do for the configuration reader. Pure.
  *
  * Replaces comments (#, //, and C style, outside strings) by blanks; line ends stay, so every line and column holds.
+ * Returns 0, or the line (from 1) on which a comment begins that does not end; the rest of the text is blanked then.
  */
-void pa_conf_blank_comments(char *text, size_t len);
+unsigned pa_conf_blank_comments(char *text, size_t len);
 /*
  * The line (from 1) on which the value of path ("pools[1].prefix"; "" is the whole file) begins, or 0 if there is no such
  * member. text: NUL-terminated, comments blanked, accepted by the JSON parser.

@@ -107,6 +107,8 @@ int pa_grant_encode(const struct pa_grant *g, uint8_t *buf, size_t cap)
 	for (unsigned i = 0; i < g->n_gateways; i++)
 		if (pa_addr_is_none(&g->gateways[i].addr) || g->gateways[i].port == 0)
 			return PA_EINVAL;
+	if (!pa_addr_is_none(&g->relay.addr) && g->relay.port == 0)
+		return PA_EINVAL;
 	pa_writer_init(&w, buf, cap < PA_GRANT_MAX ? cap : PA_GRANT_MAX);
 	pa_put_u8(&w, PA_GRANT_FORMAT);
 	put_tlv(&w, PA_TLV_CLAIMS, claims, sizeof(claims));
@@ -184,7 +186,7 @@ static int get_tlv(struct pa_grant *g, uint8_t type, struct pa_reader *v)
 		return get_endpoint(v, &g->relay);
 	case PA_TLV_PORT_RANGE:
 		if (pa_get_u32(v) != 0)
-			return PA_ENOTSUP;
+			return PA_EFORMAT;
 		break;
 	default:
 		(void)pa_get_view(v, v->left);
@@ -223,7 +225,8 @@ int pa_grant_decode(const uint8_t *buf, size_t len, struct pa_grant *ret)
 			rc = PA_ETRUNC;
 			goto out;
 		}
-		if (type < 32) {
+		/* What a later version adds may repeat; of what we know only the gateway does. */
+		if (type <= PA_TLV_PORT_RANGE) {
 			if (type != PA_TLV_GATEWAY && (seen & 1u << type) != 0) {
 				rc = PA_EFORMAT;
 				goto out;

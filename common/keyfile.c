@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "common/keyfile.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,16 @@ static int parse_id(const char *s, unsigned long max, unsigned long *ret)
 	return 0;
 }
 
+/* A place holder that somebody forgot to fill in. */
+static bool is_zero(const uint8_t *p, size_t len)
+{
+	uint8_t any = 0;
+
+	while (len-- > 0)
+		any = (uint8_t)(any | *p++);
+	return any == 0;
+}
+
 static const char *parse_line(char *words[], int n, struct pa_key *ret)
 {
 	unsigned long id = 0, pool = 0;
@@ -78,6 +89,8 @@ static const char *parse_line(char *words[], int n, struct pa_key *ret)
 		return "the pool id must be a number from 0 to 65535";
 	if (pa_hex_decode(words[n - 1], ret->key, PA_KEY_LEN) != PA_KEY_LEN)
 		return "the key must be 64 hexadecimal digits; 'pubaddrctl key new' makes one";
+	if (is_zero(ret->key, PA_KEY_LEN))
+		return "the key is all zeros, which is no secret; 'pubaddrctl key new' makes one";
 	ret->kind = (enum pa_key_kind)k;
 	ret->key_id = (uint8_t)id;
 	ret->pool_id = (uint16_t)pool;

@@ -13,7 +13,7 @@
  *	pool KEYID POOLID HEX		a gateway's key of one pool
  *	gateway HEX			the X25519 secret key of a gateway group
  *	client HEX			the X25519 secret key of a client
- * KEYID 0..255, POOLID 0..65535, HEX 64 digits. Parsing is pure; edge_file.h reads the file and refuses one that others can read.
+ * KEYID 0..255, POOLID 0..65535, HEX 64 digits, not all zero. Parsing is pure; edge_file.h reads the file and refuses one that others can read.
  */
 enum pa_key_kind { PA_KEY_MASTER, PA_KEY_POOL, PA_KEY_GATEWAY, PA_KEY_CLIENT };
 

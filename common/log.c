@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,11 +53,15 @@ void pa_log_set_sink(pa_log_sink sink)
 	state.sink = sink;
 }
 
+/* C0 controls, DEL, and C1 controls in UTF-8 (U+0080 to U+009F), which terminals obey as well. */
 static void sanitize(char *s)
 {
-	for (; *s != '\0'; s++)
+	for (; *s != '\0'; s++) {
 		if ((unsigned char)*s < 0x20 || *s == 0x7f)
 			*s = '?';
+		if ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] <= 0x9f)
+			s[0] = s[1] = '?';
+	}
 }
 
 static void to_stderr(enum pa_log_level level, const char *event, const char *text)
@@ -77,6 +82,7 @@ static void to_stderr(enum pa_log_level level, const char *event, const char *te
 void pa_log(enum pa_log_level level, const char *event, const char *fmt, ...)
 {
 	char text[1024];
+	int saved = errno;
 	va_list ap;
 
 	if (!pa_log_enabled(level))
@@ -89,4 +95,5 @@ void pa_log(enum pa_log_level level, const char *event, const char *fmt, ...)
 		state.sink(level, event, text);
 	else
 		to_stderr(level, event, text);
+	errno = saved;
 }

@@ -25,7 +25,7 @@ bool pa_log_enabled(enum pa_log_level level);
 typedef void (*pa_log_sink)(enum pa_log_level level, const char *event, const char *text);
 void pa_log_set_sink(pa_log_sink sink);
 
-/* event: dotted lower-case name, e.g. "lease.grant"; fmt gives the fields, e.g. "addr=%s client=%s". */
+/* Keeps errno. event: dotted lower-case name, e.g. "lease.grant"; fmt gives the fields, e.g. "addr=%s client=%s". */
 void pa_log(enum pa_log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

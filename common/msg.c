@@ -67,6 +67,16 @@ static void get_hello(struct pa_reader *r, struct pa_msg *m)
 	m->bind = pa_get_u64(r);
 }
 
+/* Reserved octets are zero, so that a later version can give them a meaning that this one does not overlook. */
+static void get_reserved(struct pa_reader *r, size_t len)
+{
+	const uint8_t *p = pa_get_view(r, len);
+
+	for (size_t i = 0; p != NULL && i < len; i++)
+		if (p[i] != 0)
+			r->failed = true;
+}
+
 static void put_accept(struct pa_writer *w, const struct pa_msg *m)
 {
 	pa_put_bytes(w, m->nonce, sizeof(m->nonce));
@@ -98,8 +108,10 @@ static void get_accept(struct pa_reader *r, struct pa_msg *m)
 	m->keepalive = pa_get_u16(r);
 	pa_get_bytes(r, m->token, sizeof(m->token));
 	flags = pa_get_u8(r);
-	m->routed = (flags & 1) != 0;
-	(void)pa_get_view(r, 3);
+	m->routed = flags == 1;
+	if (flags > 1)
+		r->failed = true;
+	get_reserved(r, 3);
 }
 
 static void put_body(struct pa_writer *w, const struct pa_msg *m)
@@ -181,11 +193,13 @@ static void get_body(struct pa_reader *r, struct pa_msg *m)
 		m->seq = pa_get_u64(r);
 		m->echo = pa_get_u64(r);
 		pa_get_bytes(r, m->cookie, sizeof(m->cookie));
+		get_reserved(r, 4);
 		break;
 	case PA_MSG_UNBOUND:
 	case PA_MSG_BYE:
 		pa_get_bytes(r, m->session, sizeof(m->session));
 		m->reason = pa_get_u8(r);
+		get_reserved(r, 7);
 		break;
 	default:
 		r->failed = true;
@@ -199,7 +213,7 @@ int pa_msg_encode(const struct pa_msg *m, const uint8_t *key, uint8_t *buf, size
 	uint8_t mac[PA_MAC_LEN] = {0};
 	struct pa_writer w;
 
-	if (len == 0)
+	if (len == 0 || (key == NULL && m->type != PA_MSG_UNBOUND && m->type != PA_MSG_RECHALLENGE))
 		return PA_EINVAL;
 	if (cap < len)
 		return PA_ETRUNC;
@@ -230,10 +244,8 @@ int pa_msg_seal(uint8_t *buf, size_t len, const uint8_t c2g[PA_KEY_LEN])
 
 int pa_msg_decode(const uint8_t *buf, size_t len, struct pa_msg *ret)
 {
-	static const uint8_t zeros[3];
 	struct pa_reader r;
 	struct pa_msg m;
-	const uint8_t *rest;
 
 	memset(&m, 0, sizeof(m));
 	if (len < PA_CTL_HEADER_LEN)
@@ -241,14 +253,10 @@ int pa_msg_decode(const uint8_t *buf, size_t len, struct pa_msg *ret)
 	pa_reader_init(&r, buf, len);
 	if (pa_get_u8(&r) != PA_GUE_CONTROL)
 		return PA_EFORMAT;
-	rest = pa_get_view(&r, 3);
-	if (rest == NULL || memcmp(rest, zeros, 3) != 0)
-		return PA_EFORMAT;
+	get_reserved(&r, 3);
 	m.type = pa_get_u8(&r);
-	rest = pa_get_view(&r, 3);
-	if (rest == NULL || memcmp(rest, zeros, 3) != 0)
-		return PA_EFORMAT;
-	if (pa_msg_length(m.type) == 0)
+	get_reserved(&r, 3);
+	if (r.failed || pa_msg_length(m.type) == 0)
 		return PA_EFORMAT;
 	if (len != pa_msg_length(m.type))
 		return PA_ETRUNC;

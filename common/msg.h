@@ -40,8 +40,8 @@ bool pa_msg_is_control(const uint8_t *buf, size_t len);
 bool pa_msg_is_data(const uint8_t *buf, size_t len);
 
 /*
- * Writes the message and its MAC under key (NULL: zeros in place of the MAC, only for UNBOUND as a hint; RECHALLENGE has
- * no MAC at all). CONFIRM carries two MACs: encode under K0 writes up to and with the first and leaves the second zero;
+ * Writes the message and its MAC under key (NULL: zeros in place of the MAC, only for UNBOUND as a hint, PA_EINVAL for
+ * others; RECHALLENGE has no MAC at all). CONFIRM carries two MACs: encode under K0 writes up to and with the first and leaves the second zero;
  * pa_msg_seal then writes the second under K1's c2g. Returns the length, or PA_EINVAL, or PA_ETRUNC if cap is too small.
  */
 int pa_msg_encode(const struct pa_msg *m, const uint8_t *key, uint8_t *buf, size_t cap);
@@ -50,7 +50,7 @@ int pa_msg_seal(uint8_t *buf, size_t len, const uint8_t c2g[PA_KEY_LEN]);
 
 /*
  * Decodes without judging authenticity: PA_ETRUNC or PA_EFORMAT for a wrong length, type, version or non-zero reserved
- * byte; *ret untouched then. The caller verifies with pa_msg_verify before it believes a field.
+ * byte (HELLO's padding may be anything); *ret untouched then. The caller verifies with pa_msg_verify before it believes a field.
  */
 int pa_msg_decode(const uint8_t *buf, size_t len, struct pa_msg *ret);
 /* Verifies the MAC of a whole message under key (for CONFIRM the first of the two, under K0). */

@@ -32,7 +32,7 @@ struct pa_dp_events {
 struct pa_dp_config {
 	uv_loop_t *loop;
 	enum pa_dp_role role;
-	int tun_fd; /* IFF_TUN | IFF_NO_PI, non-blocking; borrowed */
+	int tun_fd; /* IFF_TUN | IFF_NO_PI, non-blocking; borrowed; -1: none yet, see pa_dp_set_tun */
 	const struct pa_deny *deny; /* gateway; borrowed */
 	struct pa_dp_events events;
 	void *ctx;
@@ -71,7 +71,15 @@ struct pa_dp_ops {
 
 extern const struct pa_dp_ops pa_dp_user;
 
-/* Sockets: UDP, bound, non-blocking; borrowed. Replaces number local (fd -1: removes). PA_EINVAL. */
+/* Largest inner packet that any data path carries; jumbo frames and some room. */
+#define PA_DP_PACKET_MAX 9216
+
+/*
+ * Replaces the device (fd -1: none). The client handshakes before it has one. Call it before the old descriptor is closed.
+ * PA_EINVAL when the system cannot poll it.
+ */
+int pa_dp_set_tun(struct pa_dp *dp, int fd);
+/* Sockets: UDP, bound, non-blocking; borrowed. Replaces number local (fd -1: removes), before the old one is closed. PA_EINVAL. */
 int pa_dp_set_socket(struct pa_dp *dp, unsigned local, int fd);
 /* Sends a control message; counts errors, never blocks. */
 void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);

@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: MPL-2.0
-. "$top_srcdir/test/fuzz/replay.sh"
-replay grant msg conf keyfile command
+# shellcheck shell=sh
+. "${top_srcdir:?}/test/fuzz/replay.sh"
+replay command conf grant keyfile msg

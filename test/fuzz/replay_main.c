@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Stands in for libFuzzer: runs the target on every file named (folders: on every file in them), on every prefix of it
- * and on a fixed number of small mutations with a fixed seed, so that it is the same run each time.
+ * and on a fixed number of small mutations. Each file starts from the same seed, so that a run can be repeated with the
+ * one file that failed. Arguments that begin with '-' are libFuzzer's and ignored.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -13,8 +14,9 @@
 #include "test/fuzz/fuzz.h"
 
 #define MUTATIONS 2000
+#define SEED 0x9e3779b97f4a7c15u
 
-static uint64_t seed = 0x9e3779b97f4a7c15u;
+static uint64_t seed;
 static unsigned long runs;
 
 static uint32_t next_random(void)
@@ -73,7 +75,13 @@ static int run_file(const char *path)
 		return 1;
 	}
 	n = fread(buf, 1, sizeof(buf), f);
+	if (ferror(f) || !feof(f)) {
+		fprintf(stderr, "%s: cannot be read, or is longer than %zu bytes\n", path, sizeof(buf));
+		fclose(f);
+		return 1;
+	}
 	fclose(f);
+	seed = SEED;
 	for (size_t i = 0; i <= n && i <= 4096; i++)
 		run(buf, i);
 	run(buf, n);
@@ -92,8 +100,10 @@ static int run_path(const char *path)
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return run_file(path);
 	d = opendir(path);
-	if (d == NULL)
+	if (d == NULL) {
+		perror(path);
 		return 1;
+	}
 	while ((e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.')
 			continue;
@@ -109,7 +119,8 @@ int main(int argc, char **argv)
 	int rc = argc > 1 ? 0 : 1;
 
 	for (int i = 1; i < argc; i++)
-		rc |= run_path(argv[i]);
-	printf("# %lu runs\n", runs);
+		if (argv[i][0] != '-')
+			rc |= run_path(argv[i]);
+	printf("%lu runs\n", runs);
 	return runs > 0 ? rc : 1;
 }

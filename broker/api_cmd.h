@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_BROKER_API_CMD_H
+#define PA_BROKER_API_CMD_H
+
+#include "broker/api.h"
+#include "broker/api_args.h"
+
+/* The inside of the API: api.c has the table of commands and those that only read, api_lease.c those that change leases. */
+struct pa_api_call {
+	struct pa_api *api;
+	struct pa_now now;
+	bool admin;
+	struct pa_args args;
+	struct pa_api_reply *reply;
+};
+
+void pa_api_set(struct pa_api_call *c, enum pa_result result, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The arguments' sticky error becomes the reply; true if there is one. */
+bool pa_api_bad_args(struct pa_api_call *c);
+/* Gives the reply its arguments (taken); NULL means that memory ran out, and the reply says so. */
+void pa_api_give(struct pa_api_call *c, json_t *arguments);
+
+void pa_api_lease_allocate(struct pa_api_call *c);
+void pa_api_lease_release(struct pa_api_call *c);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "broker/batch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/api.h"
+#include "broker/store.h"
+#include "common/cred.h"
+#include "common/err.h"
+
+#define REFUSE_LOG_MS 1000 /* an exhausted pool refuses every client; one line a second is enough */
+
+struct waiting {
+	void *request;
+	struct pa_api_reply reply;
+};
+
+struct pa_batch {
+	pa_batch_reply reply;
+	struct pa_store *store;
+	struct pa_lease_table *leases; /* NULL: the store could not be read again */
+	struct pa_api api;
+	struct pa_api_counters stored; /* the counters as of the last commit */
+	struct waiting *waiting;
+	size_t n, cap;
+	bool failed;
+	uint64_t refuse_logged_ms;
+	unsigned refuse_suppressed;
+};
+
+static int take_row(void *ctx, const struct pa_lease *row)
+{
+	return pa_lease_load(ctx, row);
+}
+
+/* Reads the lease table from the store. */
+static int load(struct pa_batch *b, struct pa_lease_table **ret)
+{
+	char err[PA_STORE_ERRLEN] = "out of memory";
+	struct pa_lease_table *t;
+	uint8_t seed[16];
+	int rc = PA_ENOMEM;
+
+	pa_random(seed, sizeof(seed));
+	t = pa_lease_table_new(b->api.conf, seed);
+	if (t != NULL)
+		rc = pa_store_load(b->store, take_row, t, err);
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "store.load-failed", "error=\"%s\"", err);
+		pa_lease_table_free(t);
+		return rc;
+	}
+	*ret = t;
+	return 0;
+}
+
+static void set_leases(struct pa_batch *b, struct pa_lease_table *leases)
+{
+	b->leases = leases;
+	b->api.leases = leases;
+}
+
+int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, struct pa_batch **ret)
+{
+	struct pa_batch *b = calloc(1, sizeof(*b));
+	char err[PA_STORE_ERRLEN] = "out of memory";
+	struct pa_lease_table *leases;
+	int rc = PA_ENOMEM;
+
+	if (b != NULL)
+		rc = pa_store_open(setup->conf->database, &b->store, err);
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "store.open-failed", "error=\"%s\"", err);
+		pa_batch_free(b);
+		return rc;
+	}
+	b->reply = reply;
+	b->api.conf = setup->conf;
+	rc = load(b, &leases);
+	if (rc < 0) {
+		pa_batch_free(b);
+		return rc;
+	}
+	set_leases(b, leases);
+	b->api.keys = setup->keys;
+	b->api.version = PA_VERSION;
+	b->api.started_boot_ms = pa_now_get().boot_ms;
+	b->api.pid = getpid();
+	b->api.config_test = pa_setup_test;
+	*ret = b;
+	return 0;
+}
+
+void pa_batch_free(struct pa_batch *b)
+{
+	if (b == NULL)
+		return;
+	PA_REQUIRE(b->n == 0);
+	pa_lease_table_free(b->leases);
+	pa_store_close(b->store);
+	free(b->waiting);
+	free(b);
+}
+
+int pa_batch_configure(struct pa_batch *b, const struct pa_setup *setup)
+{
+	int rc = b->leases != NULL ? pa_lease_configure(b->leases, setup->conf) : 0;
+
+	if (rc < 0)
+		return rc;
+	b->api.conf = setup->conf;
+	b->api.keys = setup->keys;
+	return 0;
+}
+
+void pa_batch_add(struct pa_batch *b, void *request, const char *name, const json_t *arguments, struct pa_now now,
+		  bool admin)
+{
+	struct waiting *w;
+
+	if (b->leases == NULL) {
+		b->reply(request, PA_RESULT_ERROR, "the store cannot be read; see the broker's log", NULL);
+		return;
+	}
+	if (b->n == b->cap) {
+		size_t cap = b->cap > 0 ? 2 * b->cap : 16;
+
+		w = reallocarray(b->waiting, cap, sizeof(*w));
+		if (w == NULL) {
+			b->reply(request, PA_RESULT_ERROR, "out of memory", NULL);
+			return;
+		}
+		b->waiting = w;
+		b->cap = cap;
+	}
+	w = &b->waiting[b->n++];
+	w->request = request;
+	pa_api_handle(&b->api, now, admin, name, arguments, &w->reply);
+}
+
+void pa_batch_expire(struct pa_batch *b, struct pa_now now, size_t max)
+{
+	struct pa_lease_table *leases;
+
+	if (b->leases == NULL && load(b, &leases) == 0)
+		set_leases(b, leases);
+	if (b->leases != NULL)
+		b->api.counters.expired += pa_lease_expire(b->leases, now.unix_ms, max);
+}
+
+static void log_reply(struct pa_batch *b, const struct pa_api_reply *r, struct pa_now now)
+{
+	if (r->event == NULL)
+		return;
+	if (strcmp(r->event, "lease.refuse") != 0) {
+		pa_log(r->level, r->event, "%s", r->fields);
+		return;
+	}
+	if (b->refuse_logged_ms != 0 && now.boot_ms < b->refuse_logged_ms + REFUSE_LOG_MS) {
+		b->refuse_suppressed++;
+		return;
+	}
+	pa_log(r->level, r->event, "%s suppressed=%u", r->fields, b->refuse_suppressed);
+	b->refuse_logged_ms = now.boot_ms;
+	b->refuse_suppressed = 0;
+}
+
+/* The rows that were changed are in the store, or they are not in the table any more. True if stored. */
+static bool commit(struct pa_batch *b)
+{
+	const struct pa_lease *const *rows;
+	struct pa_lease_table *fresh = NULL;
+	char err[PA_STORE_ERRLEN], fields[PA_API_FIELDSLEN];
+	size_t n = b->leases != NULL ? pa_lease_changes(b->leases, &rows) : 0;
+
+	if (n == 0)
+		return true;
+	if (pa_store_append(b->store, rows, n, err) == 0) {
+		b->api.counters.commits++;
+		for (size_t i = 0; i < n; i++)
+			if (rows[i]->state == PA_LEASE_EXPIRED)
+				pa_log(PA_LOG_INFO, "lease.expire", "%s", pa_api_lease_fields(rows[i], fields));
+		pa_lease_changes_done(b->leases);
+		if (b->failed)
+			pa_log(PA_LOG_INFO, "store.recovered", "rows=%zu", n);
+		b->failed = false;
+		return true;
+	}
+	pa_log(PA_LOG_ERROR, "store.commit-failed", "rows=%zu error=\"%s\"", n, err);
+	b->failed = true;
+	b->api.counters = b->stored;
+	b->api.counters.commit_failures++;
+	(void)load(b, &fresh);
+	pa_lease_table_free(b->leases);
+	set_leases(b, fresh);
+	return false;
+}
+
+void pa_batch_flush(struct pa_batch *b, struct pa_now now)
+{
+	bool stored = commit(b);
+
+	b->stored = b->api.counters;
+	for (size_t i = 0; i < b->n; i++) {
+		struct pa_api_reply *r = &b->waiting[i].reply;
+
+		if (!stored && r->commit) {
+			json_decref(r->arguments);
+			b->reply(b->waiting[i].request, PA_RESULT_ERROR,
+				 "the lease could not be stored, so nothing was changed; see the broker's log", NULL);
+			continue;
+		}
+		b->reply(b->waiting[i].request, r->result, r->text, r->arguments);
+		log_reply(b, r, now);
+	}
+	b->n = 0;
+}
+
+size_t pa_batch_size(const struct pa_batch *b)
+{
+	return b->n;
+}
+
+size_t pa_batch_rows(const struct pa_batch *b)
+{
+	return b->leases != NULL ? pa_lease_count(b->leases) : 0;
+}
+
+uint64_t pa_batch_next_expiry(const struct pa_batch *b)
+{
+	return b->leases != NULL ? pa_lease_next_expiry(b->leases) : UINT64_MAX;
+}
+
+bool pa_batch_failed(const struct pa_batch *b)
+{
+	return b->failed || b->leases == NULL;
+}

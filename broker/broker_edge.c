@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The broker as a process: sockets, signals and timers of libuv around the pure API, and the group commit. Whatever one
+ * turn of the loop reads is handled first, then stored in one transaction, then answered: a reply never tells of a lease
+ * that a crash could take back.
+ */
+#include "broker/broker_edge.h"
+
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "broker/batch.h"
+#include "broker/setup.h"
+#include "common/edge_file.h"
+#include "common/edge_server.h"
+#include "common/err.h"
+#include "common/log.h"
+
+#define CLIENTS_MAX 256
+#define EXPIRE_MAX 4096		/* leases ended in one turn, so that requests are not kept waiting */
+#define TIMER_MAX_MS 30000	/* Unix time may be set at any moment */
+#define RETRY_MS 5000		/* after the store failed */
+
+struct broker {
+	uv_loop_t loop;
+	uv_check_t check;
+	uv_timer_t timer;
+	uv_signal_t signals[3];
+	const char *file;
+	bool debug;
+	struct pa_setup setup;
+	struct pa_server *server;
+	struct pa_batch *batch;
+	bool stopping;
+};
+
+static void set_log_level(const struct broker *b)
+{
+	pa_log_set_level(b->debug ? PA_LOG_DEBUG : b->setup.conf->log_level);
+}
+
+static void arm_timer(struct broker *b);
+
+static void flush(struct broker *b)
+{
+	pa_batch_flush(b->batch, pa_now_get());
+	if (!b->stopping)
+		arm_timer(b);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct broker *b = timer->data;
+
+	pa_batch_expire(b->batch, pa_now_get(), EXPIRE_MAX);
+	flush(b);
+}
+
+static void arm_timer(struct broker *b)
+{
+	uint64_t now = pa_now_get().unix_ms, next = pa_batch_next_expiry(b->batch), delay = TIMER_MAX_MS;
+
+	if (next != UINT64_MAX && next * 1000 < now + TIMER_MAX_MS)
+		delay = next * 1000 > now ? next * 1000 - now : 1;
+	if (pa_batch_failed(b->batch))
+		delay = RETRY_MS;
+	(void)uv_timer_start(&b->timer, on_timer, delay, 0);
+}
+
+/* Runs after all input that was ready has been read and handled. */
+static void on_check(uv_check_t *check)
+{
+	struct broker *b = check->data;
+
+	if (pa_batch_size(b->batch) > 0)
+		flush(b);
+}
+
+static void send_reply(void *request, enum pa_result result, const char *text, json_t *arguments)
+{
+	pa_request_reply(request, result, text, arguments);
+}
+
+static void on_request(void *ctx, struct pa_request *req)
+{
+	struct broker *b = ctx;
+	uid_t uid = pa_request_uid(req);
+
+	pa_batch_add(b->batch, req, pa_request_name(req), pa_request_arguments(req), pa_now_get(),
+		     uid == 0 || uid == geteuid());
+}
+
+static bool same_list(const struct pa_string_list *a, const struct pa_string_list *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return true;
+}
+
+/* What is opened once; the name of the first such setting that differs, or NULL. */
+static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_brokerconf *b)
+{
+	if (strcmp(a->socket, b->socket) != 0)
+		return "socket";
+	if (strcmp(a->socket_group, b->socket_group) != 0)
+		return "socket-group";
+	if (!same_list(&a->socket_users, &b->socket_users))
+		return "socket-users";
+	if (strcmp(a->database, b->database) != 0)
+		return "database";
+	return NULL;
+}
+
+static void reload(struct broker *b)
+{
+	char err[PA_CONF_ERRLEN];
+	struct pa_setup fresh;
+	const char *fixed;
+
+	if (pa_setup_load(b->file, &fresh, err) < 0) {
+		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s\"", err);
+		return;
+	}
+	fixed = fixed_change(b->setup.conf, fresh.conf);
+	if (fixed != NULL || pa_batch_configure(b->batch, &fresh) < 0) {
+		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s: %s%s\"", b->file,
+		       fixed != NULL ? fixed : "out of memory",
+		       fixed != NULL ? " changed; that takes a restart" : "");
+		pa_setup_clear(&fresh);
+		return;
+	}
+	pa_setup_clear(&b->setup);
+	b->setup = fresh;
+	set_log_level(b);
+	pa_log(PA_LOG_INFO, "broker.reload", "file=%s pools=%zu", b->file, b->setup.conf->n_pools);
+}
+
+static void stop(struct broker *b)
+{
+	if (b->stopping)
+		return;
+	b->stopping = true;
+	if (b->batch != NULL)
+		flush(b);
+	pa_server_close(b->server);
+	b->server = NULL;
+	uv_close((uv_handle_t *)&b->check, NULL);
+	uv_close((uv_handle_t *)&b->timer, NULL);
+	for (int i = 0; i < 3; i++)
+		uv_close((uv_handle_t *)&b->signals[i], NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+	struct broker *b = handle->data;
+
+	if (signum == SIGHUP) {
+		flush(b);
+		reload(b);
+		arm_timer(b);
+		return;
+	}
+	pa_log(PA_LOG_INFO, "broker.stop", "signal=%d", signum);
+	stop(b);
+}
+
+static int start_handles(struct broker *b)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	int rc = 0;
+
+	for (int i = 0; i < 3; i++) {
+		(void)uv_signal_init(&b->loop, &b->signals[i]);
+		b->signals[i].data = b;
+		rc = rc < 0 ? rc : uv_signal_start(&b->signals[i], on_signal, numbers[i]);
+	}
+	(void)uv_check_init(&b->loop, &b->check);
+	(void)uv_timer_init(&b->loop, &b->timer);
+	b->check.data = b;
+	b->timer.data = b;
+	(void)uv_check_start(&b->check, on_check);
+	return rc;
+}
+
+/* /run is empty after each boot. */
+static int make_folder_of(const char *path)
+{
+	char copy[PATH_MAX], err[PA_FILE_ERRLEN];
+	int rc;
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	rc = pa_dir_create(dirname(copy), 0755, err);
+	if (rc < 0)
+		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
+	return rc;
+}
+
+static int start_server(struct broker *b)
+{
+	struct pa_server_config cfg;
+	char err[PA_SERVER_ERRLEN];
+	int rc;
+
+	memset(&cfg, 0, sizeof(cfg));
+	cfg.path = b->setup.conf->socket;
+	/* Users who are not of the socket's group must reach it too; the server checks who they are. */
+	cfg.mode = b->setup.n_uids > 0 ? 0666 : 0660;
+	cfg.gid = b->setup.gid;
+	memcpy(cfg.uids, b->setup.uids, b->setup.n_uids * sizeof(cfg.uids[0]));
+	cfg.n_uids = b->setup.n_uids;
+	cfg.max_clients = CLIENTS_MAX;
+	rc = pa_server_new(&b->loop, &cfg, on_request, b, &b->server, err);
+	if (rc < 0)
+		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
+	return rc;
+}
+
+static int start(struct broker *b)
+{
+	int rc = start_handles(b);
+
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", uv_strerror(rc));
+		return PA_EIO;
+	}
+	if (make_folder_of(b->setup.conf->database) < 0 || make_folder_of(b->setup.conf->socket) < 0)
+		return PA_EIO;
+	rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+	if (rc < 0)
+		return rc;
+	rc = start_server(b);
+	if (rc < 0)
+		return rc;
+	arm_timer(b);
+	pa_log(PA_LOG_INFO, "broker.start", "version=%s socket=%s database=%s pools=%zu addresses=%zu", PA_VERSION,
+	       b->setup.conf->socket, b->setup.conf->database, b->setup.conf->n_pools, pa_batch_rows(b->batch));
+	return 0;
+}
+
+int pa_broker_run(const char *file, bool debug)
+{
+	char err[PA_CONF_ERRLEN];
+	struct broker b;
+	int rc;
+
+	memset(&b, 0, sizeof(b));
+	b.file = file;
+	b.debug = debug;
+	if (pa_setup_load(file, &b.setup, err) < 0) {
+		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
+		return PA_EXIT_USAGE;
+	}
+	set_log_level(&b);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is one more full disk */
+	rc = uv_loop_init(&b.loop);
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", uv_strerror(rc));
+		pa_setup_clear(&b.setup);
+		return PA_EXIT_FAILED;
+	}
+	rc = start(&b);
+	if (rc < 0)
+		stop(&b);
+	(void)uv_run(&b.loop, UV_RUN_DEFAULT);
+	PA_REQUIRE(uv_loop_close(&b.loop) == 0);
+	pa_batch_free(b.batch);
+	pa_setup_clear(&b.setup);
+	return rc < 0 ? PA_EXIT_FAILED : PA_EXIT_OK;
+}

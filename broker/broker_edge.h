@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_BROKER_EDGE_H
+#define PA_BROKER_EDGE_H
+
+#include <stdbool.h>
+
+/* Exit codes of the daemons (HACKING.md, COMMAND LINES). */
+enum { PA_EXIT_OK = 0, PA_EXIT_FAILED = 1, PA_EXIT_USAGE = 2 };
+
+/*
+ * Runs the broker by this configuration file until SIGTERM or SIGINT; SIGHUP reads the file again. debug: log everything,
+ * whatever log-level says. Logs what goes wrong. Returns the exit code of the program. Main thread only.
+ */
+int pa_broker_run(const char *file, bool debug);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_BROKER_BROKERCONF_H
+#define PA_BROKER_BROKERCONF_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/ident.h"
+#include "common/addr.h"
+#include "common/log.h"
+#include "common/proto.h"
+
+/*
+ * brokerd.conf, read and checked (pubaddr-brokerd.conf(5)). Read-only once made; parsing is pure.
+ */
+#define PA_NAME_MAX 63		   /* characters of the names of pools and gateway groups */
+#define PA_CONF_ERRLEN 512
+#define PA_QUARANTINE_MAX 86400	   /* seconds */
+#define PA_SOCKET_USERS_MAX 8
+
+struct pa_gateway_group {
+	char name[PA_NAME_MAX + 1];
+	uint8_t public_key[PA_KEY_LEN];
+	struct pa_endpoint gateways[PA_GATEWAYS_MAX]; /* in order of preference */
+	unsigned n_gateways;
+};
+
+struct pa_string_list {
+	char **items; /* owned */
+	size_t n;
+};
+
+struct pa_pool_conf {
+	uint16_t id;
+	char name[PA_NAME_MAX + 1];
+	struct pa_prefix prefix;    /* IPv4 */
+	struct pa_prefix *exclude;  /* owned; sorted by address, disjoint, inside prefix */
+	size_t n_exclude;
+	uint64_t usable;	    /* addresses that are not excluded; at least 1 */
+	size_t group;		    /* index of its gateway group */
+	struct pa_string_list realms;  /* empty: all */
+	struct pa_string_list classes; /* empty: all */
+};
+
+struct pa_brokerconf {
+	char *socket, *socket_group, *database, *master_key_file; /* owned; socket_group may be "" */
+	struct pa_string_list socket_users;
+	uint32_t quarantine; /* seconds */
+	struct pa_string_list realms;
+	struct pa_gateway_group *groups; /* owned */
+	size_t n_groups;
+	struct pa_pool_conf *pools; /* owned; in the order of the file, which is the order of preference */
+	size_t n_pools;
+	uint16_t mtu, keepalive; /* proposals of the grant; keepalive in seconds */
+	uint16_t outbound;	 /* enum pa_outbound */
+	uint16_t inbound;	 /* enum pa_inbound */
+	enum pa_log_level log_level;
+	json_t *json; /* owned; the file as it was read, without comments; holds no secret */
+};
+
+/*
+ * Parses and checks. On failure writes "FILE:LINE: KEY: what is wrong and the remedy" to err and returns PA_EFORMAT or
+ * PA_ENOMEM. The caller frees *ret.
+ */
+int pa_brokerconf_parse(const char *file, const char *text, size_t len, struct pa_brokerconf **ret,
+			char err[PA_CONF_ERRLEN]);
+/* NULL is fine. */
+void pa_brokerconf_free(struct pa_brokerconf *conf);
+
+/* True if the realm is configured. */
+bool pa_brokerconf_has_realm(const struct pa_brokerconf *conf, const char *realm);
+/* True if the pool is for this realm and, where it lists classes, for one of the client's. */
+bool pa_pool_serves(const struct pa_pool_conf *pool, const char *realm, const char *const *classes, size_t n_classes);
+/* The pool that holds addr and does not exclude it, or NULL. Borrowed. */
+const struct pa_pool_conf *pa_brokerconf_pool_of(const struct pa_brokerconf *conf, const struct pa_addr *addr);
+
+/* The pool's addresses from 0 to its count - 1; the network and broadcast addresses are addresses like any other. */
+uint64_t pa_pool_count(const struct pa_pool_conf *pool);
+struct pa_addr pa_pool_at(const struct pa_pool_conf *pool, uint64_t i);
+/* The first number from i on that is not excluded; pa_pool_count when there is none. O(log n) in the exclusions. */
+uint64_t pa_pool_skip_excluded(const struct pa_pool_conf *pool, uint64_t i);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The rules of the lease table (lease.h). */
+#include "broker/lease.h"
+
+#include <string.h>
+
+#include "broker/lease_pool.h"
+#include "common/err.h"
+
+int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row)
+{
+	const struct entry *latest;
+	struct entry *e;
+
+	if (pa_table_find_addr(t, &row->addr) != NULL)
+		return PA_EEXIST;
+	if (pa_table_reserve(t, 0) < 0 || (e = pa_table_add(t, &row->addr)) == NULL)
+		return PA_ENOMEM;
+	latest = pa_table_find_ident(t, row->ident);
+	e->row = *row;
+	e->row.ident = NULL;
+	if (latest == NULL || row->serial > latest->row.serial)
+		pa_table_set_ident(t, e, row->ident);
+	else
+		e->row.ident = pa_ident_get(row->ident); /* an earlier lease of a client that has a later one */
+	if (row->serial >= t->next_serial)
+		t->next_serial = row->serial + 1;
+	pa_table_place(t, e);
+	return 0;
+}
+
+static bool is_active(const struct entry *e, uint64_t now_s)
+{
+	return e->row.state == PA_LEASE_ACTIVE && now_s < e->row.expires;
+}
+
+/* May this client (still, again) have this address? */
+static bool is_eligible(const struct entry *e, const struct pa_lease_request *req)
+{
+	return e->pool != NULL &&
+	       pa_pool_serves(e->pool->conf, pa_ident_realm(req->ident), req->classes, req->n_classes);
+}
+
+static bool is_repeat(const struct entry *e, const struct pa_lease_request *req, uint64_t now_s)
+{
+	const struct pa_lease *row = &e->row;
+
+	return row->has_xid && req->has_xid && row->xid == req->xid && now_s < row->granted + PA_LEASE_REPEAT_S &&
+	       row->subnet_id == req->subnet_id && pa_addr_eq(&row->dhcp_addr, &req->dhcp_addr);
+}
+
+/* Claims that are the same but for the expiry: only then the epoch may stay. */
+static bool same_claims(const struct entry *e, const struct pa_lease_request *req)
+{
+	return e->row.pool_id == e->pool->conf->id &&
+	       memcmp(e->row.fingerprint, req->fingerprint, PA_FINGERPRINT_LEN) == 0;
+}
+
+/* What a renewal and a new lease have in common. */
+static void give(struct pa_lease_table *t, struct entry *e, const struct pa_lease_request *req, uint64_t now_s)
+{
+	struct pa_lease *row = &e->row;
+	uint64_t expires;
+
+	row->lifetime = req->valid_lifetime < UINT32_MAX - PA_GRANT_GRACE ? req->valid_lifetime + PA_GRANT_GRACE
+									  : UINT32_MAX;
+	expires = now_s + row->lifetime;
+	if (row->state != PA_LEASE_ACTIVE || expires > row->expires)
+		row->expires = expires;
+	if (row->expires > row->highest)
+		row->highest = row->expires;
+	row->state = PA_LEASE_ACTIVE;
+	row->ended = 0;
+	row->granted = now_s;
+	row->subnet_id = req->subnet_id;
+	row->dhcp_addr = req->dhcp_addr;
+	row->xid = req->xid;
+	row->has_xid = req->has_xid;
+	pa_table_place(t, e);
+	pa_table_mark(t, e);
+}
+
+static void give_new(struct pa_lease_table *t, struct entry *e, const struct pa_lease_request *req, uint64_t now)
+{
+	struct pa_lease *row = &e->row;
+
+	row->state = PA_LEASE_RELEASED; /* the expiry of whatever came before does not count */
+	row->epoch = now > row->epoch ? now : row->epoch + 1;
+	row->serial = t->next_serial++;
+	row->pool_id = e->pool->conf->id;
+	memcpy(row->fingerprint, req->fingerprint, PA_FINGERPRINT_LEN);
+	pa_table_set_ident(t, e, req->ident);
+	give(t, e, req, now / 1000);
+}
+
+static void end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended)
+{
+	e->row.state = state;
+	e->row.ended = ended;
+	pa_table_place(t, e);
+	pa_table_mark(t, e);
+}
+
+/* An address for a client that has none to come back to. PA_EDENIED, PA_EEXHAUSTED, PA_ENOMEM. */
+static int choose(struct pa_lease_table *t, const struct pa_lease_request *req, uint64_t now_s, struct entry **ret)
+{
+	int rc = PA_EDENIED;
+
+	for (size_t i = 0; i < t->conf->n_pools; i++) {
+		struct pool *pool = &t->pools[i];
+		struct pa_heap_item *item;
+		struct pa_addr addr;
+		uint64_t unused;
+
+		if (!pa_pool_serves(pool->conf, pa_ident_realm(req->ident), req->classes, req->n_classes))
+			continue;
+		rc = PA_EEXHAUSTED;
+		unused = pa_pool_next_unused(t, pool);
+		if (unused < pa_pool_count(pool->conf)) {
+			addr = pa_pool_at(pool->conf, unused);
+			*ret = pa_table_add(t, &addr);
+			return *ret != NULL ? 0 : PA_ENOMEM;
+		}
+		pa_pool_promote(pool, now_s);
+		item = pa_heap_peek(&pool->rested);
+		if (item != NULL) {
+			*ret = pa_table_entry_of(item);
+			return 0;
+		}
+	}
+	return rc;
+}
+
+int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *req, uint64_t now,
+		      const struct pa_lease **ret)
+{
+	struct entry *mine = pa_table_find_ident(t, req->ident), *e = NULL;
+	uint64_t now_s = now / 1000;
+	int rc;
+
+	if (pa_table_reserve(t, 2) < 0)
+		return PA_ENOMEM;
+	if (mine != NULL && is_eligible(mine, req)) {
+		*ret = &mine->row;
+		if (!is_active(mine, now_s) || !same_claims(mine, req)) {
+			give_new(t, mine, req, now);
+			return PA_LEASE_NEW;
+		}
+		if (is_repeat(mine, req, now_s))
+			return PA_LEASE_REPEATED;
+		give(t, mine, req, now_s);
+		return PA_LEASE_RENEWED;
+	}
+	rc = choose(t, req, now_s, &e);
+	if (rc < 0)
+		return rc;
+	/* Its address was excluded, or its pool went or is not for it any more: one lease a client. */
+	if (mine != NULL && mine->row.state == PA_LEASE_ACTIVE)
+		end(t, mine, PA_LEASE_RELEASED, now_s);
+	give_new(t, e, req, now);
+	*ret = &e->row;
+	return PA_LEASE_NEW;
+}
+
+int pa_lease_release(struct pa_lease_table *t, const struct pa_lease_name *name, uint64_t now,
+		     const struct pa_lease **ret)
+{
+	struct entry *e = pa_table_find_ident(t, name->ident);
+
+	if (e == NULL || !is_active(e, now / 1000))
+		return PA_ENOTFOUND;
+	if (e->row.subnet_id != name->subnet_id || !pa_addr_eq(&e->row.dhcp_addr, &name->dhcp_addr) ||
+	    (name->epoch != 0 && e->row.epoch != name->epoch))
+		return PA_EREPLAY;
+	if (pa_table_reserve(t, 1) < 0)
+		return PA_ENOMEM;
+	end(t, e, PA_LEASE_RELEASED, now / 1000);
+	*ret = &e->row;
+	return 0;
+}
+
+size_t pa_lease_expire(struct pa_lease_table *t, uint64_t now, size_t max)
+{
+	struct pa_heap_item *item;
+	size_t n = 0;
+
+	while (n < max && (item = pa_heap_peek(&t->active)) != NULL && item->key <= now / 1000) {
+		struct entry *e = pa_table_entry_of(item);
+
+		if (pa_table_reserve(t, 1) < 0)
+			break; /* the next call finds it still due */
+		/* Not now: after a restart the address has rested since then. */
+		end(t, e, PA_LEASE_EXPIRED, e->row.expires);
+		n++;
+	}
+	return n;
+}
+
+uint64_t pa_lease_next_expiry(const struct pa_lease_table *t)
+{
+	const struct pa_heap_item *item = pa_heap_peek(&t->active);
+
+	return item != NULL ? item->key : UINT64_MAX;
+}

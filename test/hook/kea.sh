@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MPL-2.0
+# Functions for tests that run the real kea-dhcp4 with the hook library. Sourced; needs $dir (scratch folder), $builddir,
+# $srcdir. Kea keeps everything in $dir.
+
+hook_so=$builddir/kea-hook/.libs/libdhcp_pubaddr.so
+n=0
+failed=0
+
+ok() { # ok STATUS TEXT
+	n=$((n + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		failed=1
+	fi
+}
+
+skip_all() {
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# Kea under AppArmor sees only its own folders, so a scratch configuration is of no use there.
+confined() { grep -q kea-dhcp4 /sys/kernel/security/apparmor/profiles 2>/dev/null; }
+
+# A library with AddressSanitizer wants its run-time loaded first; Kea itself is not instrumented.
+sanitizer_env() {
+	local asan
+	asan=$(ldd "$hook_so" | awk '/libasan/ {print $3}')
+	[ -z "$asan" ] || echo "LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0:log_path=$dir/san"
+}
+
+# kea_config MT INTERFACES PARAMETERS: a configuration on standard output; no hook library without PARAMETERS
+kea_config() {
+	local hooks=""
+	[ -z "$3" ] || hooks="{\"library\": \"$hook_so\", \"parameters\": $3}"
+	cat <<-END
+	{"Dhcp4": {
+	  "interfaces-config": {"interfaces": [$2]},
+	  "lease-database": {"type": "memfile", "persist": false},
+	  "control-socket": {"socket-type": "unix", "socket-name": "$dir/kea.sock"},
+	  "multi-threading": {"enable-multi-threading": $1, "thread-pool-size": 4, "packet-queue-size": 64},
+	  "valid-lifetime": 600,
+	  "hooks-libraries": [$hooks],
+	  "subnet4": [{"id": 1, "subnet": "10.77.0.0/16", "pools": [{"pool": "10.77.1.0 - 10.77.250.255"}]}],
+	  "loggers": [{"name": "kea-dhcp4", "severity": "INFO", "output_options": [{"output": "$dir/kea.log"}]},
+	              {"name": "kea-dhcp4.pubaddr-hooks", "severity": "DEBUG", "debuglevel": 99,
+	               "output_options": [{"output": "$dir/kea.log"}]}]
+	}}
+	END
+}
+
+kea_run() { # kea_run PREFIX...: in the foreground with $dir/kea.conf
+	# shellcheck disable=SC2046 # several assignments
+	exec env KEA_PIDFILE_DIR="$dir" KEA_LOCKFILE_DIR="$dir" KEA_LOGGER_DESTINATION="$dir/kea.log" \
+		$(sanitizer_env) "$@" kea-dhcp4 -c "$dir/kea.conf"
+}
+
+kea_command() { perl "$srcdir/hook/kea-command.pl" "$dir/kea.sock" "$1" 2>>"$dir/kea-command.log"; }
+# status KEY: a number or word of pubaddr-status
+status() { kea_command '{"command": "pubaddr-status"}' | grep -oE "\"$1\": [^,} ]+" | sed 's/.*: //'; }
+status_is() { [ "$(status "$1")" = "$2" ]; }
+status_at_least() { [ "$(status "$1")" -ge "$2" ]; }

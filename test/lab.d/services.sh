@@ -1,0 +1,189 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MPL-2.0
+# The programs in the hosts: broker, gateway, Kea, resolver, FTP server, and on each client tunneld and dhclient.
+# Sourced by test/lab.
+
+# The broker's socket as the DHCP server's host sees it: one file system, two hosts.
+broker_socket() { echo "$LAB_DIR/hosts/$(host_of broker)/run/pubaddr/broker.sock"; }
+
+start_services() {
+	start_peer
+	start_resolver
+	if [ -n "$LAB_STAGE" ]; then
+		make_keys
+		start_gateway
+		start_broker
+	fi
+	start_kea
+}
+
+# As pubaddr(7) tells: the master key stays with the broker, the gateway gets its own and that of its pool.
+make_keys() {
+	nsrun broker pubaddrctl key new /etc/pubaddr/master.key >/dev/null
+	nsrun gateway pubaddrctl key new-gateway /etc/pubaddr/gateway.key >/dev/null 2>&1
+	nsrun broker pubaddrctl key pool --pool 1 /etc/pubaddr/master.key |
+		nsrun gateway tee -a /etc/pubaddr/gateway.key >/dev/null
+}
+
+# Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
+start_gateway() {
+	nsrun gateway tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
+		{
+		  "listen": ["$GATEWAY_IP:6080"], "device": "pubgw0", "device-address": "$GATEWAY_IP",
+		  "key-file": "/etc/pubaddr/gateway.key",
+		  "pools": [{"id": 1, "prefix": "$POOL"}],
+		  "allow": ["192.0.2.0/24", "$POOL"],
+		  "control-socket": "/run/pubaddr/gateway.sock"
+		}
+	END
+	spawn gateway gatewayd pubaddr-gatewayd -c /etc/pubaddr/gatewayd.conf
+	wait_for 5 "gateway's control socket" running_with gatewayd "$LAB_DIR/hosts/gateway/run/pubaddr/gateway.sock"
+}
+
+start_broker() {
+	local key
+	key=$(nsrun gateway pubaddrctl key public /etc/pubaddr/gateway.key)
+	nsrun broker tee /etc/pubaddr/brokerd.conf >/dev/null <<-END
+		{
+		  "socket": "/run/pubaddr/broker.sock",
+		  "database": "/var/lib/pubaddr/broker.db",
+		  "master-key-file": "/etc/pubaddr/master.key",
+		  "realms": ["lab"],
+		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": ["$GATEWAY_IP:6080"]}],
+		  "pools": [{"id": 1, "name": "lab", "prefix": "$POOL", "exclude": ["203.0.113.0/32", "203.0.113.255/32"],
+		             "gateway-group": "main", "realms": ["lab"]}]
+		}
+	END
+	spawn broker brokerd pubaddr-brokerd -c /etc/pubaddr/brokerd.conf
+	wait_for 5 "broker's socket" running_with brokerd "$(broker_socket)"
+}
+
+# running_with NAME FILE: the process is alive and has made FILE.
+running_with() { alive "$1" && [ -e "$2" ]; }
+
+# ---------------------------------------------------------------- the LAN's servers
+
+hook_line() {
+	[ "$LAB_HOOK" = yes ] || return 0
+	echo "\"hooks-libraries\": [{\"library\": \"$(staged libdhcp_pubaddr.so)\", \"parameters\": {\"broker-socket\": \"$(broker_socket)\", \"realm\": \"lab\"}}],"
+}
+
+write_kea_conf() {
+	nsrun dhcp tee /etc/kea/kea-dhcp4.conf >/dev/null <<-END
+		{ "Dhcp4": {
+		  "interfaces-config": {"interfaces": ["eth0"]},
+		  "control-socket": {"socket-type": "unix", "socket-name": "/run/kea/dhcp4.sock"},
+		  "lease-database": {"type": "memfile", "name": "/var/lib/kea/leases4.csv", "lfc-interval": 0},
+		  $(hook_line)
+		  "valid-lifetime": $LAB_LEASE_TIME,
+		  "calculate-tee-times": true,
+		  "subnet4": [{"id": 1, "subnet": "$LAN_NET", "pools": [{"pool": "10.77.0.100 - 10.77.0.199"}],
+		    "option-data": [{"name": "routers", "data": "$LAN_ROUTER"},
+		                    {"name": "domain-name-servers", "data": "$DHCP_IP"},
+		                    {"name": "domain-name", "data": "lab.test"}]}],
+		  "loggers": [{"name": "kea-dhcp4", "severity": "${LAB_KEA_SEVERITY:-INFO}",
+		               "output_options": [{"output": "stdout", "pattern": "%D{%H:%M:%S.%q} %-5p %m\n"}]}]
+		} }
+	END
+}
+
+start_kea() {
+	write_kea_conf
+	spawn dhcp kea env KEA_PIDFILE_DIR=/run/kea KEA_LOCKFILE_DIR=/run/kea kea-dhcp4 -c /etc/kea/kea-dhcp4.conf
+	wait_for 10 "Kea to serve" kea_serves
+}
+
+kea_serves() { alive kea && grep -q DHCP4_STARTED "$LAB_DIR/log/kea"; }
+
+# A resolver that only the LAN reaches; it logs who asks, so tests see by which address a client came.
+start_resolver() {
+	spawn dhcp resolver dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --pid-file= --no-resolv --no-hosts \
+		--listen-address="$DHCP_IP" --bind-interfaces --log-queries --log-facility=- \
+		--host-record=peer.lab.test,"$PEER_IP" --host-record=dhcp.lab.test,"$DHCP_IP"
+	wait_for 5 "resolver" grep -q 'started' "$LAB_DIR/log/resolver"
+}
+
+# ---------------------------------------------------------------- the Internet's servers
+
+# vsftpd with its defaults but for anonymous reading and writing: it refuses a PORT that is not the control connection's peer.
+start_peer() {
+	local ftp=$LAB_DIR/hosts/peer/run/ftp
+	mkdir -p "$ftp/incoming"
+	chown ftp "$ftp/incoming"
+	echo "Hello from the peer's FTP server." >"$ftp/hello.txt"
+	nsrun peer tee /etc/vsftpd.conf >/dev/null <<-END
+		listen=YES
+		background=NO
+		anonymous_enable=YES
+		anon_root=/run/ftp
+		write_enable=YES
+		anon_upload_enable=YES
+		secure_chroot_dir=/run/vsftpd/empty
+		connect_from_port_20=YES
+		seccomp_sandbox=NO
+		xferlog_enable=YES
+		log_ftp_protocol=YES
+		vsftpd_log_file=/run/vsftpd.log
+	END
+	spawn peer vsftpd vsftpd /etc/vsftpd.conf
+	wait_for 5 "FTP server" listens peer tcp 21
+}
+
+# listens HOST tcp|udp PORT
+listens() { nsrun "$1" ss -Hln "--$2" "sport = :$3" | grep -q .; }
+
+# ---------------------------------------------------------------- clients
+
+start_clients() {
+	local i
+	say "clients: asking for an address"
+	for ((i = 1; i <= LAB_CLIENTS; i++)); do
+		prepare_client "client$i"
+		start_dhclient "client$i"
+	done
+	for ((i = 1; i <= LAB_CLIENTS; i++)); do
+		wait_for 20 "DHCP lease of client$i" has_route "client$i"
+	done
+	[ "$LAB_HOOK" = yes ] || return 0
+	for ((i = 1; i <= LAB_CLIENTS; i++)); do
+		wait_for 20 "public address of client$i" nsrun "client$i" pubaddr status
+	done
+}
+
+prepare_client() {
+	[ -n "$LAB_STAGE" ] || return 0
+	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<'{ "allow-documentation": true }'
+	spawn "$1" "$1.tunneld" pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
+	# The lines that pubaddr-dhclient(8) tells to add; the script itself is where `make install` put it.
+	nsrun "$1" sh -c 'pubaddr dhclient-conf >/run/dhclient.lines && cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'
+}
+
+start_dhclient() {
+	spawn "$1" "$1.dhclient" dhclient -4 -d -v -cf /etc/dhcp/dhclient.conf -lf /var/lib/dhcp/dhclient.leases \
+		-pf /run/dhclient.pid eth0
+}
+
+has_route() { ip -n "$LAB_NAME-$1" -4 route show default | grep -q .; }
+
+# private_ip, public_ip CLIENT: prints the address; fails while there is none.
+private_ip() { first_address "$1" eth0; }
+public_ip() { first_address "$1" pub0; }
+first_address() {
+	ip -n "$LAB_NAME-$1" -4 -o addr show dev "$2" 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .
+}
+
+write_vars() {
+	{
+		echo "CLIENT_NS=$(ns_of client1)"
+		echo "NAT_NS=$(ns_of nat)"
+		echo "DHCP_NS=$(ns_of dhcp)"
+		echo "BROKER_NS=$(ns_of broker)"
+		echo "GATEWAY_NS=$(ns_of gateway)"
+		echo "PEER_NS=$(ns_of peer)"
+		echo "PEER_IP=$PEER_IP"
+		echo "CLIENT_PUBLIC_IP=$(public_ip client1 || true)"
+		echo "CLIENT_PRIVATE_IP=$(private_ip client1 || true)"
+		echo "CLIENTS=$LAB_CLIENTS"
+		echo "LAB_DIR=$LAB_DIR"
+	} >"$LAB_DIR/vars"
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Control messages: lengths, round trips, and that no altered byte passes for the message that was sent. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "common/cred.h"
+#include "common/err.h"
+#include "common/msg.h"
+#include "test/unit/rnd.h"
+
+static const uint8_t types[] = {PA_MSG_HELLO, PA_MSG_CHALLENGE, PA_MSG_CONFIRM, PA_MSG_ACCEPT, PA_MSG_KEEPALIVE,
+				PA_MSG_ALIVE, PA_MSG_RECHALLENGE, PA_MSG_RECONFIRM, PA_MSG_UNBOUND, PA_MSG_BYE};
+
+#define N_TYPES (sizeof(types) / sizeof(types[0]))
+
+static const uint8_t key[PA_KEY_LEN] = {1, 2, 3}, other_key[PA_KEY_LEN] = {1, 2, 4};
+
+static void setup(void)
+{
+	cr_assert_eq(pa_cred_init(), 0);
+}
+
+TestSuite(msg, .init = setup, .timeout = 60);
+
+/* All fields are random; what the type does not carry is left out by fields_of. */
+static struct pa_msg random_msg(struct rnd *r, uint8_t type)
+{
+	struct pa_msg m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = type;
+	rnd_fill(r, m.claims, sizeof(m.claims));
+	rnd_fill(r, m.client_key, sizeof(m.client_key));
+	rnd_fill(r, m.nonce, sizeof(m.nonce));
+	m.bind = rnd_next(r);
+	rnd_fill(r, m.cookie, sizeof(m.cookie));
+	rnd_fill(r, m.session, sizeof(m.session));
+	rnd_fill(r, m.claims_hash, sizeof(m.claims_hash));
+	rnd_fill(r, m.mapped.addr.b, sizeof(m.mapped.addr.b));
+	m.mapped.port = (uint16_t)rnd_next(r);
+	m.lifetime = (uint32_t)rnd_next(r);
+	m.mtu = (uint16_t)rnd_next(r);
+	m.keepalive = (uint16_t)rnd_next(r);
+	rnd_fill(r, m.token, sizeof(m.token));
+	m.routed = rnd_below(r, 2) == 1;
+	m.seq = rnd_next(r);
+	m.echo = rnd_next(r);
+	m.reason = (uint8_t)rnd_next(r);
+	return m;
+}
+
+#define IN(m, ...) in((m)->type, (const uint8_t[]){__VA_ARGS__, 0})
+
+static bool in(uint8_t type, const uint8_t *list)
+{
+	while (*list != 0 && *list != type)
+		list++;
+	return *list != 0;
+}
+
+/* The table of msg.h: only the fields that the type carries, the others zero. */
+static struct pa_msg fields_of(const struct pa_msg *m)
+{
+	struct pa_msg f;
+	bool accept = m->type == PA_MSG_ACCEPT;
+
+	memset(&f, 0, sizeof(f));
+	f.type = m->type;
+	if (IN(m, PA_MSG_HELLO, PA_MSG_CONFIRM)) {
+		memcpy(f.claims, m->claims, sizeof(f.claims));
+		memcpy(f.client_key, m->client_key, sizeof(f.client_key));
+	}
+	if (IN(m, PA_MSG_HELLO, PA_MSG_CHALLENGE, PA_MSG_CONFIRM, PA_MSG_ACCEPT))
+		memcpy(f.nonce, m->nonce, sizeof(f.nonce));
+	if (IN(m, PA_MSG_HELLO, PA_MSG_CONFIRM, PA_MSG_ACCEPT))
+		f.bind = m->bind;
+	if (IN(m, PA_MSG_CHALLENGE, PA_MSG_CONFIRM, PA_MSG_RECHALLENGE, PA_MSG_RECONFIRM))
+		memcpy(f.cookie, m->cookie, sizeof(f.cookie));
+	if (IN(m, PA_MSG_ACCEPT, PA_MSG_KEEPALIVE, PA_MSG_ALIVE, PA_MSG_RECONFIRM, PA_MSG_UNBOUND, PA_MSG_BYE))
+		memcpy(f.session, m->session, sizeof(f.session));
+	if (accept) {
+		memcpy(f.claims_hash, m->claims_hash, sizeof(f.claims_hash));
+		f.mapped = m->mapped;
+		f.lifetime = m->lifetime;
+		f.mtu = m->mtu;
+		f.keepalive = m->keepalive;
+		f.routed = m->routed;
+	}
+	if (IN(m, PA_MSG_ACCEPT, PA_MSG_KEEPALIVE, PA_MSG_ALIVE))
+		memcpy(f.token, m->token, sizeof(f.token));
+	if (IN(m, PA_MSG_KEEPALIVE, PA_MSG_ALIVE, PA_MSG_RECONFIRM)) {
+		f.seq = m->seq;
+		f.echo = m->echo;
+	}
+	if (IN(m, PA_MSG_UNBOUND, PA_MSG_BYE))
+		f.reason = m->reason;
+	return f;
+}
+
+/* Both began as zeros, so padding is equal and memcmp compares the fields. */
+static bool same(const struct pa_msg *a, const struct pa_msg *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static size_t encode(const struct pa_msg *m, uint8_t buf[PA_CTL_MAX])
+{
+	int n = pa_msg_encode(m, key, buf, PA_CTL_MAX);
+
+	cr_assert_gt(n, 0, "%s: %s", pa_msg_name(m->type), pa_strerror(n));
+	return (size_t)n;
+}
+
+static struct pa_msg decode(const uint8_t *buf, size_t len)
+{
+	struct pa_msg m;
+
+	memset(&m, 0, sizeof(m));
+	cr_assert_eq(pa_msg_decode(buf, len, &m), 0);
+	return m;
+}
+
+Test(msg, lengths_are_those_of_the_protocol)
+{
+	static const size_t want[] = {PA_HELLO_LEN,	 PA_CHALLENGE_LEN, PA_CONFIRM_LEN,     PA_ACCEPT_LEN,
+				      PA_KEEPALIVE_LEN, PA_ALIVE_LEN,	   PA_RECHALLENGE_LEN, PA_RECONFIRM_LEN,
+				      PA_UNBOUND_LEN,	 PA_BYE_LEN};
+	struct rnd r = rnd_seed(7);
+	uint8_t buf[PA_CTL_MAX];
+
+	for (size_t i = 0; i < N_TYPES; i++) {
+		struct pa_msg m = random_msg(&r, types[i]);
+
+		cr_assert_eq(encode(&m, buf), want[i], "%s", pa_msg_name(types[i]));
+		cr_assert_eq(pa_msg_length(types[i]), want[i]);
+		cr_assert_leq(want[i], PA_CTL_MAX);
+		cr_assert_str_neq(pa_msg_name(types[i]), "unknown");
+		for (size_t cap = 0; cap < want[i]; cap++)
+			cr_assert_eq(pa_msg_encode(&m, key, buf, cap), PA_ETRUNC);
+	}
+}
+
+Test(msg, no_answer_is_longer_than_its_question)
+{
+	cr_assert_leq(PA_CHALLENGE_LEN, PA_HELLO_LEN);
+	cr_assert_leq(PA_ACCEPT_LEN, PA_CONFIRM_LEN);
+	cr_assert_leq(PA_ALIVE_LEN, PA_KEEPALIVE_LEN);
+	cr_assert_leq(PA_UNBOUND_LEN, PA_KEEPALIVE_LEN);
+	cr_assert_leq(PA_RECHALLENGE_LEN, 20, "not longer than the smallest IP packet that can cause it");
+}
+
+Test(msg, random_messages_come_back)
+{
+	struct rnd r = rnd_seed(8);
+	uint8_t buf[PA_CTL_MAX];
+
+	for (int i = 0; i < 20000; i++) {
+		struct pa_msg m = random_msg(&r, types[rnd_below(&r, N_TYPES)]), want = fields_of(&m), got;
+
+		got = decode(buf, encode(&m, buf));
+		cr_assert(same(&want, &got), "%s", pa_msg_name(m.type));
+		cr_assert(pa_msg_is_control(buf, 1));
+		cr_assert_not(pa_msg_is_data(buf, pa_msg_length(m.type)));
+	}
+}
+
+Test(msg, mac_is_under_the_key)
+{
+	struct rnd r = rnd_seed(9);
+	uint8_t buf[PA_CTL_MAX];
+
+	for (size_t i = 0; i < N_TYPES; i++) {
+		struct pa_msg m = random_msg(&r, types[i]);
+		size_t n = encode(&m, buf);
+
+		cr_assert_eq(pa_msg_verify(buf, n, key), types[i] != PA_MSG_RECHALLENGE, "%s", pa_msg_name(types[i]));
+		cr_assert_not(pa_msg_verify(buf, n, other_key));
+		cr_assert_not(pa_msg_verify(buf, n - 1, key));
+	}
+	cr_assert_not(pa_msg_verify(buf, 0, key));
+	cr_assert_not(pa_msg_verify(buf, PA_CTL_HEADER_LEN + PA_MAC_LEN - 1, key));
+}
+
+/* Octets of the body that no field uses. HELLO's are padding, which the MAC alone covers; others are reserved: zero. */
+static bool is_padding(uint8_t type, size_t i)
+{
+	return type == PA_MSG_HELLO && i >= PA_CTL_HEADER_LEN + PA_CLAIMS_LEN + PA_KEY_LEN + PA_NONCE_LEN + 8 &&
+	       i < PA_HELLO_LEN - PA_MAC_LEN;
+}
+
+static void alter(uint8_t type, const struct pa_msg *want, uint8_t *buf, size_t n, size_t i, unsigned delta)
+{
+	size_t macs = type == PA_MSG_RECHALLENGE ? 0 : type == PA_MSG_CONFIRM ? 2 * PA_MAC_LEN : PA_MAC_LEN;
+	bool in_seal = type == PA_MSG_CONFIRM && i >= n - PA_MAC_LEN;
+	struct pa_msg got;
+
+	memset(&got, 0, sizeof(got));
+	buf[i] ^= (uint8_t)delta;
+	if (pa_msg_decode(buf, n, &got) == 0 && i < n - macs && !is_padding(type, i))
+		cr_assert_not(same(want, &got), "%s byte %zu delta %u", pa_msg_name(type), i, delta);
+	cr_assert(in_seal || !pa_msg_verify(buf, n, key), "%s byte %zu delta %u passes", pa_msg_name(type), i, delta);
+	cr_assert_not(pa_msg_verify_seal(buf, n, other_key), "%s byte %zu delta %u", pa_msg_name(type), i, delta);
+	buf[i] ^= (uint8_t)delta;
+}
+
+Test(msg, every_altered_byte_is_refused)
+{
+	struct rnd r = rnd_seed(10);
+	uint8_t buf[PA_CTL_MAX];
+
+	for (size_t t = 0; t < N_TYPES; t++) {
+		struct pa_msg m = random_msg(&r, types[t]), want = fields_of(&m);
+		size_t n = encode(&m, buf);
+
+		if (types[t] == PA_MSG_CONFIRM)
+			cr_assert_eq(pa_msg_seal(buf, n, other_key), 0);
+		for (size_t i = 0; i < n; i++)
+			for (unsigned delta = 1; delta < 256; delta++)
+				alter(types[t], &want, buf, n, i, delta);
+	}
+}
+
+Test(msg, wrong_lengths_are_refused)
+{
+	struct rnd r = rnd_seed(11);
+	uint8_t buf[PA_CTL_MAX + 8] = {0};
+
+	for (size_t t = 0; t < N_TYPES; t++) {
+		struct pa_msg m = random_msg(&r, types[t]), got;
+		size_t n = encode(&m, buf);
+
+		for (size_t len = 0; len < sizeof(buf); len++)
+			if (len != n)
+				cr_assert_eq(pa_msg_decode(buf, len, &got), PA_ETRUNC, "%s %zu", pa_msg_name(m.type),
+					     len);
+	}
+}
+
+Test(msg, other_types_are_refused)
+{
+	struct rnd r = rnd_seed(12);
+	struct pa_msg m = random_msg(&r, PA_MSG_BYE), got;
+	uint8_t buf[PA_CTL_MAX];
+	size_t n = encode(&m, buf);
+
+	for (unsigned type = 0; type < 256; type++) {
+		if (pa_msg_length(type) > 0)
+			continue;
+		buf[4] = (uint8_t)type;
+		cr_assert_eq(pa_msg_decode(buf, n, &got), PA_EFORMAT, "%u", type);
+		cr_assert_str_eq(pa_msg_name(type), "unknown");
+		m.type = (uint8_t)type;
+		cr_assert_eq(pa_msg_encode(&m, key, buf, sizeof(buf)), PA_EINVAL);
+	}
+}
+
+Test(msg, confirm_has_two_macs)
+{
+	struct rnd r = rnd_seed(13);
+	struct pa_msg m = random_msg(&r, PA_MSG_CONFIRM);
+	uint8_t buf[PA_CTL_MAX], small[PA_CTL_MAX];
+	size_t n = encode(&m, buf);
+
+	for (size_t i = n - PA_MAC_LEN; i < n; i++)
+		cr_assert_eq(buf[i], 0, "not sealed yet");
+	cr_assert(pa_msg_verify(buf, n, key), "the first MAC stands before the seal");
+	cr_assert_not(pa_msg_verify_seal(buf, n, other_key));
+	cr_assert_eq(pa_msg_seal(buf, n, other_key), 0);
+	cr_assert(pa_msg_verify_seal(buf, n, other_key));
+	cr_assert(pa_msg_verify(buf, n, key), "and after it");
+	cr_assert_not(pa_msg_verify_seal(buf, n, key));
+	cr_assert_not(pa_msg_verify(buf, n, other_key));
+	buf[PA_CONFIRM_LEN - PA_MAC_LEN - 1] ^= 1;
+	cr_assert_not(pa_msg_verify_seal(buf, n, other_key), "the seal covers the first MAC");
+	m.type = PA_MSG_HELLO;
+	n = encode(&m, small);
+	cr_assert_eq(pa_msg_seal(small, n, other_key), PA_EINVAL);
+	cr_assert_not(pa_msg_verify_seal(small, n, other_key));
+}
+
+Test(msg, a_hint_has_no_mac)
+{
+	struct rnd r = rnd_seed(14);
+	struct pa_msg m = random_msg(&r, PA_MSG_UNBOUND);
+	static const uint8_t zero_key[PA_KEY_LEN];
+	uint8_t buf[PA_CTL_MAX];
+
+	cr_assert_eq(pa_msg_encode(&m, NULL, buf, sizeof(buf)), PA_UNBOUND_LEN);
+	for (size_t i = PA_UNBOUND_LEN - PA_MAC_LEN; i < PA_UNBOUND_LEN; i++)
+		cr_assert_eq(buf[i], 0);
+	cr_assert_not(pa_msg_verify(buf, PA_UNBOUND_LEN, key));
+	cr_assert_not(pa_msg_verify(buf, PA_UNBOUND_LEN, zero_key));
+}
+
+Test(msg, only_a_hint_may_go_without_a_key)
+{
+	struct rnd r = rnd_seed(15);
+	uint8_t buf[PA_CTL_MAX];
+
+	for (size_t t = 0; t < N_TYPES; t++) {
+		struct pa_msg m = random_msg(&r, types[t]);
+		bool may = types[t] == PA_MSG_UNBOUND || types[t] == PA_MSG_RECHALLENGE;
+
+		cr_assert_eq(pa_msg_encode(&m, NULL, buf, sizeof(buf)), may ? (int)pa_msg_length(types[t]) : PA_EINVAL,
+			     "%s", pa_msg_name(types[t]));
+	}
+}
+
+Test(msg, data_and_control_by_the_first_byte)
+{
+	uint8_t buf[40] = {0};
+
+	for (unsigned b = 0; b < 256; b++) {
+		buf[0] = (uint8_t)b;
+		cr_assert_eq(pa_msg_is_control(buf, sizeof(buf)), (b & 0xe0) == 0x20);
+		cr_assert_eq(pa_msg_is_data(buf, sizeof(buf)), b >> 4 == 4 || b >> 4 == 6);
+		cr_assert_not(pa_msg_is_control(buf, sizeof(buf)) && pa_msg_is_data(buf, sizeof(buf)));
+	}
+	buf[0] = 0x45;
+	cr_assert_not(pa_msg_is_data(buf, 19));
+	cr_assert(pa_msg_is_data(buf, 20));
+	buf[0] = 0x60;
+	cr_assert_not(pa_msg_is_data(buf, 39));
+	cr_assert_not(pa_msg_is_control(buf, 0));
+	cr_assert_not(pa_msg_is_data(buf, 0));
+}
+
+Test(msg, reasons)
+{
+	cr_assert_str_eq(pa_reason_name(PA_REASON_EXPIRED), "expired");
+	cr_assert_str_eq(pa_reason_name(PA_REASON_RELEASED), "released");
+	cr_assert_str_eq(pa_reason_name(PA_REASON_REPLACED), "replaced");
+	cr_assert_str_eq(pa_reason_name(PA_REASON_SHUTDOWN), "shutdown");
+	cr_assert_str_eq(pa_reason_name(0), "unknown");
+	cr_assert_str_eq(pa_reason_name(250), "unknown");
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <string.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "config.h"
+#include "tunnel/gatewayd_edge.h"
+#include "tunnel/status_json.h"
+
+static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b)
+{
+	uint64_t now = pa_now_get().boot_ms;
+	struct pa_dp_peer_stats stats;
+	json_t *obj = json_pack(
+		"{s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:b}", "address", pa_addr_json(&b->claims.addr), "mapped",
+		pa_endpoint_json(&b->mapped), "pool-id", (int)b->claims.pool_id, "epoch", (json_int_t)b->claims.epoch, "bind",
+		(json_int_t)b->bind, "expires", (json_int_t)b->claims.expires, "bound-for",
+		(json_int_t)((now - b->bound_at_ms) / 1000), "last-seen-ms", (json_int_t)(now - b->last_seen_ms), "delivering",
+		(int)b->delivering);
+
+	if (pa_dp_user.stats(pa_gatewayd_dp(g), &b->claims.addr, NULL, &stats) == 0)
+		(void)json_object_set_new(obj, "traffic", pa_peer_stats_json(&stats));
+	return obj;
+}
+
+static json_t *listen_json(const struct pa_gatewayd_conf *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < c->n_listen; i++)
+		(void)json_array_append_new(list, pa_endpoint_json(&c->listen[i]));
+	return list;
+}
+
+static json_t *pools_json(const struct pa_gatewayd_conf *c)
+{
+	json_t *list = json_array();
+	char text[PA_PREFIX_STRLEN];
+
+	for (size_t i = 0; i < c->n_pools; i++)
+		(void)json_array_append_new(list, json_pack("{s:i, s:s}", "id", (int)c->pools[i].id, "prefix",
+							    pa_prefix_format(&c->pools[i].prefix, text)));
+	return list;
+}
+
+static void status_get(struct pa_gatewayd *g, struct pa_request *req)
+{
+	const struct pa_gatewayd_conf *c = pa_gatewayd_conf_of(g);
+	struct pa_gw_counters counters;
+	struct pa_dp_stats stats;
+
+	pa_gw_counters_get(pa_gatewayd_gw(g), &counters);
+	(void)pa_dp_user.stats(pa_gatewayd_dp(g), NULL, &stats, NULL);
+	pa_request_reply(req, PA_RESULT_SUCCESS, "",
+			 json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
+				   (json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
+				   "bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g)), "listen", listen_json(c), "device",
+				   c->device, "data-path", pa_dp_user.name, "pools", pools_json(c), "counters",
+				   pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats)));
+}
+
+struct listing {
+	struct pa_gatewayd *g;
+	json_t *list;
+};
+
+static bool add_binding(void *arg, const struct pa_gw_binding *b)
+{
+	struct listing *l = arg;
+
+	return json_array_append_new(l->list, binding_json(l->g, b)) == 0;
+}
+
+static void binding_get_all(struct pa_gatewayd *g, struct pa_request *req)
+{
+	struct listing l = {g, json_array()};
+	size_t n = pa_gw_count(pa_gatewayd_gw(g));
+
+	pa_gw_each(pa_gatewayd_gw(g), add_binding, &l);
+	pa_request_reply(req, n > 0 ? PA_RESULT_SUCCESS : PA_RESULT_EMPTY, n > 0 ? "" : "no bindings",
+			 json_pack("{s:o, s:I}", "bindings", l.list, "count", (json_int_t)n));
+}
+
+/* The "address" argument; false after an error reply. */
+static bool take_address(struct pa_request *req, struct pa_addr *ret)
+{
+	const char *s = json_string_value(json_object_get(pa_request_arguments(req), "address"));
+
+	if (s != NULL && pa_addr_parse(s, ret) == 0)
+		return true;
+	pa_request_replyf(req, PA_RESULT_ERROR, "\"address\" is missing or no IP address");
+	return false;
+}
+
+static void binding_get(struct pa_gatewayd *g, struct pa_request *req)
+{
+	struct pa_gw_binding b;
+	struct pa_addr addr;
+
+	if (!take_address(req, &addr))
+		return;
+	if (pa_gw_find(pa_gatewayd_gw(g), &addr, &b) < 0)
+		pa_request_replyf(req, PA_RESULT_EMPTY, "no binding for this address");
+	else
+		pa_request_reply(req, PA_RESULT_SUCCESS, "", binding_json(g, &b));
+}
+
+static void binding_end(struct pa_gatewayd *g, struct pa_request *req)
+{
+	struct pa_addr addr;
+
+	if (!take_address(req, &addr))
+		return;
+	if (pa_gw_end(pa_gatewayd_gw(g), pa_now_get(), &addr, PA_REASON_RELEASED) < 0)
+		pa_request_replyf(req, PA_RESULT_EMPTY, "no binding for this address");
+	else
+		pa_request_replyf(req, PA_RESULT_SUCCESS, "binding ended");
+}
+
+static void version_get(struct pa_gatewayd *g, struct pa_request *req)
+{
+	(void)g;
+	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(struct pa_gatewayd *g, struct pa_request *req);
+} commands[] = {
+	{"status-get", status_get},   {"binding-get-all", binding_get_all}, {"binding-get", binding_get},
+	{"binding-end", binding_end}, {"version-get", version_get},
+};
+
+void pa_gatewayd_command(void *ctx, struct pa_request *req)
+{
+	const char *name = pa_request_name(req);
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(name, commands[i].name) == 0) {
+			commands[i].fn(ctx, req);
+			return;
+		}
+	}
+	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, "unknown command \"%.60s\"", name);
+}

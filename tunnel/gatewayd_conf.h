@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_GATEWAYD_CONF_H
+#define PA_GATEWAYD_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/conf.h"
+#include "tunnel/gw.h"
+
+/* gatewayd.conf as values; see pubaddr-gatewayd.conf(5). Pure; any thread. */
+#define PA_GATEWAYD_LISTEN_MAX 8
+#define PA_GATEWAYD_CONF "/etc/pubaddr/gatewayd.conf"
+
+struct pa_gatewayd_conf {
+	struct pa_endpoint listen[PA_GATEWAYD_LISTEN_MAX];
+	size_t n_listen;
+	char device[16];
+	struct pa_addr device_address; /* none: none */
+	char *key_file, *control_socket;
+	struct pa_gw_pool *pools;
+	size_t n_pools;
+	struct pa_prefix *deny, *allow;
+	size_t n_deny, n_allow;
+	uint16_t *deny_ports;
+	size_t n_deny_ports;
+	bool isolate;
+	uint16_t mtu, keepalive;
+	size_t max_bindings;
+	int log_level; /* enum pa_log_level */
+};
+
+/*
+ * Reads conf's root; every list and string is copied. On failure PA_EFORMAT (pa_conf_error tells) or PA_ENOMEM; *ret needs
+ * no clearing then.
+ */
+int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret);
+void pa_gatewayd_conf_clear(struct pa_gatewayd_conf *c);
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/gatewayd_edge.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cred.h"
+#include "common/edge_file.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "tunnel/net_lan.h"
+#include "tunnel/net_route.h"
+#include "tunnel/net_tun.h"
+#include "tunnel/net_udp.h"
+
+#define TICK_MAX_MS 250 /* the core is told the time this often at least; a tick looks at every binding */
+#define FORWARD_SYSCTL "/proc/sys/net/ipv4/ip_forward"
+
+struct pa_gatewayd {
+	uv_loop_t *loop;
+	const struct pa_gatewayd_conf *conf;
+	struct pa_keyring *keys;
+	struct pa_nl *nl;
+	struct pa_tun tun;
+	int fds[PA_GATEWAYD_LISTEN_MAX]; /* -1: closed */
+	int monitor_fd;
+	struct pa_dp *dp;
+	struct pa_gw *gw;
+	struct pa_server *server;
+	struct pa_deny deny;
+	struct pa_prefix *refused; /* what deny.deny points to: configured, then own addresses */
+	struct pa_prefix *pools;   /* what deny.pools points to */
+	uv_timer_t timer;
+	uv_poll_t monitor;
+	bool has_timer, has_monitor, stopped;
+	uint64_t started_ms;
+};
+
+/* ---- what the core asks for ---- */
+
+static void op_send(void *ctx, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct pa_gatewayd *g = ctx;
+
+	pa_dp_send_control(g->dp, local, to, buf, len);
+}
+
+static void op_deliver(void *ctx, const struct pa_gw_binding *b)
+{
+	struct pa_gatewayd *g = ctx;
+	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->mapped, .local = b->local};
+	char addr[PA_ADDR_STRLEN];
+	int rc = pa_dp_user.update(g->dp, &peer);
+
+	if (rc < 0)
+		pa_log(PA_LOG_ERROR, "binding.failed", "addr=%s reason=\"%s\"", pa_addr_format(&peer.inner, addr),
+		       pa_strerror(rc));
+}
+
+static void op_stop(void *ctx, const struct pa_addr *addr)
+{
+	struct pa_gatewayd *g = ctx;
+	struct pa_dp_peer peer = {.inner = *addr};
+
+	(void)pa_dp_user.update(g->dp, &peer);
+}
+
+static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason)
+{
+	char addr[PA_ADDR_STRLEN], mapped[PA_ENDPOINT_STRLEN];
+
+	(void)ctx;
+	pa_log(PA_LOG_INFO, event, "addr=%s mapped=%s pool=%u epoch=%llu%s%s", pa_addr_format(&b->claims.addr, addr),
+	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->claims.pool_id, (unsigned long long)b->claims.epoch,
+	       reason != 0 ? " reason=" : "", reason != 0 ? pa_reason_name(reason) : "");
+}
+
+static void op_random(void *ctx, uint8_t *dst, size_t len)
+{
+	(void)ctx;
+	pa_random(dst, len);
+}
+
+static const struct pa_gw_ops gw_ops = {
+	.send = op_send, .deliver = op_deliver, .stop = op_stop, .event = op_event, .random = op_random};
+
+/* ---- what happens ---- */
+
+static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+{
+	struct pa_gatewayd *g = ctx;
+
+	pa_gw_receive(g->gw, pa_now_get(), local, from, buf, len);
+}
+
+static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
+{
+	struct pa_gatewayd *g = ctx;
+
+	pa_gw_foreign(g->gw, pa_now_get(), local, from, inner, len);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct pa_gatewayd *g = t->data;
+	struct pa_now now = pa_now_get();
+	uint64_t next = pa_gw_tick(g->gw, now), wait;
+
+	wait = next > now.boot_ms ? next - now.boot_ms : 1;
+	(void)uv_timer_start(t, on_timer, wait < TICK_MAX_MS ? wait : TICK_MAX_MS, 0);
+}
+
+/* Own addresses are refused as destinations: a client must not reach this host from behind. */
+static int read_own(struct pa_gatewayd *g)
+{
+	struct pa_lan lan;
+	size_t n = g->conf->n_deny;
+	int rc = pa_lan_read(g->nl, NULL, NULL, &lan);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < lan.n_own; i++) {
+		g->refused[n].addr = lan.own[i];
+		g->refused[n].len = pa_addr_is_ipv4(&lan.own[i]) ? 32 : 128;
+		n++;
+	}
+	g->deny.n_deny = n;
+	return 0;
+}
+
+static void on_monitor(uv_poll_t *h, int status, int events)
+{
+	struct pa_gatewayd *g = h->data;
+
+	if (status < 0 || (events & UV_READABLE) == 0 || !pa_nl_monitor_drain(g->monitor_fd))
+		return;
+	if (read_own(g) < 0)
+		pa_log(PA_LOG_WARN, "net.unreadable", "reason=\"cannot read own addresses: %s\"", strerror(errno));
+}
+
+/* ---- start ---- */
+
+int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret)
+{
+	struct pa_gatewayd *g = calloc(1, sizeof(*g));
+
+	if (g == NULL)
+		return PA_ENOMEM;
+	g->loop = loop;
+	g->conf = conf;
+	g->tun.fd = -1;
+	g->monitor_fd = -1;
+	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
+		g->fds[i] = -1;
+	g->started_ms = pa_now_get().boot_ms;
+	*ret = g;
+	return 0;
+}
+
+static int make_deny(struct pa_gatewayd *g)
+{
+	const struct pa_gatewayd_conf *c = g->conf;
+
+	g->refused = calloc(c->n_deny + PA_LAN_OWN_MAX, sizeof(*g->refused));
+	g->pools = calloc(c->n_pools, sizeof(*g->pools));
+	if (g->refused == NULL || g->pools == NULL)
+		return PA_ENOMEM;
+	if (c->n_deny > 0)
+		memcpy(g->refused, c->deny, c->n_deny * sizeof(*g->refused));
+	for (size_t i = 0; i < c->n_pools; i++)
+		g->pools[i] = c->pools[i].prefix;
+	g->deny = (struct pa_deny){.deny = g->refused, .allow = c->allow, .n_allow = c->n_allow, .ports = c->deny_ports,
+				   .n_ports = c->n_deny_ports, .isolate = c->isolate, .pools = g->pools,
+				   .n_pools = c->n_pools};
+	return 0;
+}
+
+static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	char text[PA_PREFIX_STRLEN];
+	int rc = 0;
+
+	if (!pa_addr_is_none(&g->conf->device_address)) {
+		rc = pa_net_addr_add(g->nl, g->tun.ifindex, &g->conf->device_address);
+		if (rc < 0) {
+			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: cannot add device-address: %s", g->tun.name, strerror(errno));
+			return rc;
+		}
+	}
+	for (size_t i = 0; i < g->conf->n_pools; i++) {
+		struct pa_route r = {.dst = g->conf->pools[i].prefix, .table = PA_TABLE_MAIN, .ifindex = g->tun.ifindex,
+				     .src = g->conf->device_address};
+
+		rc = pa_net_route_add(g->nl, &r, false);
+		if (rc < 0) {
+			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: cannot route pool %s here: %s%s", g->tun.name,
+				       pa_prefix_format(&r.dst, text), strerror(errno),
+				       rc == PA_EEXIST ? "; remove the other route to this prefix (see: ip route)" : "");
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	char detail[PA_TUN_ERRLEN];
+	int rc = pa_nl_open(&g->nl);
+
+	if (rc < 0) {
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot open netlink: %s", pa_strerror(rc));
+		return rc;
+	}
+	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, &g->tun, detail);
+	if (rc < 0) {
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
+		return rc;
+	}
+	rc = add_routes(g, err);
+	if (rc == 0) {
+		rc = make_deny(g);
+		if (rc == 0)
+			rc = read_own(g);
+		if (rc < 0)
+			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot read own addresses: %s", pa_strerror(rc));
+	}
+	return rc;
+}
+
+static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_dp_config cfg = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = g->tun.fd, .deny = &g->deny,
+				   .events = {on_control, on_foreign}, .ctx = g};
+	char detail[PA_UDP_ERRLEN];
+	int rc = pa_dp_user.open(&cfg, &g->dp);
+
+	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++) {
+		struct pa_udp_config udp = {.bind = g->conf->listen[i]};
+
+		rc = pa_udp_open(&udp, &g->fds[i], detail);
+		if (rc < 0) {
+			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "listen[%zu]: %s%s", i, detail,
+				       errno == EADDRNOTAVAIL ? "; it must be an address of this host" : "");
+			return rc;
+		}
+		rc = pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
+	}
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path: %s", pa_strerror(rc));
+	return rc;
+}
+
+static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	const struct pa_gatewayd_conf *c = g->conf;
+	struct pa_gw_config cfg = {.pools = c->pools, .n_pools = c->n_pools, .mtu = c->mtu, .keepalive = c->keepalive,
+				   .max_bindings = c->max_bindings};
+	char detail[PA_FILE_ERRLEN];
+	int rc = pa_keyring_load(c->key_file, &g->keys, detail);
+
+	if (rc < 0) {
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
+		return rc;
+	}
+	cfg.keys = g->keys;
+	for (size_t i = 0; i < c->n_pools; i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < pa_keyring_count(g->keys) && !found; k++) {
+			const struct pa_key *key = pa_keyring_at(g->keys, k);
+
+			found = key->kind == PA_KEY_POOL && key->pool_id == c->pools[i].id;
+		}
+		if (!found)
+			pa_log(PA_LOG_WARN, "config.keyless", "pool=%u file=%s reason=\"no key for this pool: its clients are "
+			       "refused; make one by pubaddrctl key pool\"", (unsigned)c->pools[i].id, c->key_file);
+	}
+	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: %s", c->key_file, rc == PA_EINVAL ?
+			       "has no gateway key; make one by pubaddrctl key new-gateway" : pa_strerror(rc));
+	return rc;
+}
+
+static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_server_config server = {.path = g->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
+	char detail[PA_SERVER_ERRLEN];
+	int rc;
+
+	if (uv_timer_init(g->loop, &g->timer) == 0) {
+		g->has_timer = true;
+		g->timer.data = g;
+		(void)uv_timer_start(&g->timer, on_timer, TICK_MAX_MS, 0);
+	}
+	if (pa_nl_monitor_open(false, &g->monitor_fd) == 0 && uv_poll_init(g->loop, &g->monitor, g->monitor_fd) == 0) {
+		g->has_monitor = true;
+		g->monitor.data = g;
+		(void)uv_poll_start(&g->monitor, UV_READABLE, on_monitor);
+	}
+	if (!g->has_timer || !g->has_monitor) {
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot make a timer or watch own addresses");
+		return PA_EIO;
+	}
+	rc = pa_server_new(g->loop, &server, pa_gatewayd_command, g, &g->server, detail);
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
+	return rc;
+}
+
+static void check_forwarding(void)
+{
+	char c = '1';
+	FILE *f = fopen(FORWARD_SYSCTL, "re");
+
+	if (f != NULL) {
+		c = (char)fgetc(f);
+		(void)fclose(f);
+	}
+	if (c == '0')
+		pa_log(PA_LOG_WARN, "gateway.forwarding", "reason=\"net.ipv4.ip_forward is 0: nothing passes between clients and "
+		       "the Internet; run: sysctl -w net.ipv4.ip_forward=1\"");
+}
+
+int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	int rc = open_core(g, err);
+
+	if (rc == 0)
+		rc = open_network(g, err);
+	if (rc == 0)
+		rc = open_datapath(g, err);
+	if (rc == 0)
+		rc = open_handles(g, err);
+	if (rc < 0)
+		return rc;
+	check_forwarding();
+	for (size_t i = 0; i < g->conf->n_listen; i++) {
+		char text[PA_ENDPOINT_STRLEN];
+
+		pa_log(PA_LOG_INFO, "gateway.listen", "addr=%s device=%s mtu=%u pools=%zu",
+		       pa_endpoint_format(&g->conf->listen[i], text), g->tun.name, (unsigned)g->conf->mtu, g->conf->n_pools);
+	}
+	return 0;
+}
+
+/* ---- stop ---- */
+
+void pa_gatewayd_stop(struct pa_gatewayd *g)
+{
+	if (g->stopped)
+		return;
+	g->stopped = true;
+	if (g->gw != NULL && g->dp != NULL)
+		pa_gw_shutdown(g->gw, pa_now_get());
+	pa_server_close(g->server);
+	g->server = NULL;
+	if (g->has_timer)
+		uv_close((uv_handle_t *)&g->timer, NULL);
+	if (g->has_monitor)
+		uv_close((uv_handle_t *)&g->monitor, NULL);
+	pa_dp_user.close(g->dp);
+	g->dp = NULL;
+	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
+		if (g->fds[i] >= 0)
+			close(g->fds[i]);
+	if (g->monitor_fd >= 0)
+		close(g->monitor_fd);
+	pa_tun_close(&g->tun); /* and with it address and routes */
+}
+
+void pa_gatewayd_free(struct pa_gatewayd *g)
+{
+	if (g == NULL)
+		return;
+	pa_gw_free(g->gw);
+	pa_keyring_free(g->keys);
+	pa_nl_close(g->nl);
+	free(g->refused);
+	free(g->pools);
+	free(g);
+}
+
+struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g)
+{
+	return g->gw;
+}
+
+struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g)
+{
+	return g->dp;
+}
+
+const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g)
+{
+	return g->conf;
+}
+
+uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g)
+{
+	return g->started_ms;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_GATEWAYD_EDGE_H
+#define PA_GATEWAYD_EDGE_H
+
+#include <uv.h>
+
+#include "common/clock.h"
+#include "common/edge_server.h"
+#include "tunnel/dp.h"
+#include "tunnel/gatewayd_conf.h"
+#include "tunnel/gw.h"
+
+/* The gateway daemon: the pure core (gw.h) with device, sockets, data path, timer and command socket. One loop's thread. */
+struct pa_gatewayd;
+
+#define PA_GATEWAYD_ERRLEN 384
+
+/* conf is borrowed until pa_gatewayd_free. */
+int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);
+/* Brings everything up. On failure err says what and the remedy; pa_gatewayd_stop is still needed. */
+int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
+/* Tells the clients, removes device and routes, closes every handle, so that the loop runs out. Harmless a second time. */
+void pa_gatewayd_stop(struct pa_gatewayd *g);
+/* After the loop has run out. */
+void pa_gatewayd_free(struct pa_gatewayd *g);
+
+/* For the commands (gatewayd_cmd_edge.c). Borrowed. */
+struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g);
+struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g);
+const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g);
+uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g);
+
+/* Handler of the command socket; ctx is the struct pa_gatewayd. */
+void pa_gatewayd_command(void *ctx, struct pa_request *req);
+
+#endif

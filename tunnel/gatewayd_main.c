@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* pubaddr-gatewayd: the tunnel's end on the public network. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/cred.h"
+#include "common/edge_file.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "config.h"
+#include "tunnel/cli.h"
+#include "tunnel/gatewayd_edge.h"
+
+#define PROGRAM "pubaddr-gatewayd"
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+	pa_log(PA_LOG_INFO, "daemon.stop", "signal=%d", signum);
+	uv_stop(h->loop);
+}
+
+static int read_conf(const char *file, struct pa_gatewayd_conf *ret)
+{
+	char err[PA_FILE_ERRLEN];
+	struct pa_conf *conf;
+	char *text;
+	size_t len;
+	int rc = pa_file_read(file, false, &text, &len, err);
+
+	if (rc < 0) {
+		fprintf(stderr, "%s: %s\n", PROGRAM, err);
+		return rc;
+	}
+	conf = pa_conf_new(file, text, len);
+	free(text);
+	rc = conf != NULL ? pa_gatewayd_conf_read(conf, ret) : PA_ENOMEM;
+	if (rc < 0)
+		fprintf(stderr, "%s: %s\n", PROGRAM, rc == PA_EFORMAT ? pa_conf_error(conf) : pa_strerror(rc));
+	pa_conf_free(conf);
+	return rc;
+}
+
+static int run(const struct pa_gatewayd_conf *conf)
+{
+	char err[PA_GATEWAYD_ERRLEN] = "";
+	uv_signal_t term, intr;
+	struct pa_gatewayd *g = NULL;
+	uv_loop_t loop;
+	int rc;
+
+	if (uv_loop_init(&loop) < 0 || pa_gatewayd_new(&loop, conf, &g) < 0)
+		return 1;
+	(void)uv_signal_init(&loop, &term);
+	(void)uv_signal_init(&loop, &intr);
+	(void)uv_signal_start(&term, on_signal, SIGTERM);
+	(void)uv_signal_start(&intr, on_signal, SIGINT);
+	rc = pa_gatewayd_start(g, err);
+	if (rc == 0) {
+		pa_log(PA_LOG_INFO, "daemon.start", "version=%s", PACKAGE_VERSION);
+		(void)uv_run(&loop, UV_RUN_DEFAULT);
+	} else {
+		pa_log(PA_LOG_ERROR, "daemon.failed", "reason=\"%s\"", err);
+	}
+	pa_gatewayd_stop(g);
+	uv_close((uv_handle_t *)&term, NULL);
+	uv_close((uv_handle_t *)&intr, NULL);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	pa_gatewayd_free(g);
+	(void)uv_loop_close(&loop);
+	return rc == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	struct pa_cli cli = {.config = PA_GATEWAYD_CONF};
+	struct pa_gatewayd_conf conf;
+	char err[PA_FILE_ERRLEN];
+	int rc = pa_cli_parse(argc, argv, PROGRAM, false, &cli);
+
+	if (rc >= 0)
+		return rc;
+	if (read_conf(cli.config, &conf) < 0)
+		return 2;
+	pa_log_init(PROGRAM, cli.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.log_level);
+	(void)signal(SIGPIPE, SIG_IGN);
+	rc = 0;
+	if (cli.test) {
+		struct pa_keyring *keys = NULL;
+
+		rc = pa_keyring_load(conf.key_file, &keys, err) < 0 ? 2 : 0;
+		if (rc != 0)
+			fprintf(stderr, "%s: %s\n", PROGRAM, err);
+		else
+			printf("%s: configuration is right\n", cli.config);
+		pa_keyring_free(keys);
+	} else if (pa_cred_init() < 0) {
+		fprintf(stderr, "%s: the system has no random numbers\n", PROGRAM);
+		rc = 1;
+	} else {
+		rc = run(&conf);
+	}
+	pa_gatewayd_conf_clear(&conf);
+	return rc;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_NET_NL_H
+#define PA_NET_NL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Requests to the kernel's routing tables over rtnetlink. Blocking, but the kernel answers at once. One thread for each
+ * struct pa_nl. Errors are PA_EEXIST (the kernel's EEXIST), PA_ENOTFOUND (ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL), PA_EDENIED
+ * (EPERM, EACCES), PA_ENOTSUP (EOPNOTSUPP) or PA_EIO, with errno as the kernel gave it.
+ */
+struct pa_nl;
+struct nlmsghdr;
+struct nlattr;
+
+#define PA_NL_BUFLEN 8192 /* enough for a request built by a caller */
+
+int pa_nl_open(struct pa_nl **ret);
+void pa_nl_close(struct pa_nl *nl);
+
+/* Sends one request (its flags get REQUEST and ACK) and waits for the acknowledgement. */
+int pa_nl_request(struct pa_nl *nl, struct nlmsghdr *msg);
+/* Sends one request and hands each message of the answer to fn until the end; fn returns 0, or a negative code that ends it. */
+int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nlmsghdr *msg, void *arg), void *arg);
+
+/* The attribute after attr (NULL: the first one) of a message whose own header has header bytes; NULL at the end. Borrowed. */
+const struct nlattr *pa_nl_attr_next(const struct nlmsghdr *msg, size_t header, const struct nlattr *attr);
+#define PA_NL_EACH_ATTR(attr, msg, header)                                                                             \
+	for ((attr) = pa_nl_attr_next(msg, header, NULL); (attr) != NULL; (attr) = pa_nl_attr_next(msg, header, attr))
+
+/*
+ * A socket that becomes readable when IPv4 addresses change, and with paths also when links, routes or rules do;
+ * non-blocking. drain reads all that
+ * waits and tells whether there was anything (also after an overrun, when notices were lost).
+ */
+int pa_nl_monitor_open(bool paths, int *ret_fd);
+bool pa_nl_monitor_drain(int fd);
+
+/* The index of an interface, or PA_ENOTFOUND. */
+int pa_nl_ifindex(const char *name);
+
+#endif

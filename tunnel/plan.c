@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/plan.h"
+
+#include <string.h>
+
+/* What never goes by the tunnel: the gateway would refuse it. Documentation space is not here: a lab lives in it. */
+static const struct {
+	uint32_t net;
+	uint8_t len;
+} stay[] = {
+	{0x00000000, 8},  /* 0/8 */
+	{0x0a000000, 8},  /* 10/8 */
+	{0x64400000, 10}, /* 100.64/10 */
+	{0x7f000000, 8},  /* 127/8 */
+	{0xa9fe0000, 16}, /* 169.254/16 */
+	{0xac100000, 12}, /* 172.16/12 */
+	{0xc0000000, 24}, /* 192.0.0/24 */
+	{0xc0586300, 24}, /* 192.88.99/24 */
+	{0xc0a80000, 16}, /* 192.168/16 */
+	{0xc6120000, 15}, /* 198.18/15 */
+	{0xe0000000, 4},  /* multicast */
+	{0xf0000000, 4},  /* reserved, broadcast */
+};
+
+static void add_route(struct pa_plan *p, uint32_t table, const struct pa_prefix *dst, int ifindex, const struct pa_addr *src)
+{
+	struct pa_route *r;
+
+	if (p->n_routes == PA_PLAN_ROUTES_MAX)
+		return;
+	r = &p->routes[p->n_routes++];
+	r->table = table;
+	r->dst = *dst;
+	r->ifindex = ifindex;
+	if (src != NULL)
+		r->src = *src;
+}
+
+static struct pa_rule *add_rule(struct pa_plan *p, uint32_t priority, uint32_t table)
+{
+	struct pa_rule *r = &p->rules[p->n_rules++];
+
+	r->priority = priority;
+	r->table = table;
+	return r;
+}
+
+/* True if a route for exactly this host stands in the plan: the same host may be router, resolver and DHCP server. */
+static bool has_host(const struct pa_plan *p, const struct pa_addr *a)
+{
+	for (size_t i = 0; i < p->n_routes; i++)
+		if (p->routes[i].dst.len == 32 && pa_addr_eq(&p->routes[i].dst.addr, a))
+			return true;
+	return false;
+}
+
+static void plan_exceptions(const struct pa_plan_input *in, struct pa_plan *p)
+{
+	for (size_t i = 0; i < sizeof(stay) / sizeof(stay[0]); i++) {
+		struct pa_prefix dst = {pa_addr_from_ipv4(stay[i].net), stay[i].len};
+
+		add_route(p, in->table, &dst, 0, NULL);
+	}
+	for (size_t i = 0; i < in->n_lan_hosts; i++) {
+		struct pa_prefix dst = {in->lan_hosts[i], 32};
+
+		if (pa_addr_is_ipv4(&dst.addr) && !has_host(p, &dst.addr))
+			add_route(p, in->table, &dst, 0, NULL);
+	}
+}
+
+static void plan_default(const struct pa_plan_input *in, const struct pa_prefix *everything, struct pa_plan *p)
+{
+	struct pa_rule *rule;
+
+	add_route(p, in->table, everything, in->ifindex, &in->addr);
+	plan_exceptions(in, p);
+	rule = add_rule(p, in->priority + 2, PA_TABLE_MAIN);
+	rule->unbound = true;
+	rule->no_default = true;
+	rule = add_rule(p, in->priority + 3, in->table);
+	rule->unbound = true;
+}
+
+void pa_plan_tunnel(const struct pa_plan_input *in, struct pa_plan *ret)
+{
+	struct pa_prefix everything;
+
+	memset(ret, 0, sizeof(*ret));
+	memset(&everything, 0, sizeof(everything));
+	everything.addr = pa_addr_from_ipv4(0);
+	add_route(ret, in->table + 1, &everything, in->ifindex, &in->addr);
+	add_rule(ret, in->priority, PA_TABLE_MAIN)->mark = in->mark;
+	add_rule(ret, in->priority + 1, in->table + 1)->from = in->addr;
+	if (in->take_default)
+		plan_default(in, &everything, ret);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_PLAN_H
+#define PA_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "tunnel/net_route.h"
+
+/*
+ * Which routes and rules the client wants, as data; tunneld_net.c makes the kernel agree. Pure; any thread.
+ *
+ * priority + 0  mark MARK              -> main          the tunnel's own packets never loop
+ * priority + 1  from P                 -> table + 1     default by the device: what is bound to P uses the tunnel
+ * priority + 2  source not yet chosen  -> main, but no default: on-link networks, host routes, option 121 stay on the LAN
+ * priority + 3  source not yet chosen  -> table         default by the device with source P; throw routes for the exceptions
+ *
+ * A lookup whose source is already chosen and is not P meets none of the last three: programs bound to the LAN address,
+ * answers to what came in there, forwarded packets of containers, and the reverse-path check (which looks up with the
+ * packet's destination as source) all find the tables as they were without us. So strict rp_filter passes on both interfaces:
+ * for a packet to P rule + 1 names the device, for one to the LAN address the main table names the LAN interface.
+ */
+#define PA_PLAN_RULES 4
+#define PA_PLAN_TABLES 2
+#define PA_PLAN_ROUTES_MAX 64
+
+struct pa_plan {
+	size_t n_routes, n_rules;
+	struct pa_route routes[PA_PLAN_ROUTES_MAX];
+	struct pa_rule rules[PA_PLAN_RULES];
+};
+
+struct pa_plan_input {
+	struct pa_addr addr; /* P */
+	int ifindex;	     /* of the encapsulation device */
+	uint32_t table, priority, mark;
+	bool take_default; /* rule + 2 and + 3 and their routes; otherwise only what is bound to P uses the tunnel */
+	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server, gateway: reached by the LAN */
+	size_t n_lan_hosts;
+};
+
+/* Writes the whole of *ret, unused entries zeroed. Hosts beyond PA_PLAN_ROUTES_MAX routes are left out. */
+void pa_plan_tunnel(const struct pa_plan_input *in, struct pa_plan *ret);
+
+#endif

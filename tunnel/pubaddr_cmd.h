@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_PUBADDR_CMD_H
+#define PA_PUBADDR_CMD_H
+
+#include <stdbool.h>
+
+/* The commands of pubaddr(1). Each prints and returns the exit code: 0, 1 (no, or failed), 2 (wrong usage). */
+struct pa_pubaddr_opts {
+	bool json;
+	const char *run_dir, *key_file;
+	int argc; /* what follows the command's name */
+	char **argv;
+};
+
+int pa_pubaddr_status(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_key(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o);
+
+#endif

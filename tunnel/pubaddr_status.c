@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* pubaddr status: what every tunnel daemon of this host says, for people or as JSON. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/edge_client.h"
+#include "common/err.h"
+#include "tunnel/pubaddr_cmd.h"
+
+#define TIMEOUT_MS 2000
+#define PREFIX "tunneld-"
+#define SUFFIX ".sock"
+
+static const char *text_of(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	return s != NULL ? s : "unknown";
+}
+
+static long long number_of(const json_t *obj, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(obj, key));
+}
+
+static void print_lifetime(long long s)
+{
+	if (s >= 3600)
+		printf("  lifetime left   %lld h %lld min\n", s / 3600, s % 3600 / 60);
+	else if (s >= 60)
+		printf("  lifetime left   %lld min %lld s\n", s / 60, s % 60);
+	else
+		printf("  lifetime left   %lld s\n", s);
+}
+
+static void print_bound(const json_t *s)
+{
+	printf("  gateway         %s\n", text_of(s, "gateway"));
+	printf("  mapped address  %s (this host as the gateway sees it behind the NAT)\n", text_of(s, "mapped"));
+	if (json_object_get(s, "rtt-us") != NULL)
+		printf("  round trip      %.1f ms\n", (double)number_of(s, "rtt-us") / 1000.0);
+	printf("  MTU             %lld on %s\n", number_of(s, "mtu"), text_of(s, "device"));
+	printf("  default route   %s\n", json_is_true(json_object_get(s, "default-route")) ? "through the tunnel" : "not changed");
+}
+
+static void print_status(const json_t *s)
+{
+	const char *state = text_of(s, "state");
+	bool bound = strcmp(state, "bound") == 0;
+
+	printf("%s: ", text_of(s, "interface"));
+	if (bound)
+		printf("public address %s\n", text_of(s, "address"));
+	else if (strcmp(state, "binding") == 0)
+		printf("granted %s, not yet bound at a gateway (attempt %lld at %s)\n", text_of(s, "address"), number_of(s, "attempt"),
+		       text_of(s, "trying"));
+	else
+		printf("no public address\n");
+	if (bound)
+		print_bound(s);
+	if (json_object_get(s, "lifetime") != NULL)
+		print_lifetime(number_of(s, "lifetime"));
+	if (json_object_get(s, "problem") != NULL)
+		printf("  %s %s\n", bound ? "note:          " : "what is wrong: ", text_of(s, "problem"));
+}
+
+/* The socket's interface, or false for other files of the folder. */
+static bool is_socket(const char *name)
+{
+	size_t n = strlen(name), p = sizeof(PREFIX) - 1, x = sizeof(SUFFIX) - 1;
+
+	return n > p + x && strncmp(name, PREFIX, p) == 0 && strcmp(name + n - x, SUFFIX) == 0;
+}
+
+/* One daemon's status; NULL after a message. */
+static json_t *ask(const char *run_dir, const char *name)
+{
+	char path[PATH_MAX], err[PA_CLIENT_ERRLEN];
+	json_t *reply = NULL;
+	int rc;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", run_dir, name);
+	rc = pa_client_call(path, "status-get", NULL, TIMEOUT_MS, &reply, err);
+	if (rc == 0 && reply != NULL)
+		return reply;
+	json_decref(reply);
+	fprintf(stderr, "pubaddr: %s%s\n", err, rc == PA_ENOTFOUND ? "; pubaddr-tunneld does not run there" : "");
+	return NULL;
+}
+
+static int by_name(const struct dirent *e)
+{
+	return is_socket(e->d_name);
+}
+
+static json_t *ask_all(const char *run_dir)
+{
+	struct dirent **names = NULL;
+	json_t *list = json_array();
+	int n = scandir(run_dir, &names, by_name, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		json_t *s = ask(run_dir, names[i]->d_name);
+
+		if (s != NULL)
+			(void)json_array_append_new(list, s);
+		free(names[i]);
+	}
+	free(names);
+	if (n <= 0)
+		fprintf(stderr, "pubaddr: no pubaddr-tunneld serves in %s%s%s; start it with: pubaddr-tunneld -i IFACE\n", run_dir,
+			n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
+	return list;
+}
+
+int pa_pubaddr_status(const struct pa_pubaddr_opts *o)
+{
+	json_t *list = ask_all(o->run_dir);
+	bool usable = false;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *s = json_array_get(list, i);
+
+		usable = usable || json_is_true(json_object_get(s, "usable"));
+		if (!o->json)
+			print_status(s);
+	}
+	if (o->json) {
+		(void)json_dumpf(list, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		printf("\n");
+	}
+	json_decref(list);
+	return usable ? 0 : 1;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "config.h"
+#include "tunnel/status_json.h"
+#include "tunnel/tunneld_edge.h"
+
+static const char *state_name(enum pa_client_state s)
+{
+	switch (s) {
+	case PA_CLIENT_BOUND:
+		return "bound";
+	case PA_CLIENT_BINDING:
+		return "binding";
+	default:
+		return "idle";
+	}
+}
+
+static json_t *add(json_t *obj, const char *key, json_t *value)
+{
+	(void)json_object_set_new(obj, key, value);
+	return obj;
+}
+
+static void add_binding(json_t *obj, const struct pa_client_status *s, struct pa_now now)
+{
+	const struct pa_client_binding *b = &s->binding;
+
+	add(obj, "gateway", pa_endpoint_json(&b->gateway));
+	add(obj, "mapped", pa_endpoint_json(&b->mapped));
+	add(obj, "mtu", json_integer(b->mtu));
+	add(obj, "keepalive", json_integer(b->keepalive));
+	if (s->rtt_us > 0)
+		add(obj, "rtt-us", json_integer((json_int_t)s->rtt_us));
+	if (s->last_alive_ms > 0)
+		add(obj, "last-alive-ms", json_integer((json_int_t)(now.boot_ms - s->last_alive_ms)));
+	add(obj, "misses", json_integer((json_int_t)s->misses));
+}
+
+static void add_grant(json_t *obj, const struct pa_client_status *s, struct pa_now now)
+{
+	uint64_t left = s->expires_boot_ms > now.boot_ms ? (s->expires_boot_ms - now.boot_ms) / 1000 : 0;
+
+	add(obj, "address", pa_addr_json(&s->claims.addr));
+	add(obj, "epoch", json_integer((json_int_t)s->claims.epoch));
+	add(obj, "lifetime", json_integer((json_int_t)left));
+	if (s->attempt > 0) {
+		add(obj, "trying", pa_endpoint_json(&s->trying));
+		add(obj, "attempt", json_integer((json_int_t)s->attempt));
+	}
+	if (s->state == PA_CLIENT_BOUND)
+		add_binding(obj, s, now);
+}
+
+/* What is wrong, in plain words; empty when nothing is. */
+static void describe(const struct pa_tunneld_parts *p, const struct pa_client_status *s, char *dst, size_t cap)
+{
+	const struct pa_lan *lan = pa_tunnet_lan(p->net);
+	char gateway[PA_ENDPOINT_STRLEN];
+
+	dst[0] = '\0';
+	if (!lan->up)
+		(void)snprintf(dst, cap, "the interface %s is down or has no carrier", p->iface);
+	else if (lan->n_addrs == 0)
+		(void)snprintf(dst, cap, "the interface %s has no IPv4 address; does the DHCP client run?", p->iface);
+	else if (s->state == PA_CLIENT_IDLE && p->refusal[0] != '\0')
+		(void)snprintf(dst, cap, "the last grant was refused: %s", p->refusal);
+	else if (s->state == PA_CLIENT_IDLE)
+		(void)snprintf(dst, cap, "no grant has come by DHCP; does the DHCP client ask for it (see pubaddr dhclient-conf), and "
+			       "has the DHCP server one to give?");
+	else if (s->state == PA_CLIENT_BINDING)
+		(void)snprintf(dst, cap, "the gateway %s does not answer; does the NAT or a firewall block UDP to it? Plain NAT is "
+			       "used meanwhile", pa_endpoint_format(&s->trying, gateway));
+	else if (p->trouble[0] != '\0')
+		(void)snprintf(dst, cap, "%s", p->trouble);
+	else if (s->misses > 0)
+		(void)snprintf(dst, cap, "the gateway has missed %u keepalives", s->misses);
+	else if (p->no_default)
+		(void)snprintf(dst, cap, "the default route leaves by another interface than %s, maybe another VPN: only programs bound "
+			       "to the public address use it", p->iface);
+	else if (p->refusal[0] != '\0')
+		(void)snprintf(dst, cap, "the last grant was refused, the one before is still used: %s", p->refusal);
+}
+
+static void status_get(struct pa_tunneld *t, struct pa_request *req)
+{
+	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+	struct pa_now now = pa_now_get();
+	struct pa_client_counters counters;
+	struct pa_client_status s;
+	struct pa_dp_stats stats;
+	char problem[PA_TUNNELD_ERRLEN + 64];
+	json_t *obj;
+
+	pa_client_status_get(p.client, &s);
+	pa_client_counters_get(p.client, &counters);
+	(void)pa_dp_user.stats(p.dp, NULL, &stats, NULL);
+	describe(&p, &s, problem, sizeof(problem));
+	obj = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "version", PACKAGE_VERSION, "interface", p.iface, "device",
+			p.conf->device, "state", state_name(s.state), "usable",
+			(int)(s.state == PA_CLIENT_BOUND && p.trouble[0] == '\0'), "default-route",
+			(int)pa_tunnet_has_default(p.net));
+	if (s.state != PA_CLIENT_IDLE)
+		add_grant(obj, &s, now);
+	if (problem[0] != '\0')
+		add(obj, "problem", json_string(problem));
+	if (s.last_reason != 0)
+		add(obj, "last-reason", json_string(pa_reason_name(s.last_reason)));
+	add(obj, "grants", json_pack("{s:I, s:I, s:I}", "accepted", (json_int_t)p.counters->granted, "refused",
+				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
+	add(obj, "counters", pa_client_counters_json(&counters));
+	add(obj, "traffic", pa_dp_stats_json(&stats));
+	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
+}
+
+static void grant_put(struct pa_tunneld *t, struct pa_request *req)
+{
+	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+	char err[PA_TUNNELD_ERRLEN];
+	struct pa_client_status s;
+	json_t *obj;
+
+	if (pa_tunneld_grant_put(t, pa_request_arguments(req), err) < 0) {
+		pa_request_replyf(req, PA_RESULT_ERROR, "grant refused: %s", err);
+		return;
+	}
+	pa_client_status_get(p.client, &s);
+	obj = json_pack("{s:s}", "state", state_name(s.state));
+	if (s.state != PA_CLIENT_IDLE)
+		add(obj, "address", pa_addr_json(&s.claims.addr));
+	pa_request_reply(req, PA_RESULT_SUCCESS, "grant taken", obj);
+}
+
+static void grant_end(struct pa_tunneld *t, struct pa_request *req)
+{
+	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+	const char *reason = json_string_value(json_object_get(pa_request_arguments(req), "reason"));
+	struct pa_client_status s;
+
+	pa_client_status_get(p.client, &s);
+	if (s.state == PA_CLIENT_IDLE) {
+		pa_request_replyf(req, PA_RESULT_EMPTY, "there is no grant");
+		return;
+	}
+	pa_log(PA_LOG_INFO, "grant.ended", "iface=%s reason=%.20s", p.iface, reason != NULL ? reason : "none");
+	pa_client_end(p.client, pa_now_get(),
+		      reason != NULL && strcmp(reason, "EXPIRE") == 0 ? PA_REASON_EXPIRED : PA_REASON_RELEASED);
+	pa_tunneld_tick(t);
+	pa_request_replyf(req, PA_RESULT_SUCCESS, "grant ended");
+}
+
+static void version_get(struct pa_tunneld *t, struct pa_request *req)
+{
+	(void)t;
+	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
+}
+
+static const struct {
+	const char *name;
+	bool root_only;
+	void (*fn)(struct pa_tunneld *t, struct pa_request *req);
+} commands[] = {
+	{"status-get", false, status_get},
+	{"version-get", false, version_get},
+	{"grant-put", true, grant_put},
+	{"grant-end", true, grant_end},
+};
+
+void pa_tunneld_command(void *ctx, struct pa_request *req)
+{
+	const char *name = pa_request_name(req);
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		if (commands[i].root_only && pa_request_uid(req) != 0) {
+			pa_log(PA_LOG_WARN, "command.denied", "uid=%u pid=%d command=%s", (unsigned)pa_request_uid(req),
+			       (int)pa_request_pid(req), name);
+			pa_request_replyf(req, PA_RESULT_ERROR, "permission denied: only root may do this");
+			return;
+		}
+		commands[i].fn(ctx, req);
+		return;
+	}
+	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, "unknown command \"%.60s\"", name);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/tunneld_conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/grant.h"
+#include "common/hex.h"
+#include "tunnel/conf_values.h"
+#include "tunnel/plan.h"
+
+#define TABLE_LOCAL 255 /* and main, default below it: the kernel's own */
+#define RULE_MAIN 32766 /* priority of the kernel's rule for the main table */
+
+static int read_outbound(const struct pa_node *n)
+{
+	const char *s = pa_node_string(n, "outbound", "");
+	int mode;
+
+	if (*s == '\0')
+		return -1;
+	mode = pa_outbound_parse(s);
+	if (mode < 0)
+		pa_node_fail(n, "outbound", "expected \"tunnel\", \"native\", \"auto\", \"policy\" or \"\" (what the grant proposes), "
+			     "got \"%s\"", s);
+	return mode;
+}
+
+static int read_gateway_keys(const struct pa_node *n, struct pa_tunneld_conf *c)
+{
+	size_t count = pa_node_list(n, "gateway-keys", false);
+
+	if (count == 0)
+		return 0;
+	c->gateway_keys = calloc(count, sizeof(*c->gateway_keys));
+	if (c->gateway_keys == NULL)
+		return PA_ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const char *s = pa_node_item_string(n, "gateway-keys", i);
+
+		if (*s != '\0' && pa_hex_decode(s, c->gateway_keys[i], PA_KEY_LEN) != PA_KEY_LEN)
+			pa_node_fail(n, "gateway-keys", "item %zu: expected a public key of %d hexadecimal digits", i, 2 * PA_KEY_LEN);
+	}
+	c->n_gateway_keys = count;
+	return 0;
+}
+
+static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
+{
+	int rc = pa_conf_prefixes(n, "networks", &c->networks, &c->n_networks);
+
+	pa_conf_device(n, "device", "pub0", c->device);
+	c->outbound = read_outbound(n);
+	c->allow_documentation = pa_node_bool(n, "allow-documentation", false);
+	if (rc == 0)
+		rc = read_gateway_keys(n, c);
+	if (rc == 0)
+		rc = pa_conf_path(n, "key-file", PA_TUNNELD_KEY_FILE, &c->key_file);
+	if (rc == 0)
+		rc = pa_conf_path(n, "state-dir", "/var/lib/pubaddr", &c->state_dir);
+	if (rc == 0)
+		rc = pa_conf_path(n, "run-dir", PA_TUNNELD_RUN_DIR, &c->run_dir);
+	c->table = (uint32_t)pa_node_int(n, "table", TABLE_LOCAL + 1, INT32_MAX - PA_PLAN_TABLES, 6080);
+	c->rule_priority = (uint32_t)pa_node_int(n, "rule-priority", 1, RULE_MAIN - PA_PLAN_RULES, 5200);
+	c->mark = (uint32_t)pa_node_int(n, "mark", 1, UINT32_MAX, 6080);
+	c->log_level = pa_conf_log_level(n);
+	return rc;
+}
+
+int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
+{
+	static const char *const keys[] = {"device", "outbound", "allow-documentation", "networks", "gateway-keys", "key-file",
+					   "state-dir", "run-dir", "table", "rule-priority", "mark", "log-level", NULL};
+	struct pa_node root = pa_conf_root(conf);
+	struct pa_tunneld_conf c;
+	int rc;
+
+	memset(&c, 0, sizeof(c));
+	pa_node_only(&root, keys);
+	rc = read_all(&root, &c);
+	if (rc == 0 && pa_conf_error(conf) != NULL)
+		rc = PA_EFORMAT;
+	if (rc < 0) {
+		pa_tunneld_conf_clear(&c);
+		return rc;
+	}
+	*ret = c;
+	return 0;
+}
+
+void pa_tunneld_conf_clear(struct pa_tunneld_conf *c)
+{
+	free(c->networks);
+	free(c->gateway_keys);
+	free(c->key_file);
+	free(c->state_dir);
+	free(c->run_dir);
+	memset(c, 0, sizeof(*c));
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_TUNNELD_CONF_H
+#define PA_TUNNELD_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/conf.h"
+#include "common/proto.h"
+
+/* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
+#define PA_TUNNELD_CONF "/etc/pubaddr/tunneld.conf"
+#define PA_TUNNELD_KEY_FILE "/var/lib/pubaddr/client.key"
+#define PA_TUNNELD_RUN_DIR "/run/pubaddr"
+
+struct pa_tunneld_conf {
+	char device[16];
+	int outbound; /* enum pa_outbound; -1: what the grant proposes */
+	bool allow_documentation;
+	struct pa_prefix *networks;
+	size_t n_networks;
+	uint8_t (*gateway_keys)[PA_KEY_LEN];
+	size_t n_gateway_keys;
+	char *key_file, *state_dir, *run_dir;
+	uint32_t table, rule_priority, mark;
+	int log_level; /* enum pa_log_level */
+};
+
+/* As pa_gatewayd_conf_read. conf of the text "{}" gives the defaults. */
+int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret);
+void pa_tunneld_conf_clear(struct pa_tunneld_conf *c);
+
+#endif

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/tunneld_edge.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cred.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "tunnel/net_nl.h"
+#include "tunnel/net_udp.h"
+#include "tunnel/tunneld_state.h"
+
+/* Numbers of the data path's sockets. */
+enum { SOCK_V4, SOCK_V6, SOCK_V4_OLD, SOCK_V6_OLD, SOCKS };
+
+#define DRAIN_MS 3000	 /* answers to a former port are still taken for so long */
+#define SETTLE_MS 200	 /* changes of the LAN come in bursts */
+#define TIMER_MAX_MS 5000 /* the loop's clock stops while the host sleeps, the grant's does not */
+
+struct pa_tunneld {
+	uv_loop_t *loop;
+	const struct pa_tunneld_conf *conf;
+	const char *iface;
+	char bind_path[PATH_MAX];
+	uint64_t last_bind;
+	struct pa_client *client;
+	struct pa_dp *dp;
+	struct pa_tunnet *net;
+	struct pa_server *server;
+	int fds[SOCKS]; /* -1: closed */
+	int monitor_fd;
+	uv_timer_t timer, drain, settle;
+	uv_poll_t monitor;
+	bool has_timers, has_monitor, stopped;
+	struct pa_tunneld_hosts hosts;
+	struct pa_client_binding bound; /* as of the last ops->up */
+	bool is_up;
+	struct pa_tunneld_counters counters;
+	char refusal[PA_TUNNELD_ERRLEN], trouble[PA_TUNNET_ERRLEN];
+};
+
+/* ---- sockets ---- */
+
+static int open_socket(struct pa_tunneld *t, unsigned local, char err[PA_UDP_ERRLEN])
+{
+	struct pa_udp_config cfg = {.ipv6 = local == SOCK_V6, .device = t->iface, .mark = t->conf->mark};
+	int fd, rc = pa_udp_open(&cfg, &fd, err);
+
+	if (rc < 0)
+		return rc;
+	rc = pa_dp_set_socket(t->dp, local, fd);
+	if (rc < 0) {
+		(void)snprintf(err, PA_UDP_ERRLEN, "cannot watch the socket");
+		close(fd);
+		return rc;
+	}
+	t->fds[local] = fd;
+	return 0;
+}
+
+static void close_socket(struct pa_tunneld *t, unsigned local)
+{
+	if (t->fds[local] < 0)
+		return;
+	if (t->dp != NULL)
+		(void)pa_dp_set_socket(t->dp, local, -1);
+	close(t->fds[local]);
+	t->fds[local] = -1;
+}
+
+static void on_drained(uv_timer_t *h)
+{
+	struct pa_tunneld *t = h->data;
+
+	close_socket(t, SOCK_V4_OLD);
+	close_socket(t, SOCK_V6_OLD);
+}
+
+/* Moves a socket to its drain place and opens a new one. */
+static void renew_socket(struct pa_tunneld *t, unsigned local, unsigned old)
+{
+	char err[PA_UDP_ERRLEN];
+
+	close_socket(t, old);
+	if (t->fds[local] >= 0) {
+		(void)pa_dp_set_socket(t->dp, local, -1);
+		t->fds[old] = t->fds[local];
+		t->fds[local] = -1;
+		(void)pa_dp_set_socket(t->dp, old, t->fds[old]);
+	}
+	if (open_socket(t, local, err) < 0 && local == SOCK_V4) /* IPv6 may be off on this host */
+		pa_log(PA_LOG_WARN, "net.socket", "reason=\"%s\"", err);
+}
+
+static unsigned socket_for(const struct pa_endpoint *to)
+{
+	return pa_addr_is_ipv4(&to->addr) ? SOCK_V4 : SOCK_V6;
+}
+
+/* ---- what the core asks for ---- */
+
+static void op_send(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct pa_tunneld *t = ctx;
+
+	pa_dp_send_control(t->dp, socket_for(to), to, buf, len);
+}
+
+static void op_fresh_port(void *ctx)
+{
+	struct pa_tunneld *t = ctx;
+
+	renew_socket(t, SOCK_V4, SOCK_V4_OLD);
+	renew_socket(t, SOCK_V6, SOCK_V6_OLD);
+	(void)uv_timer_start(&t->drain, on_drained, DRAIN_MS, 0);
+}
+
+static size_t lan_prefixes(const struct pa_lan *lan, struct pa_prefix *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < lan->n_on_link; i++)
+		ret[n++] = lan->on_link[i];
+	for (size_t i = 0; i < lan->n_own; i++) {
+		ret[n].addr = lan->own[i];
+		ret[n].len = pa_addr_is_ipv4(&lan->own[i]) ? 32 : 128;
+		n++;
+	}
+	return n;
+}
+
+/* Network and data path as t->bound says. */
+static int bring_up(struct pa_tunneld *t)
+{
+	const struct pa_client_binding *b = &t->bound;
+	struct pa_prefix lan[PA_LAN_ADDRS_MAX + PA_LAN_OWN_MAX];
+	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = b->gateway.addr, .mtu = b->mtu,
+				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n};
+	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
+	bool fresh = pa_tunnet_fd(t->net) < 0;
+	int rc;
+
+	peer.n_lan = lan_prefixes(pa_tunnet_lan(t->net), lan);
+	rc = pa_dp_user.update(t->dp, &peer); /* before the first packet is routed here */
+	if (rc == 0)
+		rc = pa_tunnet_up(t->net, &want, t->trouble);
+	else
+		(void)snprintf(t->trouble, sizeof(t->trouble), "cannot set the data path: %s", pa_strerror(rc));
+	if (rc == 0 && fresh)
+		rc = pa_dp_set_tun(t->dp, pa_tunnet_fd(t->net));
+	if (rc == 0)
+		t->trouble[0] = '\0';
+	return rc;
+}
+
+static void op_up(void *ctx, const struct pa_client_binding *b)
+{
+	struct pa_tunneld *t = ctx;
+	char addr[PA_ADDR_STRLEN], mapped[PA_ENDPOINT_STRLEN], gateway[PA_ENDPOINT_STRLEN];
+	bool changed;
+
+	(void)pa_tunnet_refresh(t->net, &changed);
+	t->bound = *b;
+	t->is_up = true;
+	if (bring_up(t) < 0) {
+		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"%s\"", t->trouble);
+		(void)pa_dp_set_tun(t->dp, -1);
+		pa_tunnet_down(t->net);
+		return;
+	}
+	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s default=%s",
+	       pa_addr_format(&b->claims.addr, addr), pa_endpoint_format(&b->gateway, gateway),
+	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->mtu, t->conf->device,
+	       pa_tunnet_has_default(t->net) ? "yes" : "no");
+	if (!pa_tunnet_has_default(t->net))
+		pa_log(PA_LOG_WARN, "tunnel.nodefault", "reason=\"the default route leaves by another interface than %s, "
+		       "maybe another VPN; only programs bound to %s use the tunnel\"", t->iface, addr);
+}
+
+static void op_down(void *ctx, bool ended, unsigned reason)
+{
+	struct pa_tunneld *t = ctx;
+	struct pa_dp_peer none = {.inner = t->bound.claims.addr};
+
+	if (!t->is_up && !ended)
+		return;
+	if (!pa_addr_is_none(&none.inner))
+		(void)pa_dp_user.update(t->dp, &none);
+	if (ended) {
+		(void)pa_dp_set_tun(t->dp, -1);
+		pa_tunnet_down(t->net);
+		memset(&t->bound, 0, sizeof(t->bound));
+	} else {
+		pa_tunnet_lost(t->net);
+	}
+	t->is_up = false;
+	t->trouble[0] = '\0';
+	pa_log(PA_LOG_INFO, ended ? "tunnel.down" : "tunnel.lost", "device=%s reason=%s", t->conf->device,
+	       reason != 0 ? pa_reason_name(reason) : "silence");
+}
+
+static void op_event(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail)
+{
+	char text[PA_ENDPOINT_STRLEN] = "none";
+
+	(void)ctx;
+	if (gateway != NULL)
+		(void)pa_endpoint_format(gateway, text);
+	pa_log(PA_LOG_INFO, event, "gateway=%s detail=%u", text, detail);
+}
+
+static uint64_t op_next_bind(void *ctx)
+{
+	struct pa_tunneld *t = ctx;
+	char err[PA_FILE_ERRLEN];
+
+	/* Without the file we go on: the clock keeps the numbers rising, unless it was set back over a restart. */
+	if (pa_bind_next(t->bind_path, pa_now_get().unix_ms, &t->last_bind, err) < 0)
+		pa_log(PA_LOG_ERROR, "state.unwritable", "reason=\"%s\"", err);
+	return t->last_bind;
+}
+
+static void op_random(void *ctx, uint8_t *dst, size_t len)
+{
+	(void)ctx;
+	pa_random(dst, len);
+}
+
+static const struct pa_client_ops client_ops = {.send = op_send, .fresh_port = op_fresh_port, .up = op_up,
+						.down = op_down, .event = op_event, .next_bind = op_next_bind,
+						.random = op_random};
+
+/* ---- what happens ---- */
+
+static void on_timer(uv_timer_t *h)
+{
+	pa_tunneld_tick(h->data);
+}
+
+void pa_tunneld_tick(struct pa_tunneld *t)
+{
+	struct pa_now now = pa_now_get();
+	uint64_t next = pa_client_tick(t->client, now), wait;
+
+	if (next == UINT64_MAX) {
+		(void)uv_timer_stop(&t->timer);
+		return;
+	}
+	wait = next > now.boot_ms ? next - now.boot_ms : 1;
+	(void)uv_timer_start(&t->timer, on_timer, wait < TIMER_MAX_MS ? wait : TIMER_MAX_MS, 0);
+}
+
+static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+{
+	struct pa_tunneld *t = ctx;
+
+	(void)local;
+	pa_client_receive(t->client, pa_now_get(), from, buf, len);
+	pa_tunneld_tick(t);
+}
+
+static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
+{
+	(void)ctx;
+	(void)local;
+	(void)from;
+	(void)inner;
+	(void)len;
+}
+
+/* The LAN has settled after a change: another address or router means another mapping at the NAT. */
+static void on_settled(uv_timer_t *h)
+{
+	struct pa_tunneld *t = h->data;
+	bool changed = false, had_default = pa_tunnet_has_default(t->net);
+	const struct pa_lan *lan;
+
+	if (pa_tunnet_refresh(t->net, &changed) < 0) {
+		pa_log(PA_LOG_WARN, "net.unreadable", "reason=\"cannot read the LAN: %s\"", strerror(errno));
+		return;
+	}
+	lan = pa_tunnet_lan(t->net);
+	if (t->is_up && bring_up(t) < 0)
+		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"%s\"", t->trouble);
+	if (t->is_up && had_default != pa_tunnet_has_default(t->net))
+		pa_log(PA_LOG_INFO, "tunnel.default", "taken=%s", pa_tunnet_has_default(t->net) ? "yes" : "no");
+	if (!changed)
+		return;
+	pa_log(PA_LOG_INFO, "lan.changed", "iface=%s up=%s addresses=%zu routers=%zu", t->iface, lan->up ? "yes" : "no",
+	       lan->n_addrs, lan->n_routers);
+	if (lan->up && lan->n_addrs > 0) {
+		pa_client_kick(t->client, pa_now_get());
+		pa_tunneld_tick(t);
+	}
+}
+
+static void on_monitor(uv_poll_t *h, int status, int events)
+{
+	struct pa_tunneld *t = h->data;
+
+	if (status == 0 && (events & UV_READABLE) != 0 && pa_nl_monitor_drain(t->monitor_fd))
+		(void)uv_timer_start(&t->settle, on_settled, SETTLE_MS, 0);
+}
+
+/* ---- start ---- */
+
+int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const char *iface, struct pa_tunneld **ret)
+{
+	struct pa_tunneld *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return PA_ENOMEM;
+	t->loop = loop;
+	t->conf = conf;
+	t->iface = iface;
+	t->monitor_fd = -1;
+	for (unsigned i = 0; i < SOCKS; i++)
+		t->fds[i] = -1;
+	*ret = t;
+	return 0;
+}
+
+static int open_core(struct pa_tunneld *t, char err[PA_FILE_ERRLEN])
+{
+	uint8_t secret_key[PA_KEY_LEN];
+	int rc = pa_dir_create(t->conf->state_dir, 0755, err);
+
+	(void)snprintf(t->bind_path, sizeof(t->bind_path), "%s/bind", t->conf->state_dir);
+	if (rc == 0)
+		rc = pa_dir_create(t->conf->run_dir, 0755, err);
+	if (rc == 0)
+		rc = pa_bind_load(t->bind_path, &t->last_bind, err);
+	if (rc == 0)
+		rc = pa_client_key_load(t->conf->key_file, secret_key, err);
+	if (rc < 0)
+		return rc;
+	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
+	pa_wipe(secret_key, sizeof(secret_key));
+	if (rc < 0)
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s", pa_strerror(rc));
+	return rc;
+}
+
+static int open_network(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
+				       .priority = t->conf->rule_priority, .mark = t->conf->mark};
+	struct pa_dp_config dp = {.loop = t->loop, .role = PA_DP_CLIENT, .tun_fd = -1, .events = {on_control, on_foreign},
+				  .ctx = t};
+	char detail[PA_TUNNET_ERRLEN];
+	int rc = pa_tunnet_new(&cfg, &t->net, detail);
+
+	if (rc == 0 && pa_tunnet_lan(t->net)->ifindex == 0) {
+		(void)snprintf(detail, sizeof(detail), "%.15s: no such interface; -i names the one towards the NAT", t->iface);
+		rc = PA_ENOTFOUND;
+	}
+	if (rc == 0) {
+		rc = pa_dp_user.open(&dp, &t->dp);
+		(void)snprintf(detail, sizeof(detail), "cannot start the data path");
+	}
+	if (rc == 0)
+		rc = open_socket(t, SOCK_V4, detail);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+		return rc;
+	}
+	(void)open_socket(t, SOCK_V6, detail); /* IPv6 may be off on this host */
+	return 0;
+}
+
+static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	char path[PATH_MAX], detail[PA_SERVER_ERRLEN];
+	struct pa_server_config server = {.path = path, .mode = 0666, .gid = (gid_t)-1, .any_uid = true, .max_clients = 32};
+	int rc;
+
+	(void)uv_timer_init(t->loop, &t->timer);
+	(void)uv_timer_init(t->loop, &t->drain);
+	(void)uv_timer_init(t->loop, &t->settle);
+	t->timer.data = t->drain.data = t->settle.data = t;
+	t->has_timers = true;
+	if (pa_nl_monitor_open(true, &t->monitor_fd) < 0 || uv_poll_init(t->loop, &t->monitor, t->monitor_fd) < 0) {
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "cannot watch the network: %s", strerror(errno));
+		return PA_EIO;
+	}
+	t->has_monitor = true;
+	t->monitor.data = t;
+	(void)uv_poll_start(&t->monitor, UV_READABLE, on_monitor);
+	if (snprintf(path, sizeof(path), "%s/tunneld-%s.sock", t->conf->run_dir, t->iface) >= (int)sizeof(path)) {
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "run-dir: name too long");
+		return PA_EINVAL;
+	}
+	rc = pa_server_new(t->loop, &server, pa_tunneld_command, t, &t->server, detail);
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+	return rc;
+}
+
+/* A grant that came while no daemon was there to take it. */
+static void take_pending(struct pa_tunneld *t)
+{
+	char path[PATH_MAX], err[PA_TUNNELD_ERRLEN > PA_FILE_ERRLEN ? PA_TUNNELD_ERRLEN : PA_FILE_ERRLEN];
+	json_t *args;
+	char *text;
+	size_t len;
+	int rc;
+
+	(void)snprintf(path, sizeof(path), "%s/pending-%s.json", t->conf->run_dir, t->iface);
+	rc = pa_file_read(path, true, &text, &len, err);
+	if (rc == PA_ENOTFOUND)
+		return;
+	if (unlink(path) < 0)
+		pa_log(PA_LOG_WARN, "state.unwritable", "reason=\"%s: cannot remove: %s\"", path, strerror(errno));
+	if (rc < 0) {
+		pa_log(PA_LOG_WARN, "grant.refused", "reason=\"%s\"", err);
+		return;
+	}
+	args = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	pa_wipe(text, len);
+	free(text);
+	(void)pa_tunneld_grant_put(t, args, err);
+	json_decref(args);
+}
+
+int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	char detail[PA_FILE_ERRLEN];
+	int rc = open_core(t, detail);
+
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+		return rc;
+	}
+	rc = open_network(t, err);
+	if (rc == 0)
+		rc = open_handles(t, err);
+	if (rc == 0)
+		take_pending(t);
+	return rc;
+}
+
+/* ---- stop ---- */
+
+static void close_handle(uv_handle_t *h)
+{
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+void pa_tunneld_stop(struct pa_tunneld *t)
+{
+	if (t->stopped)
+		return;
+	t->stopped = true;
+	if (t->client != NULL && t->dp != NULL && t->net != NULL)
+		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
+	pa_server_close(t->server);
+	t->server = NULL;
+	if (t->has_timers) {
+		close_handle((uv_handle_t *)&t->timer);
+		close_handle((uv_handle_t *)&t->drain);
+		close_handle((uv_handle_t *)&t->settle);
+	}
+	if (t->has_monitor)
+		close_handle((uv_handle_t *)&t->monitor);
+	for (unsigned i = 0; i < SOCKS; i++)
+		close_socket(t, i);
+	pa_dp_user.close(t->dp);
+	t->dp = NULL;
+	if (t->monitor_fd >= 0)
+		close(t->monitor_fd);
+	pa_tunnet_free(t->net);
+	t->net = NULL;
+}
+
+void pa_tunneld_free(struct pa_tunneld *t)
+{
+	if (t == NULL)
+		return;
+	pa_client_free(t->client);
+	free(t);
+}
+
+struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
+{
+	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net,
+					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
+					 .no_default = t->is_up && !pa_tunnet_has_default(t->net)};
+}
+
+void pa_tunneld_set_hosts(struct pa_tunneld *t, const struct pa_tunneld_hosts *hosts)
+{
+	t->hosts = *hosts;
+}

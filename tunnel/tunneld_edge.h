@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_TUNNELD_EDGE_H
+#define PA_TUNNELD_EDGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/clock.h"
+#include "common/edge_file.h"
+#include "common/edge_server.h"
+#include "tunnel/client.h"
+#include "tunnel/dp.h"
+#include "tunnel/tunneld_conf.h"
+#include "tunnel/tunneld_net.h"
+
+/*
+ * The client daemon of one LAN interface: the pure core (client.h) with device, routes, sockets, data path, timers and
+ * command socket. One loop's thread.
+ */
+struct pa_tunneld;
+
+#define PA_TUNNELD_ERRLEN 384
+#define PA_TUNNELD_HOSTS_MAX 32
+
+/* conf and iface are borrowed until pa_tunneld_free. */
+int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const char *iface, struct pa_tunneld **ret);
+/* Brings everything up and takes a pending grant. On failure err says what and the remedy; stop is still needed. */
+int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]);
+/* Says BYE, restores the host's network, closes every handle, so that the loop runs out. Harmless a second time. */
+void pa_tunneld_stop(struct pa_tunneld *t);
+/* After the loop has run out. */
+void pa_tunneld_free(struct pa_tunneld *t);
+
+/* What came with the grant and is not in it. */
+struct pa_tunneld_hosts {
+	struct pa_addr hosts[PA_TUNNELD_HOSTS_MAX]; /* routers, resolvers, DHCP server */
+	size_t n;
+};
+
+/* ---- for the grant and the command part; the same thread ---- */
+
+struct pa_tunneld_counters {
+	uint64_t granted, refused, withdrawn;
+};
+
+struct pa_tunneld_parts {
+	const struct pa_tunneld_conf *conf;
+	const char *iface;
+	struct pa_client *client;
+	struct pa_dp *dp;
+	struct pa_tunnet *net;
+	struct pa_tunneld_counters *counters;
+	char *refusal; /* why the last grant was refused, PA_TUNNELD_ERRLEN; empty: it was not */
+	const char *trouble; /* why the network could not be set up; empty: it could */
+	bool no_default;     /* bound, but another VPN holds the default route */
+};
+/* Borrowed views of the daemon's parts. */
+struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t);
+/* Remembers the hosts that stay on the LAN for the next ops->up. */
+void pa_tunneld_set_hosts(struct pa_tunneld *t, const struct pa_tunneld_hosts *hosts);
+/* After anything that was told to the core: runs its timers and asks when to come again. */
+void pa_tunneld_tick(struct pa_tunneld *t);
+
+/*
+ * Judges and takes the grant of grant-put's arguments (HACKING.md). 0, or a negative error with the reason in plain words in err;
+ * refusals are counted and logged here, and change nothing.
+ */
+int pa_tunneld_grant_put(struct pa_tunneld *t, const json_t *args, char err[PA_TUNNELD_ERRLEN]);
+
+/* Handler of the command socket; ctx is the struct pa_tunneld. */
+void pa_tunneld_command(void *ctx, struct pa_request *req);
+
+#endif

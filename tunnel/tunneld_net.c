@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/tunneld_net.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "tunnel/net_nl.h"
+#include "tunnel/net_tun.h"
+#include "tunnel/plan.h"
+
+struct pa_tunnet {
+	struct pa_nl *nl;
+	char iface[16], device[16];
+	uint32_t table, priority, mark;
+	struct pa_tun tun; /* fd -1 while absent */
+	uint16_t mtu;
+	struct pa_addr addr; /* P on the device; none while absent */
+	bool has_default;
+	struct pa_plan plan; /* what the kernel has */
+	struct pa_lan lan;
+};
+
+int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, char err[PA_TUNNET_ERRLEN])
+{
+	struct pa_tunnet *net = calloc(1, sizeof(*net));
+	int rc = net != NULL ? pa_nl_open(&net->nl) : PA_ENOMEM;
+	bool changed;
+
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot open netlink: %s", pa_strerror(rc));
+		free(net);
+		return rc;
+	}
+	(void)snprintf(net->iface, sizeof(net->iface), "%s", cfg->iface);
+	(void)snprintf(net->device, sizeof(net->device), "%s", cfg->device);
+	net->table = cfg->table;
+	net->priority = cfg->priority;
+	net->mark = cfg->mark;
+	net->tun.fd = -1;
+	rc = pa_net_clean(net->nl, net->priority, PA_PLAN_RULES, net->table, PA_PLAN_TABLES);
+	if (rc > 0)
+		pa_log(PA_LOG_WARN, "net.leftover", "removed=%d tables=%u,%u", rc, net->table, net->table + 1);
+	if (rc >= 0)
+		rc = pa_tunnet_refresh(net, &changed);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot read or clean the routing tables: %s; it needs CAP_NET_ADMIN",
+			       strerror(errno));
+		pa_nl_close(net->nl);
+		free(net);
+		return rc;
+	}
+	*ret = net;
+	return 0;
+}
+
+void pa_tunnet_free(struct pa_tunnet *net)
+{
+	if (net == NULL)
+		return;
+	pa_tunnet_down(net);
+	pa_nl_close(net->nl);
+	free(net);
+}
+
+static bool has_route(const struct pa_plan *p, const struct pa_route *r)
+{
+	for (size_t i = 0; i < p->n_routes; i++)
+		if (memcmp(&p->routes[i], r, sizeof(*r)) == 0)
+			return true;
+	return false;
+}
+
+static bool has_rule(const struct pa_plan *p, const struct pa_rule *r)
+{
+	for (size_t i = 0; i < p->n_rules; i++)
+		if (memcmp(&p->rules[i], r, sizeof(*r)) == 0)
+			return true;
+	return false;
+}
+
+static void remove_stale(struct pa_tunnet *net, const struct pa_plan *want)
+{
+	for (size_t i = 0; i < net->plan.n_rules; i++)
+		if (!has_rule(want, &net->plan.rules[i]))
+			(void)pa_net_rule_del(net->nl, &net->plan.rules[i]);
+	for (size_t i = 0; i < net->plan.n_routes; i++)
+		if (!has_route(want, &net->plan.routes[i]))
+			(void)pa_net_route_del(net->nl, &net->plan.routes[i]);
+}
+
+/*
+ * Adds before it removes, routes before rules: no packet sees a rule whose table is not ready. Everything wanted is asked
+ * for, also what should be there already, which heals what somebody else has removed.
+ */
+static int apply(struct pa_tunnet *net, const struct pa_plan *want)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < want->n_routes; i++) {
+		rc = pa_net_route_add(net->nl, &want->routes[i], false);
+		/* Replacing only what differs keeps the kernel from announcing changes that are none. */
+		if (rc == PA_EEXIST)
+			rc = has_route(&net->plan, &want->routes[i]) ? 0 : pa_net_route_add(net->nl, &want->routes[i], true);
+	}
+	for (size_t i = 0; rc == 0 && i < want->n_rules; i++)
+		rc = pa_net_rule_add(net->nl, &want->rules[i]);
+	remove_stale(net, want);
+	memcpy(&net->plan, want, sizeof(net->plan));
+	return rc;
+}
+
+/*
+ * The gateway's address is an exception of our own table, so the lookup tells at any time where packets would go without
+ * us: through another VPN's rules, or by the main table.
+ */
+static bool may_take_default(struct pa_tunnet *net, const struct pa_addr *gateway)
+{
+	int ifindex;
+
+	if (net->lan.default_elsewhere)
+		return false;
+	if (!pa_addr_is_ipv4(gateway))
+		return true;
+	ifindex = pa_lan_route_ifindex(net->nl, gateway, 0);
+	return ifindex < 0 || ifindex == net->lan.ifindex;
+}
+
+static size_t add_host(struct pa_addr *hosts, size_t n, size_t cap, const struct pa_addr *a)
+{
+	if (n == cap || !pa_addr_is_ipv4(a))
+		return n;
+	hosts[n] = *a;
+	return n + 1;
+}
+
+static int ensure_device(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN])
+{
+	char detail[PA_TUN_ERRLEN];
+	int rc;
+
+	if (net->tun.fd < 0) {
+		rc = pa_tun_open(net->nl, net->device, want->mtu, &net->tun, detail);
+		if (rc < 0) {
+			(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
+			return rc;
+		}
+		net->mtu = want->mtu;
+	}
+	rc = 0;
+	if (net->mtu != want->mtu)
+		rc = pa_tun_set_mtu(net->nl, &net->tun, want->mtu);
+	if (rc == 0)
+		rc = pa_net_addr_add(net->nl, net->tun.ifindex, &want->addr);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s: cannot set MTU %u and the address: %s", net->device,
+			       (unsigned)want->mtu, strerror(errno));
+		return rc;
+	}
+	net->mtu = want->mtu;
+	return 0;
+}
+
+int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN])
+{
+	struct pa_addr hosts[PA_PLAN_ROUTES_MAX];
+	struct pa_plan_input in = {.addr = want->addr, .table = net->table, .priority = net->priority, .mark = net->mark};
+	struct pa_plan plan;
+	size_t n = 0;
+	int rc;
+
+	rc = ensure_device(net, want, err);
+	if (rc < 0)
+		return rc;
+	n = add_host(hosts, n, PA_PLAN_ROUTES_MAX, &want->gateway);
+	for (size_t i = 0; i < net->lan.n_routers; i++)
+		n = add_host(hosts, n, PA_PLAN_ROUTES_MAX, &net->lan.routers[i]);
+	for (size_t i = 0; i < want->n_lan_hosts; i++)
+		n = add_host(hosts, n, PA_PLAN_ROUTES_MAX, &want->lan_hosts[i]);
+	in.ifindex = net->tun.ifindex;
+	in.lan_hosts = hosts;
+	in.n_lan_hosts = n;
+	in.take_default = may_take_default(net, &want->gateway);
+	pa_plan_tunnel(&in, &plan);
+	rc = apply(net, &plan);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s: cannot set routes and rules: %s", net->device, strerror(errno));
+		return rc;
+	}
+	net->has_default = in.take_default;
+	if (!pa_addr_eq(&net->addr, &want->addr))
+		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
+	net->addr = want->addr;
+	return 0;
+}
+
+void pa_tunnet_lost(struct pa_tunnet *net)
+{
+	struct pa_plan_input in = {.addr = net->addr, .ifindex = net->tun.ifindex, .table = net->table,
+				   .priority = net->priority, .mark = net->mark};
+	struct pa_plan plan;
+
+	if (net->tun.fd < 0 || pa_addr_is_none(&net->addr))
+		return;
+	pa_plan_tunnel(&in, &plan);
+	(void)apply(net, &plan);
+	net->has_default = false;
+}
+
+void pa_tunnet_down(struct pa_tunnet *net)
+{
+	struct pa_plan nothing;
+
+	memset(&nothing, 0, sizeof(nothing));
+	remove_stale(net, &nothing);
+	memset(&net->plan, 0, sizeof(net->plan));
+	memset(&net->addr, 0, sizeof(net->addr));
+	net->has_default = false;
+	pa_tun_close(&net->tun);
+}
+
+int pa_tunnet_fd(const struct pa_tunnet *net)
+{
+	return net->tun.fd;
+}
+
+bool pa_tunnet_has_default(const struct pa_tunnet *net)
+{
+	return net->has_default;
+}
+
+int pa_tunnet_refresh(struct pa_tunnet *net, bool *ret_changed)
+{
+	struct pa_lan lan, a, b;
+	int rc;
+
+	memset(&lan, 0, sizeof(lan));
+	rc = pa_lan_read(net->nl, net->iface, net->device, &lan);
+	if (rc < 0)
+		return rc;
+	/* Other interfaces come and go without meaning anything for the tunnel's path. */
+	memcpy(&a, &lan, sizeof(a));
+	memcpy(&b, &net->lan, sizeof(b));
+	a.n_own = b.n_own = 0;
+	memset(a.own, 0, sizeof(a.own));
+	memset(b.own, 0, sizeof(b.own));
+	a.default_elsewhere = b.default_elsewhere = false;
+	*ret_changed = memcmp(&a, &b, sizeof(a)) != 0;
+	memcpy(&net->lan, &lan, sizeof(lan));
+	return 0;
+}
+
+const struct pa_lan *pa_tunnet_lan(const struct pa_tunnet *net)
+{
+	return &net->lan;
+}

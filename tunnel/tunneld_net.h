@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_TUNNELD_NET_H
+#define PA_TUNNELD_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "tunnel/net_lan.h"
+
+/*
+ * The client host's network set-up: the encapsulation device, P on it, routes and rules (plan.h), and the view of the LAN.
+ * Three states: absent (no trace of us), up, and lost (no gateway: device and P stay, so that connections survive a short
+ * outage, but nothing new goes there). One thread; blocking, but the kernel answers at once.
+ */
+struct pa_tunnet;
+
+#define PA_TUNNET_ERRLEN 256
+
+struct pa_tunnet_config {
+	const char *iface, *device; /* LAN interface, encapsulation device; copied */
+	uint32_t table, priority, mark;
+};
+
+/* Opens netlink and removes leftovers of a former run. */
+int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, char err[PA_TUNNET_ERRLEN]);
+/* Absent, and frees. */
+void pa_tunnet_free(struct pa_tunnet *net);
+
+struct pa_tunnet_want {
+	struct pa_addr addr;	/* P, IPv4 */
+	struct pa_addr gateway; /* reached by the LAN */
+	uint16_t mtu;
+	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server */
+	size_t n_lan_hosts;
+};
+
+/* To up, or from up to other values; only what differs is touched. After a failure call pa_tunnet_down. */
+int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN]);
+/* To lost, or nothing if absent. */
+void pa_tunnet_lost(struct pa_tunnet *net);
+/* To absent. */
+void pa_tunnet_down(struct pa_tunnet *net);
+
+/* The device's descriptor, or -1 while absent. It changes with pa_tunnet_up after pa_tunnet_down. */
+int pa_tunnet_fd(const struct pa_tunnet *net);
+/* True if this host's default traffic goes by the tunnel; false also when another VPN has the default route. */
+bool pa_tunnet_has_default(const struct pa_tunnet *net);
+
+/* Reads the LAN anew. *ret_changed: the interface, its addresses or its routers differ from the last reading. */
+int pa_tunnet_refresh(struct pa_tunnet *net, bool *ret_changed);
+/* The last reading. Borrowed. */
+const struct pa_lan *pa_tunnet_lan(const struct pa_tunnet *net);
+
+#endif
