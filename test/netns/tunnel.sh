@@ -9,7 +9,7 @@ PUB2=203.0.113.8
 
 need_root
 net_up
-plan 40
+plan 42
 
 snapshot() { # what must be the same before and after; without counters and lifetimes
 	c ip -d link show | sed 's/^[0-9]*: //'
@@ -96,6 +96,13 @@ put_grant $PUB2 100 600 && wait_for "$PUB2" && c ip -4 -o addr show dev pub0 | g
 ok $? 'a grant of another address replaces the first one'
 ! put_grant 192.168.77.99 100 600 2>"$dir/refused" && grep -q 'grant refused' "$dir/refused" && c "$bin/pubaddr" --run-dir "$dir" status >/dev/null
 ok $? 'a bad grant is refused and changes nothing'
+cp "$tool" "$dir/tool" && chmod 755 "$dir" "$dir/tool"
+nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$dir/tool" call "$dir/tunneld-eth0.sock" "$@"; }
+nobody status-get >"$dir/asked" 2>&1 && grep -q '"bound"' "$dir/asked" && ! grep -qi 'secret\|key' "$dir/asked"
+ok $? 'everybody may ask for the status'
+nobody grant-end '{"reason": "RELEASE"}' >"$dir/asked" 2>&1
+grep -q 'only root may do this' "$dir/asked" && status_has bound
+ok $? 'but only root may end a grant'
 c ip link add vpn0 type veth peer name vpn1 && c ip link set vpn0 up && c ip link set vpn1 up
 c ip route add default via 192.168.77.1 dev eth0 metric 100
 c ip route replace default dev vpn0
