@@ -111,7 +111,7 @@ ask_gateway() { echo "$1" | on gateway socat -t5 - UNIX:/run/pubaddr/gateway.soc
 ask_broker() { echo "$1" | on broker socat -t5 - UNIX:/run/pubaddr/broker.sock; }
 
 # counter HOST NAME: packets of a named counter in table "ip watch" of that host; see watch.
-counter() { on "$1" nft list counter ip watch "$2" | awk '$1 == "packets" {print $2}'; }
+counter() { on "$1" nft list counter ip watch "n_$2" | awk '$1 == "packets" {print $2}'; }
 counter_above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }
 
 # watch HOST: reads "NAME in|out MATCH..." lines; counts what comes in to that host (also to be forwarded) before any
@@ -123,8 +123,8 @@ watch() {
 		echo "add chain ip watch in { type filter hook prerouting priority -400; }"
 		echo "add chain ip watch out { type filter hook output priority 400; }"
 		while read -r name way match; do
-			echo "add counter ip watch $name"
-			echo "add rule ip watch $way $match counter name $name"
+			echo "add counter ip watch n_$name"
+			echo "add rule ip watch $way $match counter name n_$name"
 		done
 	} >"$TMP/watch"
 	on "$1" nft -f - <"$TMP/watch" || result 1 "counters in $1" "$TMP/watch"
