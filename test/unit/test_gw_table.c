@@ -52,11 +52,13 @@ static void check(const struct pa_gw_table *t, const struct model *m)
 		cr_assert_eq(pa_gw_table_at(t, i)->heap_pos, i);
 }
 
-static void add(struct pa_gw_table *t, struct model *m, unsigned host)
+static void add(struct pa_gw_table *t, struct model *m, unsigned host, struct peer_rng *rng)
 {
 	struct pa_addr a = addr(host);
 
 	cr_assert_eq(pa_gw_table_add(t, &a, &m->e), 0);
+	cr_assert_eq(pa_gw_table_first(t), m->e, "due at once");
+	pa_gw_table_schedule(t, m->e, 1 + peer_next(rng) % 100000);
 	session(host, m->e->b.session);
 }
 
@@ -77,7 +79,7 @@ static void change(struct pa_gw_table *t, struct model *m, struct peer_rng *rng)
 		m->indexed = !m->indexed;
 		break;
 	default:
-		pa_gw_table_schedule(t, m->e, peer_next(rng) % 1000);
+		pa_gw_table_schedule(t, m->e, 1 + peer_next(rng) % 100000);
 		break;
 	}
 }
@@ -94,7 +96,7 @@ Test(gw_table, agrees_with_an_array)
 		unsigned host = (unsigned)(peer_next(&rng) % HOSTS);
 
 		if (m[host].e == NULL)
-			add(t, &m[host], host);
+			add(t, &m[host], host, &rng);
 		else
 			change(t, &m[host], &rng);
 		if (i % 50 == 0)
