@@ -60,9 +60,11 @@ void pa_get_bytes(struct pa_reader *r, uint8_t *dst, size_t len)
 {
 	const uint8_t *p = pa_get_view(r, len);
 
+	if (len == 0)
+		return; /* dst may be NULL, which memcpy does not take even then */
 	if (p == NULL)
 		memset(dst, 0, len);
-	else if (len > 0)
+	else
 		memcpy(dst, p, len);
 }
 

@@ -25,6 +25,8 @@ static int fail(char err[PA_CLIENT_ERRLEN], const char *path, const char *what, 
 		return PA_ENOTFOUND;
 	if (e == EACCES || e == EPERM)
 		return PA_EDENIED;
+	if (e == EAGAIN)
+		return PA_EAGAIN;
 	return PA_EIO;
 }
 
@@ -59,11 +61,9 @@ static int open_socket(const char *path, uint64_t deadline, char err[PA_CLIENT_E
 		return fail(err, path, "cannot make a socket", errno);
 	memcpy(sun.sun_path, path, strlen(path));
 	/* A full backlog gives EAGAIN on a Unix socket and no event to wait for. */
-	while ((rc = connect(fd, (struct sockaddr *)&sun, sizeof(sun))) < 0 && errno == EAGAIN) {
-		if (pa_now_get().boot_ms >= deadline)
-			break;
+	while ((rc = connect(fd, (struct sockaddr *)&sun, sizeof(sun))) < 0 && errno == EAGAIN &&
+	       pa_now_get().boot_ms < deadline)
 		(void)poll(NULL, 0, 20);
-	}
 	if (rc < 0) {
 		rc = fail(err, path, "cannot connect", errno);
 		close(fd);
@@ -92,7 +92,7 @@ static int send_all(int fd, const char *line, size_t len, uint64_t deadline)
 	return 0;
 }
 
-/* Reads until a whole line stands in lb. */
+/* Reads until a whole line stands in lb. PA_ENOTFOUND if the connection ends before. */
 static int receive_line(int fd, struct pa_linebuf *lb, uint64_t deadline, char **ret, size_t *ret_len)
 {
 	char buf[8192];
@@ -105,13 +105,29 @@ static int receive_line(int fd, struct pa_linebuf *lb, uint64_t deadline, char *
 			return rc;
 		n = recv(fd, buf, sizeof(buf), 0);
 		if (n == 0)
-			return PA_ETRUNC;
+			return PA_ENOTFOUND;
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return PA_EIO;
 		if (n > 0 && (rc = pa_linebuf_feed(lb, buf, (size_t)n)) < 0)
 			return rc;
 	}
 	return 0;
+}
+
+static const char *failure(int rc)
+{
+	switch (rc) {
+	case PA_EAGAIN:
+		return "no reply in time";
+	case PA_ENOTFOUND:
+		return "the connection was closed without a reply";
+	case PA_ETRUNC:
+		return "the reply is too long";
+	case PA_EFORMAT:
+		return "no usable reply: ";
+	default:
+		return rc == PA_ENOMEM ? "out of memory" : "the connection broke";
+	}
 }
 
 static int converse(int fd, const char *line, size_t len, uint64_t deadline, json_t **ret, char err[PA_CLIENT_ERRLEN])
@@ -136,11 +152,9 @@ static int converse(int fd, const char *line, size_t len, uint64_t deadline, jso
 		json_decref(root);
 		rc = result;
 	} else {
-		(void)snprintf(err, PA_CLIENT_ERRLEN, "%s%s",
-			       rc == PA_EAGAIN   ? "no reply in time"
-			       : rc == PA_ETRUNC ? "the connection was closed without a reply"
-						 : "no usable reply: ",
-			       rc == PA_EFORMAT ? detail : "");
+		(void)snprintf(err, PA_CLIENT_ERRLEN, "%s%s", failure(rc), rc == PA_EFORMAT ? detail : "");
+		if (rc == PA_ENOTFOUND || rc == PA_ETRUNC) /* of the socket, PA_ENOTFOUND means something else */
+			rc = PA_EIO;
 	}
 	pa_linebuf_free(lb);
 	return rc;

@@ -166,13 +166,18 @@ int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, 
 
 int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN])
 {
+	size_t len = strlen(path);
 	char copy[PATH_MAX];
+	struct stat st;
 	char *p;
 
-	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy)) {
-		(void)snprintf(err, PA_FILE_ERRLEN, "%.200s: name too long", path);
+	if (len == 0 || len >= sizeof(copy)) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%.200s: name too long or empty", path);
 		return PA_EINVAL;
 	}
+	memcpy(copy, path, len + 1);
+	while (len > 1 && copy[len - 1] == '/')
+		copy[--len] = '\0';
 	for (p = copy + 1; *p != '\0'; p++) {
 		if (*p != '/')
 			continue;
@@ -181,8 +186,14 @@ int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN])
 			return fail_errno(copy, "cannot create", err);
 		*p = '/';
 	}
-	if (mkdir(copy, mode) < 0 && errno != EEXIST)
+	if (mkdir(copy, mode) == 0)
+		return 0;
+	if (errno != EEXIST)
 		return fail_errno(copy, "cannot create", err);
+	if (stat(copy, &st) < 0 || !S_ISDIR(st.st_mode)) {
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: exists and is not a folder; remove it", copy);
+		return PA_EIO;
+	}
 	return 0;
 }
 

@@ -19,12 +19,13 @@
 int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN]);
 /*
  * Replaces path by a new file: temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the
- * old or the new content, never a part. PA_EIO.
+ * old or the new content, never a part. A symbolic link at path is replaced, not followed. mode is set whatever the umask.
+ * PA_ENOTFOUND (no such folder), PA_EINVAL (name too long), PA_EIO.
  */
 int pa_file_write(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
 /* As pa_file_write, but PA_EEXIST if path exists: for keys, which nobody wants overwritten. */
 int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
-/* Creates path and its parents as needed (0755; the last one gets mode). PA_EIO. */
+/* Creates path and its parents as needed (0755; the last one gets mode, but for the umask). PA_EIO, PA_EINVAL. */
 int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN]);
 /* Reads (as a secret) and parses a key file. */
 int pa_keyring_load(const char *path, struct pa_keyring **ret, char err[PA_FILE_ERRLEN]);

@@ -2,6 +2,7 @@
 #include "common/edge_server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,11 @@ struct client {
 	struct pa_linebuf *lines;
 	struct ucred peer;
 	unsigned refs; /* 1 for the open pipe, 1 for each request in flight */
+	unsigned in_flight; /* requests that the handler has and has not answered */
 	bool closing;
+	bool reading; /* libuv reads for us */
+	bool eof;     /* the peer sends no more, but may still read */
+	bool pumping; /* lines are being handed to the handler, further up the stack */
 	char buf[16384];
 };
 
@@ -32,7 +37,8 @@ struct pa_server {
 	uv_pipe_t pipe;
 	struct pa_server_config cfg;
 	char *path;
-	ino_t inode; /* so that only our own socket is unlinked */
+	dev_t device; /* with inode: so that only our own socket is unlinked */
+	ino_t inode;
 	pa_server_handler handler;
 	void *ctx;
 	struct client *clients;
@@ -80,6 +86,13 @@ static void client_close(struct client *c)
 	uv_close((uv_handle_t *)&c->pipe, on_client_closed);
 }
 
+/* A peer that stopped sending is let go once it has all its replies. */
+static void close_if_done(struct client *c)
+{
+	if (c->eof && c->in_flight == 0 && uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) == 0)
+		client_close(c);
+}
+
 static void on_written(uv_write_t *req, int status)
 {
 	struct reply *r = req->data;
@@ -89,6 +102,8 @@ static void on_written(uv_write_t *req, int status)
 	free(r);
 	if (status < 0)
 		client_close(c);
+	else
+		close_if_done(c);
 }
 
 static void send_json(struct client *c, json_t *json)
@@ -135,6 +150,8 @@ pid_t pa_request_pid(const struct pa_request *req)
 	return req->client->peer.pid;
 }
 
+static void pump(struct client *c);
+
 void pa_request_reply(struct pa_request *req, enum pa_result result, const char *text, json_t *arguments)
 {
 	struct client *c = req->client;
@@ -149,6 +166,8 @@ void pa_request_reply(struct pa_request *req, enum pa_result result, const char 
 	}
 	pa_command_clear(&req->cmd);
 	free(req);
+	c->in_flight--;
+	pump(c);
 	client_unref(c);
 }
 
@@ -187,6 +206,7 @@ static void handle_line(struct client *c, const char *line, size_t len)
 	}
 	req->client = c;
 	c->refs++;
+	c->in_flight++;
 	c->server->handler(c->server->ctx, req);
 }
 
@@ -201,28 +221,65 @@ static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct client *c = stream->data;
-	char *line;
-	size_t len;
 
-	if (n < 0) {
+	if (n == UV_EOF) {
+		c->eof = true;
+	} else if (n < 0) {
 		client_close(c);
 		return;
-	}
-	if (pa_linebuf_feed(c->lines, buf->base, (size_t)n) < 0) {
+	} else if (pa_linebuf_feed(c->lines, buf->base, (size_t)n) < 0) {
 		reply_error(c, "line too long");
 		client_close(c);
 		return;
 	}
+	pump(c);
+}
+
+/* Reads on, or stops it. */
+static void set_reading(struct client *c, bool on)
+{
+	if (on == c->reading)
+		return;
+	c->reading = on;
+	if (!on)
+		(void)uv_read_stop((uv_stream_t *)&c->pipe);
+	else if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0)
+		client_close(c);
+}
+
+/*
+ * Hands the lines that have come to the handler, as many as may be under way; reads on only if there is room for more, so
+ * that what one client can make us hold is bounded.
+ */
+static void pump(struct client *c)
+{
+	char *line;
+	size_t len;
+
+	if (c->pumping || c->closing)
+		return; /* a handler that answers at once: the loop below goes on */
+	c->pumping = true;
 	c->refs++; /* a handler may close us */
-	while (!c->closing && (line = pa_linebuf_next(c->lines, &len)) != NULL)
+	while (!c->closing && c->in_flight < PA_SERVER_IN_FLIGHT_MAX &&
+	       (line = pa_linebuf_next(c->lines, &len)) != NULL)
 		if (len > 0)
 			handle_line(c, line, len);
+	c->pumping = false;
+	if (!c->closing)
+		set_reading(c, !c->eof && c->in_flight < PA_SERVER_IN_FLIGHT_MAX);
+	if (!c->closing)
+		close_if_done(c);
 	client_unref(c);
+}
+
+static bool privileged(const struct ucred *peer)
+{
+	return peer->uid == 0 || peer->uid == geteuid();
 }
 
 static bool allowed(const struct pa_server *s, const struct ucred *peer)
 {
-	if (s->cfg.any_uid || peer->uid == 0 || peer->uid == geteuid())
+	if (s->cfg.any_uid || privileged(peer))
 		return true;
 	if (s->cfg.gid != (gid_t)-1 && peer->gid == s->cfg.gid)
 		return true;
@@ -251,11 +308,13 @@ static void client_start(struct pa_server *s, struct client *c)
 		       (int)c->peer.pid, s->path);
 		reply_error(c, "permission denied: this socket serves root and the configured users");
 		client_close(c);
-	} else if (s->n_clients > s->cfg.max_clients) {
-		pa_log(PA_LOG_WARN, "command.busy", "clients=%u socket=%s", s->n_clients, s->path);
+	} else if (s->n_clients > s->cfg.max_clients && !privileged(&c->peer)) {
+		pa_log(PA_LOG_WARN, "command.busy", "clients=%u uid=%u socket=%s", s->n_clients, (unsigned)c->peer.uid,
+		       s->path);
+		reply_error(c, "too many connections to this socket; try again later");
 		client_close(c);
-	} else if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0) {
-		client_close(c);
+	} else {
+		set_reading(c, true);
 	}
 }
 
@@ -291,8 +350,8 @@ static int clear_stale(const char *path, char err[PA_SERVER_ERRLEN])
 	struct stat st;
 	int fd, rc;
 
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: socket name longer than %zu bytes", path,
+	if (path[0] == '\0' || strlen(path) >= sizeof(sun.sun_path)) {
+		(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: socket name empty or longer than %zu bytes", path,
 			       sizeof(sun.sun_path) - 1);
 		return PA_EINVAL;
 	}
@@ -306,15 +365,49 @@ static int clear_stale(const char *path, char err[PA_SERVER_ERRLEN])
 	if (fd < 0)
 		return 0;
 	memcpy(sun.sun_path, path, strlen(path));
-	rc = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
+	rc = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ? errno : 0;
 	close(fd);
-	if (rc == 0 || errno == EAGAIN) {
+	if (rc != ECONNREFUSED) {
 		(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: another process already serves this socket; stop it first",
 			       path);
 		return PA_EEXIST;
 	}
 	(void)unlink(path);
 	return 0;
+}
+
+/*
+ * Makes the socket and gives it its name, group and mode; returns it, or PA_EIO. libuv does not do it, for it would unlink
+ * whatever has the name by the time when the pipe closes, be it a successor's socket.
+ */
+static int make_socket(const struct pa_server_config *cfg, char err[PA_SERVER_ERRLEN])
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const char *what = "cannot make a socket";
+	mode_t old;
+	int rc;
+
+	if (fd < 0)
+		goto fail;
+	memcpy(sun.sun_path, cfg->path, strlen(cfg->path));
+	old = umask(0177); /* nobody else may connect before the mode is set */
+	rc = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
+	(void)umask(old);
+	what = errno == ENOENT ? "create its folder first" : "cannot bind";
+	if (rc < 0)
+		goto fail;
+	what = "cannot set its group and mode";
+	if ((cfg->gid == (gid_t)-1 || chown(cfg->path, (uid_t)-1, cfg->gid) == 0) && chmod(cfg->path, cfg->mode) == 0)
+		return fd;
+	rc = errno;
+	(void)unlink(cfg->path);
+	errno = rc;
+fail:
+	(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: %s: %s", cfg->path, what, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return PA_EIO;
 }
 
 static void on_server_closed(uv_handle_t *h)
@@ -325,68 +418,88 @@ static void on_server_closed(uv_handle_t *h)
 	free(s);
 }
 
-static int listen_on(struct pa_server *s, char err[PA_SERVER_ERRLEN])
+/* Removes the socket unless the name is somebody else's by now. */
+static void remove_socket(const struct pa_server *s)
 {
-	mode_t old = umask(0177); /* nobody else may connect before the mode is set */
-	int rc = uv_pipe_bind(&s->pipe, s->path);
 	struct stat st;
 
-	(void)umask(old);
-	if (rc == 0 && s->cfg.gid != (gid_t)-1 && chown(s->path, (uid_t)-1, s->cfg.gid) < 0)
-		rc = uv_translate_sys_error(errno);
-	if (rc == 0 && chmod(s->path, s->cfg.mode) < 0)
-		rc = uv_translate_sys_error(errno);
-	if (rc == 0)
+	if (lstat(s->path, &st) == 0 && st.st_ino == s->inode && st.st_dev == s->device)
+		(void)unlink(s->path);
+}
+
+static struct pa_server *server_alloc(const struct pa_server_config *cfg)
+{
+	struct pa_server *s = calloc(1, sizeof(*s));
+
+	if (s == NULL || (s->path = strdup(cfg->path)) == NULL) {
+		free(s);
+		return NULL;
+	}
+	s->pipe.data = s;
+	s->cfg = *cfg;
+	s->cfg.path = s->path;
+	return s;
+}
+
+/* Takes fd in every case. After a failure the pipe is closing, and s frees itself with it. */
+static int listen_on(struct pa_server *s, uv_loop_t *loop, int fd)
+{
+	struct stat st;
+	int rc;
+
+	if (lstat(s->path, &st) == 0) {
+		s->device = st.st_dev;
+		s->inode = st.st_ino;
+	}
+	(void)uv_pipe_init(loop, &s->pipe, 0); /* cannot fail */
+	rc = uv_pipe_open(&s->pipe, fd);
+	if (rc < 0)
+		close(fd);
+	else
 		rc = uv_listen((uv_stream_t *)&s->pipe, 64, on_connection);
 	if (rc < 0) {
-		(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: cannot listen: %s", s->path, uv_strerror(rc));
-		return PA_EIO;
+		remove_socket(s);
+		uv_close((uv_handle_t *)&s->pipe, on_server_closed);
 	}
-	if (lstat(s->path, &st) == 0)
-		s->inode = st.st_ino;
-	return 0;
+	return rc;
 }
 
 int pa_server_new(uv_loop_t *loop, const struct pa_server_config *cfg, pa_server_handler handler, void *ctx,
 		  struct pa_server **ret, char err[PA_SERVER_ERRLEN])
 {
-	int rc = clear_stale(cfg->path, err);
+	int rc = clear_stale(cfg->path, err), fd;
 	struct pa_server *s;
 
 	if (rc < 0)
 		return rc;
-	s = calloc(1, sizeof(*s));
-	if (s == NULL || (s->path = strdup(cfg->path)) == NULL || uv_pipe_init(loop, &s->pipe, 0) < 0) {
-		if (s != NULL)
-			free(s->path);
-		free(s);
+	s = server_alloc(cfg);
+	if (s == NULL) {
 		(void)snprintf(err, PA_SERVER_ERRLEN, "out of memory");
 		return PA_ENOMEM;
 	}
-	s->pipe.data = s;
-	s->cfg = *cfg;
-	s->cfg.path = s->path;
 	s->handler = handler;
 	s->ctx = ctx;
-	rc = listen_on(s, err);
-	if (rc < 0) {
-		uv_close((uv_handle_t *)&s->pipe, on_server_closed);
-		return rc;
+	fd = make_socket(cfg, err);
+	if (fd < 0) {
+		on_server_closed((uv_handle_t *)&s->pipe);
+		return fd;
 	}
+	rc = listen_on(s, loop, fd);
+	if (rc < 0) {
+		(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: cannot listen: %s", cfg->path, uv_strerror(rc));
+		return PA_EIO;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
 	*ret = s;
 	return 0;
 }
 
 void pa_server_close(struct pa_server *s)
 {
-	struct stat st;
-
 	if (s == NULL)
 		return;
 	while (s->clients != NULL)
 		client_close(s->clients);
-	/* libuv unlinks by name when the pipe closes; another server may have replaced the name by then. */
-	if (lstat(s->path, &st) == 0 && st.st_ino == s->inode)
-		(void)unlink(s->path);
+	remove_socket(s);
 	uv_close((uv_handle_t *)&s->pipe, on_server_closed);
 }

@@ -14,13 +14,16 @@
  * A command server on a Unix stream socket (common/command.h), on a libuv loop. All calls on the loop's thread.
  * The peer's credentials (SO_PEERCRED) are checked when it connects: a uid that is not root, not ours, not in uids and
  * not a member of gid's group as its primary one is answered with an error and closed. Several requests may be in
- * flight on one connection; each may be answered later and out of order.
+ * flight on one connection; each may be answered later and out of order. A client with PA_SERVER_IN_FLIGHT_MAX of them is
+ * not read on until some are answered; one that reads its replies too slowly is cut off; one that only stops sending
+ * (shutdown, end of a pipe) gets its replies first.
  */
 struct pa_server;
 struct pa_request;
 
 #define PA_SERVER_ERRLEN 256
 #define PA_SERVER_UIDS_MAX 8
+#define PA_SERVER_IN_FLIGHT_MAX 256
 
 struct pa_server_config {
 	const char *path;      /* a stale socket is replaced; a live one is an error */
@@ -29,18 +32,23 @@ struct pa_server_config {
 	uid_t uids[PA_SERVER_UIDS_MAX];
 	size_t n_uids;
 	bool any_uid;	       /* let everyone connect; the handler asks pa_request_uid itself */
-	unsigned max_clients;  /* further ones are closed at once */
+	unsigned max_clients;  /* further ones are told so and closed, but for root and ourselves: others cannot lock them out */
 };
 
 /* Handles one request; must lead to exactly one pa_request_reply, now or later. */
 typedef void (*pa_server_handler)(void *ctx, struct pa_request *req);
 
-/* Creates and listens. On failure err says what and the remedy: PA_EIO, PA_EEXIST (a live server), PA_ENOMEM. */
+/*
+ * Creates and listens; cfg is copied. The process ignores SIGPIPE from then on, for libuv writes to sockets with write(2).
+ * On failure err says what and the remedy: PA_EIO, PA_EEXIST (a live server, or no socket), PA_EINVAL (name empty or too
+ * long), PA_ENOMEM; nothing is left behind then, but the loop may have to run once more before it can be closed.
+ */
 int pa_server_new(uv_loop_t *loop, const struct pa_server_config *cfg, pa_server_handler handler, void *ctx,
 		  struct pa_server **ret, char err[PA_SERVER_ERRLEN]);
 /*
- * Stops listening, closes every connection, unlinks the socket, and frees itself once libuv has let go. Requests not yet
- * answered stay valid and must still be replied to; their replies go nowhere.
+ * Stops listening, closes every connection, unlinks the socket if it is still ours, and frees itself once libuv has let
+ * go. Requests not yet answered stay valid and must still be replied to; their replies go nowhere. NULL is fine. A handler
+ * may call it.
  */
 void pa_server_close(struct pa_server *server);
 

@@ -2,7 +2,6 @@
 #include "kea-hook/link.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -440,21 +439,16 @@ bool pa_link_is_up(const struct pa_link *l)
 	return l->sock >= 0 && !l->broken;
 }
 
-/* An epoll set that select() can watch. */
+/* An epoll set that select() can watch. The system gives the lowest free number, so there is no use in looking further. */
 static int low_epoll(void)
 {
-	int fd = epoll_create1(EPOLL_CLOEXEC), low;
+	int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	if (fd < PA_LINK_FD_MAX)
 		return fd;
-	low = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	(void)close(fd);
-	if (low >= PA_LINK_FD_MAX) {
-		(void)close(low);
-		errno = EMFILE;
-		return -1;
-	}
-	return low;
+	errno = EMFILE;
+	return -1;
 }
 
 int pa_link_new(const struct pa_link_options *options, const struct pa_link_ops *ops, struct pa_link **ret)

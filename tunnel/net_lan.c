@@ -100,6 +100,14 @@ static int scan_addr(const struct nlmsghdr *nlh, void *arg)
 	return 0;
 }
 
+static bool known_router(const struct pa_lan *lan, const struct pa_addr *a)
+{
+	for (size_t i = 0; i < lan->n_routers; i++)
+		if (pa_addr_eq(&lan->routers[i], a))
+			return true;
+	return false;
+}
+
 static void note_default(struct scan *s, int ifindex, uint32_t metric, const struct pa_addr *via)
 {
 	struct pa_lan *lan = s->lan;
@@ -111,7 +119,8 @@ static void note_default(struct scan *s, int ifindex, uint32_t metric, const str
 		s->best_metric = metric;
 		s->best_ifindex = ifindex;
 	}
-	if (ifindex == lan->ifindex && lan->ifindex > 0 && !pa_addr_is_none(via) && lan->n_routers < PA_LAN_ROUTERS_MAX)
+	if (ifindex == lan->ifindex && lan->ifindex > 0 && !pa_addr_is_none(via) && !known_router(lan, via) &&
+	    lan->n_routers < PA_LAN_ROUTERS_MAX)
 		lan->routers[lan->n_routers++] = *via;
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: MPL-2.0
 # fake-broker.pl SOCKET LOG MODE: a stand-in for pubaddr-brokerd that misbehaves on request, for the tests of the Kea hook.
-# Appends every line that it receives to LOG. MODE: grant (result 0), refuse (result 3), silent (reads, never answers),
+# Appends every line that it receives to LOG,
+# and "connected" for each connection. MODE: grant (result 0), refuse (result 3), silent (reads, never answers),
 # nonsense (answers with what is not JSON).
 use strict;
 use warnings;
@@ -39,6 +40,7 @@ while (my @ready = $select->can_read) {
 			my $client = $listener->accept or next;
 			$select->add($client);
 			$pending{$client} = '';
+			print $log "connected\n";
 			next;
 		}
 		if (!sysread($fh, $pending{$fh}, 65536, length $pending{$fh})) {

@@ -381,7 +381,7 @@ Test(client, keepalives)
 {
 	struct pa_grant g;
 	struct fx *f = bound(&g, 1);
-	uint64_t last = f->now.boot_ms;
+	uint64_t last = f->now.boot_ms, shortest = UINT64_MAX, longest = 0;
 	uint8_t buf[PA_CTL_MAX];
 
 	for (unsigned i = 1; i <= 50; i++) {
@@ -395,6 +395,8 @@ Test(client, keepalives)
 		cr_assert_arr_eq(f->sent[0].m.token, f->p.token, PA_TOKEN_LEN);
 		cr_assert(f->sent[0].at - last >= 22500 && f->sent[0].at - last <= 25100, "after %lu",
 			  (unsigned long)(f->sent[0].at - last));
+		shortest = f->sent[0].at - last < shortest ? f->sent[0].at - last : shortest;
+		longest = f->sent[0].at - last > longest ? f->sent[0].at - last : longest;
 		memset(f->p.token, (int)i, sizeof(f->p.token));
 		if (i == 1) { /* what is not the answer to this one */
 			give(f, GATEWAY, buf, peer_alive(&f->p, 0, 0, buf));
@@ -407,6 +409,7 @@ Test(client, keepalives)
 		cr_assert_eq(f->n_sent, 0);
 		last = f->now.boot_ms;
 	}
+	cr_expect_gt(longest - shortest, 1500, "no jitter");
 	cr_expect_eq(f->n_down, 0);
 	cr_expect_eq(counters(f).misses, 0);
 	cr_expect_eq(status(f).last_alive_ms, last);
@@ -445,6 +448,25 @@ Test(client, dead_gateway_is_left)
 	cr_expect_eq(f->n_down, 0);
 	cr_expect_leq(f->now.boot_ms - last, 45000);
 	cr_expect_eq(counters(f).moves, 1);
+	fx_free(f);
+}
+
+Test(client, late_alive_revives_the_binding)
+{
+	struct pa_grant g;
+	struct fx *f = bound(&g, 2);
+	const struct pa_msg *m;
+	uint8_t buf[PA_CTL_MAX];
+
+	run_until_sent(f, 5);
+	m = &f->sent[3].m;
+	cr_assert_eq(m->type, PA_MSG_KEEPALIVE);
+	cr_assert_eq(f->sent[4].m.type, PA_MSG_HELLO);
+	give(f, GATEWAY, buf, peer_alive(&f->p, m->seq, m->echo, buf));
+	run_until_sent(f, 3);
+	for (unsigned i = 0; i < 3; i++)
+		cr_expect_eq(f->sent[i].to.addr.b[15], 10, "the binding lives: no need for another gateway");
+	cr_expect_eq(f->n_fresh, 1);
 	fx_free(f);
 }
 

@@ -478,6 +478,10 @@ Test(gw, floor_outlives_the_binding)
 	cr_expect_eq(f->reason, PA_REASON_RELEASED);
 	cr_expect_eq(pa_gw_count(f->gw), 0);
 	cr_expect_str_eq(mapped(f, 5), "none");
+	for (unsigned i = 0; i < 3; i++) {
+		advance(f, 60000);
+		(void)pa_gw_tick(f->gw, f->now);
+	}
 	cr_expect_not(try_bind(f, &a, HOME), "a CONFIRM from before the BYE");
 	cr_expect_eq(counters(f).replayed, 1);
 	make_peer(&other, 1, 6, 1, 1);
@@ -556,6 +560,10 @@ Test(gw, rebinding)
 	cr_expect_str_eq(mapped(f, 5), AWAY);
 	cr_expect_eq(f->delivered.mapped.port, 50000);
 	cr_expect_eq(counters(f).rebind, 1);
+	p.seq--;
+	give(f, 0, AWAY, buf, peer_reconfirm(&p, alive_cookie, buf));
+	cr_expect_eq(f->n_sent, 0, "a replay");
+	cr_expect_eq(counters(f).replayed, 1);
 	fx_free(f);
 }
 

@@ -1,0 +1,131 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# The tunnel without Kea and broker, as TAP: client - NAT - Internet - gateway, peer, in namespaces of its own. Grants are
+# made by tunnel_tool. Reverse-path checks are strict everywhere.
+set -u
+. "${top_srcdir:?}/test/netns/tunnel-net.sh"
+PUB=203.0.113.7
+PUB2=203.0.113.8
+
+need_root
+net_up
+plan 35
+
+snapshot() { # what must be the same before and after; without counters and lifetimes
+	c ip -d link show | sed 's/^[0-9]*: //'
+	c ip addr show | grep -E 'inet|^[0-9]' | sed 's/^[0-9]*: //'
+	c ip route show table all
+	c ip -6 route show table all
+	c ip rule show
+}
+start_gateway
+start_client
+snapshot >"$dir/before"
+
+c "$bin/pubaddr" --run-dir "$dir" status >"$dir/idle" 2>&1
+is $? 1 'status without a grant exits with 1'
+grep -q 'no grant has come by DHCP' "$dir/idle"
+ok $? 'and says that no grant has come'
+
+put_grant "$PUB" 100 600 && wait_for bound
+ok $? 'a grant is bound at the gateway'
+c "$bin/pubaddr" --run-dir "$dir" status | tee "$dir/status" | sed 's/^/# /'
+grep -q "public address $PUB" "$dir/status" && grep -q "gateway         $GW:6080" "$dir/status" &&
+	grep -q "mapped address  $NATIP:" "$dir/status" && ! grep -q 'what is wrong\|note:' "$dir/status"
+ok $? 'status tells address, gateway and mapped address'
+c ip -4 -o addr show dev pub0 | grep -q "inet $PUB/32"
+ok $? 'the interface carries the address'
+test "$(c ip -6 -o addr show dev pub0 | wc -l)" -eq 0
+ok $? 'and no IPv6'
+is "$(c ip route get $PEER | sed -n 's/.* dev \([^ ]*\) .*src \([^ ]*\) .*/\1 \2/p')" "pub0 $PUB" 'the route to the peer has it as source'
+c ip route get 192.168.77.1 | grep -q 'dev eth0 src 192.168.77.10' && c ip route get 10.99.0.1 | grep -q 'dev eth0'
+ok $? 'LAN and private networks stay on the LAN'
+c ip route get $DNS | grep -q 'dev eth0' && c ip route get $GW | grep -q 'dev eth0'
+ok $? 'so do resolver and gateway'
+c ip route get $PEER from 192.168.77.10 | grep -q 'dev eth0'
+ok $? 'and what is bound to the LAN address'
+
+c ping -c 2 -i 0.2 -W 2 $PEER >"$dir/ping" 2>&1
+ok $? 'ping to the peer'
+p ping -c 2 -i 0.2 -W 2 $PUB >"$dir/ping" 2>&1
+ok $? 'ping from the peer'
+c socat TCP-LISTEN:7000,reuseaddr "SYSTEM:echo \$SOCAT_SOCKADDR \$SOCAT_PEERADDR" & watch $!
+p_retry socat -u TCP:$PUB:7000 STDOUT >"$dir/in"
+is "$(cat "$dir/in")" "$PUB $PEER" 'TCP from the peer: both ends see the public address'
+p socat -u TCP-LISTEN:7001,reuseaddr STDOUT >/dev/null & watch $!
+is "$(c_retry "$tool" name tcp $PEER 7001)" "$PUB" 'getsockname gives it for TCP to the peer'
+is "$(c "$tool" name udp $PEER 7001)" "$PUB" 'and for UDP'
+c socat UDP-RECVFROM:7002 SYSTEM:cat & watch $!
+i=0
+until test "$(echo hello | p socat -t 1 - UDP:$PUB:7002,sourceport=7002)" = hello || test $i -ge 5; do i=$((i + 1)); done
+test $i -lt 5
+ok $? 'UDP from the peer is answered from the address it was sent to'
+
+head -c 104857600 /dev/urandom >"$dir/data"
+sum=$(sha256sum <"$dir/data")
+copy() { # copy FROM TO ADDRESS PORT: the data, by TCP; prints its checksum at the far end
+	$2 socat -u "TCP-LISTEN:$4,reuseaddr" "CREATE:$dir/copy-$4" & recv=$!
+	watch $recv
+	start=$(date +%s%N)
+	retry "$1" socat -u "OPEN:$dir/data" "TCP:$3:$4" && wait $recv
+	echo "# $1 to $2: $((838860800000 / ($(date +%s%N) - start))) Mbit/s" >&2
+	sha256sum <"$dir/copy-$4"
+	rm -f "$dir/copy-$4"
+}
+is "$(copy c p $PEER 7003)" "$sum" '100 MB to the peer arrive intact'
+is "$(copy p c $PUB 7004)" "$sum" '100 MB from the peer arrive intact'
+
+put_grant $PUB2 100 600 && wait_for "$PUB2" && c ip -4 -o addr show dev pub0 | grep -q $PUB2 &&
+	! c ip -4 -o addr show dev pub0 | grep -q "$PUB/" && p ping -c 1 -W 2 $PUB2 >/dev/null 2>&1
+ok $? 'a grant of another address replaces the first one'
+! put_grant 192.168.77.99 100 600 2>"$dir/refused" && grep -q 'grant refused' "$dir/refused" && c "$bin/pubaddr" --run-dir "$dir" status >/dev/null
+ok $? 'a bad grant is refused and changes nothing'
+c ip link add vpn0 type veth peer name vpn1 && c ip link set vpn0 up && c ip link set vpn1 up
+c ip route add default via 192.168.77.1 dev eth0 metric 100
+c ip route replace default dev vpn0
+retry c sh -c "ip route get $PEER | grep -q 'dev vpn0'"
+ok $? "another VPN's default route goes first"
+c ip link del vpn0
+retry c sh -c "ip route get $PEER | grep -q 'dev pub0'"
+ok $? 'and when it has gone ours is back'
+c ip route add default via 192.168.77.1 dev eth0
+c ip route del default metric 100
+
+kill $gateway_pid
+wait_for binding && c ping -c 1 -W 2 $PEER >/dev/null && c ip route get $PEER | grep -q 'src 192.168.77.10'
+ok $? 'without a gateway plain NAT is used'
+c ip route get $PEER from $PUB2 | grep -q 'dev pub0'
+ok $? 'and connections of the public address wait'
+wait $gateway_pid
+is $? 0 'the gateway stopped cleanly'
+test "$(g ip route show | grep -c 203.0.113)" -eq 0 && ! g ip link show pubgw0 >/dev/null 2>&1
+ok $? 'and left no trace'
+start_gateway
+wait_for bound && p ping -c 1 -W 2 $PUB2 >/dev/null
+ok $? 'when the gateway is back so is the address'
+
+kill -9 $client_pid
+wait $client_pid 2>/dev/null
+c ping -c 1 -W 2 $PEER >/dev/null
+ok $? 'a daemon that was killed leaves plain NAT working'
+start_client
+grep -q 'net.leftover removed=' "$dir/tunneld.log" && snapshot | diff "$dir/before" - | sed 's/^/# /' >"$dir/diff"
+cat "$dir/diff"
+test ! -s "$dir/diff"
+ok $? 'and the next one cleans up'
+put_grant "$PUB2" 200 600 && wait_for bound
+ok $? 'and works'
+
+"$tool" call "$dir/tunneld-eth0.sock" grant-end '{"reason": "RELEASE"}' >/dev/null 2>&1
+c "$bin/pubaddr" --run-dir "$dir" status >/dev/null 2>&1
+is $? 1 'a released grant is gone'
+snapshot >"$dir/after"
+diff "$dir/before" "$dir/after" | sed 's/^/# /' >"$dir/diff"
+test ! -s "$dir/diff" || cat "$dir/diff"
+test ! -s "$dir/diff"
+ok $? 'and has left no trace'
+is "$("$tool" call "$dir/gateway.sock" status-get | sed -n 's/.*"bindings": \([0-9]*\).*/\1/p')" 0 'nor a binding at the gateway'
+c ping -c 1 -W 2 $PEER >/dev/null 2>&1
+ok $? 'plain NAT works'
+is "$(leaked)" 0 'no private or foreign source reached the Internet'
+finish

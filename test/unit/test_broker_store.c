@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The store, and the group commit on top of it: what is acknowledged survives, what is not does not. */
+#include "test/unit/broker_fixture.h"
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "broker/batch.h"
+#include "broker/store.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "test/unit/tempdir.h"
+
+static char dir[TEMPDIR_MAX], path[TEMPDIR_MAX + 16];
+
+static void setup(void)
+{
+	cr_assert_eq(pa_cred_init(), 0);
+	tempdir_make(dir);
+	(void)snprintf(path, sizeof(path), "%s/broker.db", dir);
+}
+
+static void teardown(void)
+{
+	tempdir_remove(dir);
+}
+
+TestSuite(store, .init = setup, .fini = teardown);
+TestSuite(batch, .init = setup, .fini = teardown);
+
+static struct pa_store *open_store(void)
+{
+	char err[PA_STORE_ERRLEN] = "";
+	struct pa_store *s = NULL;
+
+	cr_assert_eq(pa_store_open(path, &s, err), 0, "%s", err);
+	return s;
+}
+
+static struct pa_lease sample(unsigned n)
+{
+	struct pa_lease l;
+
+	memset(&l, 0, sizeof(l));
+	l.addr = pa_addr_from_ipv4(0xcb007100u + n);
+	l.dhcp_addr = pa_addr_from_ipv4(0x0a010000u + n);
+	l.ident = ident_in("campus", n);
+	l.serial = n + 1;
+	l.epoch = 1800000000000u + n;
+	l.granted = 1800000000u;
+	l.expires = 1800003660u;
+	l.highest = 1800009999u;
+	l.ended = n % 2 == 0 ? 0 : 1800000005u;
+	l.lifetime = UINT32_MAX;
+	l.subnet_id = UINT32_MAX;
+	l.xid = 0xdeadbeef;
+	l.has_xid = n % 3 != 0;
+	l.pool_id = 65535;
+	l.state = n % 2 == 0 ? PA_LEASE_ACTIVE : PA_LEASE_RELEASED;
+	l.fingerprint[15] = (uint8_t)n;
+	return l;
+}
+
+static int compare_row(void *ctx, const struct pa_lease *row)
+{
+	unsigned n = pa_addr_to_ipv4(&row->addr) - 0xcb007100u;
+	struct pa_lease want = sample(n);
+
+	cr_assert(pa_ident_eq(row->ident, want.ident));
+	pa_ident_put(want.ident);
+	cr_assert(pa_addr_eq(&row->dhcp_addr, &want.dhcp_addr));
+	cr_assert_eq(row->serial, want.serial);
+	cr_assert_eq(row->epoch, want.epoch);
+	cr_assert_eq(row->granted, want.granted);
+	cr_assert_eq(row->expires, want.expires);
+	cr_assert_eq(row->highest, want.highest);
+	cr_assert_eq(row->ended, want.ended);
+	cr_assert_eq(row->lifetime, want.lifetime);
+	cr_assert_eq(row->subnet_id, want.subnet_id);
+	cr_assert_eq(row->has_xid, want.has_xid);
+	cr_assert(!row->has_xid || row->xid == want.xid);
+	cr_assert_eq(row->pool_id, want.pool_id);
+	cr_assert_eq(row->state, want.state);
+	cr_assert_arr_eq(row->fingerprint, want.fingerprint, PA_FINGERPRINT_LEN);
+	(*(unsigned *)ctx)++;
+	return 0;
+}
+
+static int count_row(void *ctx, const struct pa_lease *row)
+{
+	(void)row;
+	(*(unsigned *)ctx)++;
+	return 0;
+}
+
+static void append_samples(struct pa_store *s, unsigned n)
+{
+	struct pa_lease *rows = calloc(n, sizeof(*rows));
+	const struct pa_lease **list = calloc(n, sizeof(*list));
+	char err[PA_STORE_ERRLEN] = "";
+
+	for (unsigned i = 0; i < n; i++) {
+		rows[i] = sample(i);
+		list[i] = &rows[i];
+	}
+	cr_assert_eq(pa_store_append(s, list, n, err), 0, "%s", err);
+	for (unsigned i = 0; i < n; i++)
+		pa_ident_put(rows[i].ident);
+	free(rows);
+	free(list);
+}
+
+Test(store, gives_back_what_it_was_given)
+{
+	struct pa_store *s = open_store();
+	char err[PA_STORE_ERRLEN] = "";
+	unsigned n = 0;
+
+	append_samples(s, 7);
+	append_samples(s, 5); /* in place of what was there */
+	pa_store_close(s);
+	s = open_store();
+	cr_assert_eq(pa_store_load(s, compare_row, &n, err), 0, "%s", err);
+	cr_assert_eq(n, 7u);
+	pa_store_close(s);
+}
+
+Test(store, file_is_private)
+{
+	struct pa_store *s = open_store();
+	struct stat st;
+
+	append_samples(s, 3);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0600u);
+	pa_store_close(s);
+}
+
+static void assert_refused(int want, const char *why)
+{
+	char err[PA_STORE_ERRLEN] = "";
+	struct pa_store *s = NULL;
+
+	cr_assert_eq(pa_store_open(path, &s, err), want, "%s", err);
+	cr_assert_null(s);
+	cr_assert(strncmp(err, path, strlen(path)) == 0, "names its file: %s", err);
+	cr_assert(strstr(err, why) != NULL, "%s", err);
+}
+
+Test(store, one_broker_at_a_time)
+{
+	struct pa_store *s = open_store();
+
+	assert_refused(PA_EAGAIN, "stop the other broker");
+	pa_store_close(s);
+	pa_store_close(open_store());
+}
+
+Test(store, damaged_file)
+{
+	FILE *f = fopen(path, "w");
+
+	for (int i = 0; i < 5000; i++)
+		fputc('x', f);
+	fclose(f);
+	assert_refused(PA_EFORMAT, "backup");
+}
+
+static void sql(const char *text)
+{
+	sqlite3 *db;
+
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+Test(store, other_databases_and_versions)
+{
+	sql("CREATE TABLE recipe (name TEXT)");
+	assert_refused(PA_EFORMAT, "another program");
+	(void)unlink(path);
+	pa_store_close(open_store());
+	sql("PRAGMA user_version = 2");
+	assert_refused(PA_EVERSION, "schema version 2");
+}
+
+Test(store, missing_folder)
+{
+	(void)snprintf(path, sizeof(path), "%s/no/b.db", dir);
+	assert_refused(PA_EDENIED, "make its folder");
+}
+
+Test(store, impossible_value)
+{
+	struct pa_store *s = open_store();
+	char err[PA_STORE_ERRLEN] = "";
+	unsigned n = 0;
+
+	append_samples(s, 2);
+	pa_store_close(s);
+	sql("UPDATE lease SET state = 'odd' WHERE address = '203.0.113.1'");
+	s = open_store();
+	cr_assert_eq(pa_store_load(s, count_row, &n, err), PA_EFORMAT);
+	cr_assert(strstr(err, "203.0.113.1") != NULL, "%s", err);
+	pa_store_close(s);
+}
+
+/* No file of this process can grow further: the disk is full. false: there is room again. */
+static void fill_disk(bool full)
+{
+	struct rlimit lim = {full ? 100 : RLIM_INFINITY, RLIM_INFINITY};
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+Test(store, a_commit_that_fails_stores_nothing)
+{
+	struct pa_store *s = open_store();
+	char err[PA_STORE_ERRLEN] = "";
+	struct pa_lease row = sample(3);
+	const struct pa_lease *list[] = {&row};
+	unsigned n = 0;
+
+	append_samples(s, 2);
+	fill_disk(true);
+	cr_assert_lt(pa_store_append(s, list, 1, err), 0);
+	fill_disk(false);
+	cr_assert(strncmp(err, path, strlen(path)) == 0, "%s", err);
+	cr_assert_eq(pa_store_load(s, count_row, &n, err), 0, "%s", err);
+	cr_assert_eq(n, 2u);
+	cr_assert_eq(pa_store_append(s, list, 1, err), 0, "%s", err);
+	pa_store_close(s);
+	pa_ident_put(row.ident);
+}
+
+/* ---- the group commit */
+
+struct answer {
+	int n, result;
+	char address[PA_ADDR_STRLEN], text[128];
+};
+
+static void take_reply(void *request, enum pa_result result, const char *text, json_t *arguments)
+{
+	struct answer *a = request;
+	const char *address = json_string_value(json_object_get(arguments, "address"));
+
+	a->n++;
+	a->result = (int)result;
+	(void)snprintf(a->text, sizeof(a->text), "%s", text);
+	(void)snprintf(a->address, sizeof(a->address), "%s", address != NULL ? address : "");
+	json_decref(arguments);
+}
+
+static struct pa_setup setup_of(void)
+{
+	struct pa_setup s;
+
+	memset(&s, 0, sizeof(s));
+	s.conf = conf_pool("203.0.113.0/28");
+	free(s.conf->database);
+	s.conf->database = strdup(path);
+	s.keys = test_keys();
+	return s;
+}
+
+static const struct pa_now now = {5000, 1800000000000u};
+static char last_event[64];
+
+static void take_log(enum pa_log_level level, const char *event, const char *text)
+{
+	(void)level;
+	(void)text;
+	(void)snprintf(last_event, sizeof(last_event), "%s", event);
+}
+
+static void add(struct pa_batch *b, struct answer *a, unsigned client)
+{
+	char id[9];
+	json_t *arguments;
+
+	(void)snprintf(id, sizeof(id), "%08x", client);
+	arguments = json_pack("{s:s, s:i, s:s, s:s, s:i}", "realm", "campus", "subnet-id", 1, "dhcp-address", "10.0.0.1",
+			      "client-id", id, "valid-lifetime", 600);
+	memset(a, 0, sizeof(*a));
+	pa_batch_add(b, a, "lease-allocate", arguments, now, true);
+	json_decref(arguments);
+}
+
+Test(batch, replies_wait_for_the_commit)
+{
+	struct pa_setup s = setup_of();
+	struct answer a, b;
+	struct pa_batch *batch;
+
+	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	add(batch, &a, 1);
+	add(batch, &b, 2);
+	cr_assert_eq(a.n + b.n, 0, "nothing is answered before it is stored");
+	cr_assert_eq(pa_batch_size(batch), 2u);
+	pa_batch_flush(batch, now);
+	cr_assert_eq(a.n, 1);
+	cr_assert_eq(b.n, 1);
+	cr_assert_eq(a.result, PA_RESULT_SUCCESS, "%s", a.text);
+	cr_assert_str_eq(b.address, "203.0.113.1");
+	pa_batch_free(batch);
+	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	cr_assert_eq(pa_batch_rows(batch), 2u, "and it is there after a restart");
+	pa_batch_free(batch);
+	pa_setup_clear(&s);
+}
+
+Test(batch, failed_commit_takes_everything_back_and_service_goes_on)
+{
+	struct pa_setup s = setup_of();
+	struct answer a, b, c;
+	struct pa_batch *batch;
+	json_t *get = json_pack("{s:s}", "address", "203.0.113.1");
+
+	pa_log_set_sink(take_log);
+	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	add(batch, &a, 1);
+	pa_batch_flush(batch, now);
+	fill_disk(true);
+	add(batch, &b, 2);
+	memset(&c, 0, sizeof(c));
+	pa_batch_add(batch, &c, "lease-get", get, now, true); /* sees what is not stored */
+	pa_batch_flush(batch, now);
+	fill_disk(false);
+	cr_assert_eq(b.result, PA_RESULT_ERROR);
+	cr_assert(strstr(b.text, "could not be stored") != NULL);
+	cr_assert_eq(c.result, PA_RESULT_ERROR);
+	cr_assert(pa_batch_failed(batch));
+	cr_assert_eq(pa_batch_rows(batch), 1u, "nothing unacknowledged survives");
+	add(batch, &c, 3);
+	pa_batch_flush(batch, now);
+	cr_assert_eq(c.result, PA_RESULT_SUCCESS, "%s", c.text);
+	cr_assert_str_eq(c.address, "203.0.113.1", "what the failed one had is free");
+	cr_assert_not(pa_batch_failed(batch));
+	cr_assert_str_eq(last_event, "lease.grant");
+	pa_batch_free(batch);
+	pa_setup_clear(&s);
+	json_decref(get);
+}
+
+Test(batch, expiry_is_stored)
+{
+	struct pa_setup s = setup_of();
+	struct pa_now later = {now.boot_ms, now.unix_ms + 661000};
+	struct pa_batch *batch;
+	struct answer a;
+
+	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	add(batch, &a, 1);
+	pa_batch_flush(batch, now);
+	cr_assert_eq(pa_batch_next_expiry(batch), now.unix_ms / 1000 + 660);
+	pa_log_set_sink(take_log);
+	pa_batch_expire(batch, later, 10);
+	pa_batch_flush(batch, later);
+	cr_assert_str_eq(last_event, "lease.expire");
+	pa_batch_free(batch);
+	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	cr_assert_eq(pa_batch_next_expiry(batch), UINT64_MAX, "it does not come back to life");
+	pa_batch_free(batch);
+	pa_setup_clear(&s);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The userspace data path, both roles on one loop: datagram socket pairs stand for the TUN devices, UDP sockets on the
+ * loopback address for the network.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "tunnel/dp.h"
+#include "tunnel/net_udp.h"
+
+TestSuite(dp_user, .timeout = 30);
+
+struct end {
+	struct pa_dp *dp;
+	int device[2]; /* the data path's end, ours */
+	int udp;
+	struct pa_endpoint at; /* udp's address */
+	unsigned controls, foreigns;
+	struct pa_addr foreign_inner;
+	uint8_t control[64];
+};
+
+struct net {
+	uv_loop_t loop;
+	struct end gw, cl;
+	struct pa_addr p; /* the client's public address */
+	struct pa_deny deny;
+};
+
+static struct pa_addr addr_of(const char *s)
+{
+	struct pa_addr a;
+
+	cr_assert_eq(pa_addr_parse(s, &a), 0, "%s", s);
+	return a;
+}
+
+static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+{
+	struct end *e = ctx;
+
+	(void)local;
+	(void)from;
+	e->controls++;
+	memcpy(e->control, buf, len < sizeof(e->control) ? len : sizeof(e->control));
+}
+
+static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
+{
+	struct end *e = ctx;
+
+	(void)local;
+	(void)from;
+	(void)len;
+	e->foreigns++;
+	e->foreign_inner = *inner;
+}
+
+static int udp_open(struct pa_endpoint *at)
+{
+	struct pa_udp_config cfg = {.bind = {addr_of("127.0.0.1"), 0}};
+	char err[PA_UDP_ERRLEN] = "";
+	int fd;
+
+	cr_assert_eq(pa_udp_open(&cfg, &fd, err), 0, "%s", err);
+	at->addr = cfg.bind.addr;
+	at->port = pa_udp_port(fd);
+	return fd;
+}
+
+static void end_open(struct net *n, struct end *e, enum pa_dp_role role)
+{
+	struct pa_dp_config cfg = {.loop = &n->loop, .role = role, .deny = &n->deny, .events = {on_control, on_foreign}, .ctx = e};
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, e->device), 0);
+	e->udp = udp_open(&e->at);
+	cfg.tun_fd = e->device[0];
+	cr_assert_eq(pa_dp_user.open(&cfg, &e->dp), 0);
+	cr_assert_eq(pa_dp_set_socket(e->dp, 0, e->udp), 0);
+}
+
+static void set_peer(struct net *n, struct end *e, const struct pa_endpoint *outer)
+{
+	struct pa_dp_peer peer = {.inner = n->p, .outer = *outer};
+
+	cr_assert_eq(pa_dp_user.update(e->dp, &peer), 0);
+}
+
+static void net_open(struct net *n)
+{
+	memset(n, 0, sizeof(*n));
+	cr_assert_eq(uv_loop_init(&n->loop), 0);
+	n->p = addr_of("203.0.113.7");
+	end_open(n, &n->gw, PA_DP_GATEWAY);
+	end_open(n, &n->cl, PA_DP_CLIENT);
+	set_peer(n, &n->gw, &n->cl.at);
+	set_peer(n, &n->cl, &n->gw.at);
+}
+
+static void end_close(struct end *e)
+{
+	pa_dp_user.close(e->dp);
+	close(e->udp);
+	close(e->device[0]);
+	close(e->device[1]);
+}
+
+static void net_close(struct net *n)
+{
+	end_close(&n->gw);
+	end_close(&n->cl);
+	cr_assert_eq(uv_run(&n->loop, UV_RUN_DEFAULT), 0);
+	cr_assert_eq(uv_loop_close(&n->loop), 0);
+}
+
+/* An IPv4 packet of protocol 253 whose payload is numbered. */
+static size_t make_packet(uint8_t *buf, const char *src, const char *dst, size_t len, uint32_t number)
+{
+	struct pa_addr s = addr_of(src), d = addr_of(dst);
+
+	memset(buf, (int)(number & 0xff), len);
+	memset(buf, 0, 20);
+	buf[0] = 0x45;
+	buf[2] = (uint8_t)(len >> 8);
+	buf[3] = (uint8_t)len;
+	buf[8] = 64;
+	buf[9] = 253;
+	memcpy(buf + 12, s.b + 12, 4);
+	memcpy(buf + 16, d.b + 12, 4);
+	if (len >= 24)
+		memcpy(buf + 20, &number, 4);
+	return len;
+}
+
+/* Runs the loop until a packet comes out at our end of a device; 0 if none does before the loop has settled. */
+static size_t take(struct net *n, struct end *e, uint8_t *buf, size_t cap)
+{
+	uint64_t until = pa_now_get().boot_ms + 2000;
+
+	do {
+		ssize_t got = recv(e->device[1], buf, cap, 0);
+
+		if (got > 0)
+			return (size_t)got;
+		(void)uv_run(&n->loop, UV_RUN_NOWAIT);
+	} while (pa_now_get().boot_ms < until);
+	return 0;
+}
+
+/* Runs the loop until *counter is want. */
+static void wait_count(struct net *n, struct end *e, const uint64_t *(*field)(const struct pa_dp_stats *s), uint64_t want)
+{
+	uint64_t until = pa_now_get().boot_ms + 2000;
+	struct pa_dp_stats s;
+
+	do {
+		(void)uv_run(&n->loop, UV_RUN_NOWAIT);
+		cr_assert_eq(pa_dp_user.stats(e->dp, NULL, &s, NULL), 0);
+	} while (*field(&s) < want && pa_now_get().boot_ms < until);
+	cr_assert_eq(*field(&s), want);
+	cr_assert(recv(e->device[1], &s, sizeof(s), 0) < 0 && errno == EAGAIN, "nothing came through");
+}
+
+#define FIELD(name, expr)                                                                                              \
+	static const uint64_t *name(const struct pa_dp_stats *s)                                                        \
+	{                                                                                                               \
+		return &s->expr;                                                                                        \
+	}
+FIELD(rx_unbound, rx_drops[PA_DROP_UNBOUND])
+FIELD(rx_outer, rx_drops[PA_DROP_OUTER])
+FIELD(rx_malformed, rx_drops[PA_DROP_MALFORMED])
+FIELD(rx_destination, rx_drops[PA_DROP_DESTINATION])
+FIELD(rx_source, rx_drops[PA_DROP_SOURCE])
+FIELD(tx_unbound, tx_drops[PA_DROP_UNBOUND])
+FIELD(tx_source, tx_drops[PA_DROP_SOURCE])
+FIELD(tx_malformed, tx_drops[PA_DROP_MALFORMED])
+FIELD(tx_errors, tx_errors)
+
+static void send_raw(int fd, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = pa_sockaddr_to(to, &ss);
+
+	cr_assert_eq(sendto(fd, buf, len, 0, (struct sockaddr *)&ss, n), (ssize_t)len);
+}
+
+Test(dp_user, packets_pass_whole_both_ways)
+{
+	static const size_t sizes[] = {20, 21, 100, 1472, 9216};
+	uint8_t sent[PA_DP_PACKET_MAX], got[PA_DP_PACKET_MAX + 1];
+	struct pa_dp_peer_stats peer;
+	struct pa_dp_stats total;
+	struct net n;
+
+	net_open(&n);
+	for (unsigned i = 0; i < 5; i++) {
+		size_t len = make_packet(sent, "203.0.113.7", "8.8.8.8", sizes[i], i);
+
+		cr_assert_eq(send(n.cl.device[1], sent, len, 0), (ssize_t)len);
+		cr_assert_eq(take(&n, &n.gw, got, sizeof(got)), len);
+		cr_assert_eq(memcmp(sent, got, len), 0);
+		(void)make_packet(sent, "8.8.8.8", "203.0.113.7", len, i);
+		cr_assert_eq(send(n.gw.device[1], sent, len, 0), (ssize_t)len);
+		cr_assert_eq(take(&n, &n.cl, got, sizeof(got)), len);
+		cr_assert_eq(memcmp(sent, got, len), 0);
+	}
+	cr_assert_eq(pa_dp_user.stats(n.gw.dp, &n.p, &total, &peer), 0);
+	cr_assert(total.rx_packets == 5 && total.tx_packets == 5 && peer.rx_packets == 5 && peer.tx_packets == 5);
+	cr_assert(peer.rx_bytes == 20 + 21 + 100 + 1472 + 9216 && peer.tx_bytes == peer.rx_bytes);
+	cr_assert_eq(pa_dp_user.stats(n.cl.dp, &n.p, NULL, &peer), 0);
+	cr_assert(peer.rx_packets == 5 && peer.tx_packets == 5);
+	net_close(&n);
+}
+
+Test(dp_user, bursts_keep_their_order)
+{
+	uint8_t sent[1472], got[1472];
+	uint32_t next = 0, out = 0, number;
+	struct net n;
+
+	net_open(&n);
+	while (out < 2000) {
+		size_t len = make_packet(sent, "203.0.113.7", "8.8.8.8", 24 + next % 1400, next);
+
+		if (next < 2000 && send(n.cl.device[1], sent, len, 0) == (ssize_t)len) {
+			next++;
+			continue; /* as many as the queue takes, so that batches fill */
+		}
+		len = take(&n, &n.gw, got, sizeof(got));
+		cr_assert_eq(len, 24 + out % 1400);
+		memcpy(&number, got + 20, 4);
+		cr_assert_eq(number, out);
+		out++;
+	}
+	net_close(&n);
+}
+
+Test(dp_user, gateway_refuses)
+{
+	struct pa_addr other = addr_of("203.0.113.99");
+	struct pa_endpoint stranger;
+	uint8_t buf[100];
+	struct net n;
+	int fd;
+
+	net_open(&n);
+	fd = udp_open(&stranger);
+	send_raw(n.cl.udp, &n.gw.at, buf, make_packet(buf, "203.0.113.99", "8.8.8.8", 40, 0));
+	wait_count(&n, &n.gw, rx_unbound, 1);
+	send_raw(fd, &n.gw.at, buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 0));
+	wait_count(&n, &n.gw, rx_outer, 1);
+	cr_assert(n.gw.foreigns == 1 && pa_addr_eq(&n.gw.foreign_inner, &n.p), "the core hears of it");
+	send_raw(n.cl.udp, &n.gw.at, buf, make_packet(buf, "203.0.113.7", "10.0.0.1", 40, 0));
+	wait_count(&n, &n.gw, rx_destination, 1);
+	(void)make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 0);
+	send_raw(n.cl.udp, &n.gw.at, buf, 39); /* shorter than it says */
+	buf[0] = 0xc0;
+	send_raw(n.cl.udp, &n.gw.at, buf, 40); /* no GUE we know */
+	wait_count(&n, &n.gw, rx_malformed, 2);
+	cr_assert_eq(send(n.gw.device[1], buf, make_packet(buf, "8.8.8.8", "203.0.113.99", 40, 0), 0), 40);
+	wait_count(&n, &n.gw, tx_unbound, 1);
+	cr_assert_eq(send(n.gw.device[1], "x", 1, 0), 1);
+	wait_count(&n, &n.gw, tx_malformed, 1);
+	cr_assert_eq(pa_dp_user.stats(n.gw.dp, &other, NULL, &(struct pa_dp_peer_stats){0}), PA_ENOTFOUND);
+	cr_assert_eq(n.gw.controls, 0);
+	close(fd);
+	net_close(&n);
+}
+
+Test(dp_user, client_refuses)
+{
+	struct pa_endpoint stranger, nobody = {{{0}}, 0};
+	uint8_t buf[100];
+	struct net n;
+	int fd;
+
+	net_open(&n);
+	fd = udp_open(&stranger);
+	send_raw(fd, &n.cl.at, buf, make_packet(buf, "8.8.8.8", "203.0.113.7", 40, 0));
+	wait_count(&n, &n.cl, rx_outer, 1);
+	send_raw(n.gw.udp, &n.cl.at, buf, make_packet(buf, "8.8.8.8", "203.0.113.8", 40, 0));
+	wait_count(&n, &n.cl, rx_destination, 1);
+	send_raw(n.gw.udp, &n.cl.at, buf, make_packet(buf, "127.0.0.1", "203.0.113.7", 40, 0));
+	wait_count(&n, &n.cl, rx_source, 1);
+	cr_assert_eq(send(n.cl.device[1], buf, make_packet(buf, "192.168.1.5", "8.8.8.8", 40, 0), 0), 40);
+	wait_count(&n, &n.cl, tx_source, 1);
+	set_peer(&n, &n.cl, &nobody);
+	cr_assert_eq(send(n.cl.device[1], buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 0), 0), 40);
+	wait_count(&n, &n.cl, tx_unbound, 1);
+	send_raw(n.gw.udp, &n.cl.at, buf, make_packet(buf, "8.8.8.8", "203.0.113.7", 40, 0));
+	wait_count(&n, &n.cl, rx_unbound, 1);
+	close(fd);
+	net_close(&n);
+}
+
+Test(dp_user, own_and_lan_sources_do_not_come_out_of_the_tunnel)
+{
+	struct pa_prefix lan = {addr_of("198.51.100.0"), 24};
+	struct pa_dp_peer peer;
+	uint8_t buf[100];
+	struct net n;
+
+	net_open(&n);
+	peer = (struct pa_dp_peer){.inner = n.p, .outer = n.gw.at, .lan = &lan, .n_lan = 1};
+	cr_assert_eq(pa_dp_user.update(n.cl.dp, &peer), 0);
+	memset(&lan, 0, sizeof(lan)); /* it was copied */
+	send_raw(n.gw.udp, &n.cl.at, buf, make_packet(buf, "198.51.100.9", "203.0.113.7", 40, 0));
+	wait_count(&n, &n.cl, rx_source, 1);
+	net_close(&n);
+}
+
+Test(dp_user, former_gateway_drains)
+{
+	struct pa_endpoint second;
+	uint8_t buf[100], got[100];
+	struct net n;
+	int fd;
+
+	net_open(&n);
+	fd = udp_open(&second);
+	set_peer(&n, &n.cl, &second);
+	send_raw(n.gw.udp, &n.cl.at, buf, make_packet(buf, "8.8.8.8", "203.0.113.7", 40, 1));
+	cr_assert_eq(take(&n, &n.cl, got, sizeof(got)), 40, "the old one for a while");
+	send_raw(fd, &n.cl.at, buf, make_packet(buf, "8.8.8.8", "203.0.113.7", 40, 2));
+	cr_assert_eq(take(&n, &n.cl, got, sizeof(got)), 40, "and the new one");
+	cr_assert_eq(send(n.cl.device[1], buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 3), 0), 40);
+	(void)uv_run(&n.loop, UV_RUN_NOWAIT);
+	(void)uv_run(&n.loop, UV_RUN_NOWAIT);
+	cr_assert_eq(recv(fd, got, sizeof(got), 0), 40, "what is sent goes to the new one only");
+	close(fd);
+	net_close(&n);
+}
+
+Test(dp_user, control_goes_up_and_out)
+{
+	uint8_t message[56] = {0x20, 0, 0, 0, 5};
+	uint64_t until = pa_now_get().boot_ms + 2000;
+	struct net n;
+
+	net_open(&n);
+	pa_dp_send_control(n.cl.dp, 0, &n.gw.at, message, sizeof(message));
+	while (n.gw.controls == 0 && pa_now_get().boot_ms < until)
+		(void)uv_run(&n.loop, UV_RUN_NOWAIT);
+	cr_assert_eq(n.gw.controls, 1);
+	cr_assert_eq(memcmp(n.gw.control, message, sizeof(message)), 0);
+	pa_dp_send_control(n.cl.dp, 3, &n.gw.at, message, sizeof(message)); /* no such socket */
+	wait_count(&n, &n.cl, tx_errors, 1);
+	net_close(&n);
+}
+
+Test(dp_user, device_and_socket_can_be_exchanged)
+{
+	uint8_t buf[100], got[100];
+	struct pa_endpoint fresh;
+	struct net n;
+	int fd, pair[2];
+
+	net_open(&n);
+	cr_assert_eq(pa_dp_set_tun(n.cl.dp, -1), 0);
+	send_raw(n.gw.udp, &n.cl.at, buf, make_packet(buf, "8.8.8.8", "203.0.113.7", 40, 0));
+	(void)uv_run(&n.loop, UV_RUN_NOWAIT);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
+	cr_assert_eq(pa_dp_set_tun(n.cl.dp, pair[0]), 0);
+	fd = udp_open(&fresh);
+	cr_assert_eq(pa_dp_set_socket(n.cl.dp, 0, fd), 0);
+	cr_assert_eq(send(pair[1], buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 0), 0), 40);
+	wait_count(&n, &n.gw, rx_outer, 1);
+	cr_assert_eq(n.gw.foreigns, 1, "a new port is foreign");
+	set_peer(&n, &n.gw, &fresh);
+	cr_assert_eq(send(pair[1], buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 0), 0), 40);
+	cr_assert_eq(take(&n, &n.gw, got, sizeof(got)), 40);
+	cr_assert_eq(pa_dp_set_socket(n.cl.dp, PA_DP_SOCKETS_MAX, fd), PA_EINVAL);
+	pa_dp_user.close(n.cl.dp);
+	n.cl.dp = NULL;
+	close(fd);
+	close(pair[0]);
+	close(pair[1]);
+	net_close(&n);
+}

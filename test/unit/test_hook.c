@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker_stub.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "kea-hook/hook.h"
+
+#define GRANT "01c0ffee"
+
+static struct {
+	struct broker_stub broker;
+	struct pa_hook *hook;
+	atomic_uint stats[PA_HOOK_N_STATS];
+	char log[4096];
+} t;
+
+static void sink(enum pa_log_level level, const char *event, const char *text)
+{
+	size_t n = strlen(t.log);
+
+	(void)level;
+	(void)snprintf(t.log + n, sizeof(t.log) - n, "%s %s\n", event, text);
+}
+
+static void on_count(void *arg, enum pa_hook_stat stat)
+{
+	(void)arg;
+	atomic_fetch_add(&t.stats[stat], 1);
+}
+
+static void open_hook(const char *more)
+{
+	const struct pa_hook_ops ops = {on_count, NULL};
+	char text[256], err[PA_HOOK_ERROR_LEN] = "";
+
+	(void)snprintf(text, sizeof(text), "{\"realm\": \"test\", \"broker-socket\": \"%s\"%s}", t.broker.path, more);
+	cr_assert_eq(pa_hook_new(text, strlen(text), &ops, &t.hook, err), 0, "%s", err);
+}
+
+static void set_up(void)
+{
+	memset(&t, 0, sizeof(t));
+	pa_log_set_level(PA_LOG_DEBUG);
+	pa_log_set_sink(sink);
+	stub_init(&t.broker);
+}
+
+static void tear_down(void)
+{
+	if (t.hook != NULL)
+		while (pa_hook_drain(t.hook) != NULL)
+			;
+	pa_hook_free(t.hook);
+	stub_clear(&t.broker);
+}
+
+static void connect_hook(const char *more)
+{
+	stub_start(&t.broker);
+	open_hook(more);
+	stub_accept(&t.broker);
+}
+
+static struct pa_hook_lease lease_of(uint8_t client)
+{
+	static uint8_t ids[256];
+	struct pa_hook_lease l = {1, 0x0a000000U + client, 600, &ids[client], 1, NULL, 0};
+
+	ids[client] = client;
+	return l;
+}
+
+static int submit(uint8_t client, void *packet)
+{
+	const struct pa_hook_query q = {.xid = 7};
+	struct pa_hook_lease l = lease_of(client);
+
+	return pa_hook_submit(t.hook, &l, &q, packet);
+}
+
+static void dispatch(void)
+{
+	wait_readable(pa_hook_fd(t.hook), 6000);
+	pa_hook_dispatch(t.hook);
+}
+
+/* Reads a request and answers it. */
+static void serve(int result, const char *grant)
+{
+	json_t *c = stub_read(&t.broker);
+
+	stub_reply(&t.broker, c, result, grant);
+	json_decref(c);
+}
+
+/* Dispatches until a packet is done. */
+static struct pa_hook_done next(void)
+{
+	struct pa_hook_done d;
+
+	while (!pa_hook_next_done(t.hook, &d))
+		dispatch();
+	return d;
+}
+
+TestSuite(hook, .init = set_up, .fini = tear_down, .timeout = 30);
+
+Test(hook, a_grant_becomes_the_option)
+{
+	static const uint8_t want[] = {0x01, 0xc0, 0xff, 0xee};
+	struct pa_hook_done d;
+	int packet;
+
+	connect_hook("");
+	cr_assert_eq(submit(1, &packet), 0);
+	serve(0, GRANT);
+	d = next();
+	cr_expect_eq(d.packet, &packet);
+	cr_assert_eq(d.len, sizeof(want));
+	cr_expect_arr_eq(d.option, want, sizeof(want));
+	cr_expect_not(pa_hook_next_done(t.hook, &d));
+	cr_expect_eq(t.stats[PA_HOOK_REQUESTS], 1);
+	cr_expect_eq(t.stats[PA_HOOK_GRANTED], 1);
+	cr_expect_null(strstr(t.log, "c0ffee"), "the log has the option: %s", t.log);
+}
+
+Test(hook, a_refusal_sends_the_ack_without)
+{
+	struct pa_hook_done d;
+	int packet;
+
+	connect_hook("");
+	cr_assert_eq(submit(1, &packet), 0);
+	serve(3, NULL);
+	d = next();
+	cr_expect_eq(d.packet, &packet);
+	cr_expect_eq(d.len, 0);
+	cr_expect_eq(t.stats[PA_HOOK_REFUSED], 1);
+	cr_expect_not_null(strstr(t.log, "request.refused subnet=1 address=10.0.0.1 client=01 result=3"), "%s", t.log);
+}
+
+Test(hook, success_without_a_usable_grant_is_nonsense)
+{
+	static const char *const bad[] = {NULL, "", "c0ffee", "01c", "01zz"};
+	char big[2 * 201 + 1];
+	int packet;
+
+	memset(big, '0', sizeof(big) - 1);
+	big[1] = '1';
+	big[sizeof(big) - 1] = '\0';
+	stub_start(&t.broker);
+	for (unsigned i = 0; i <= sizeof(bad) / sizeof(bad[0]); i++) {
+		open_hook("");
+		stub_accept(&t.broker);
+		cr_assert_eq(submit(1, &packet), 0);
+		serve(0, i < sizeof(bad) / sizeof(bad[0]) ? bad[i] : big);
+		cr_expect_eq(next().len, 0);
+		cr_expect_eq(t.stats[PA_HOOK_NONSENSE], i + 1);
+		cr_expect_eq(t.stats[PA_HOOK_BROKER_DOWN], i + 1);
+		cr_expect_eq(submit(1, &packet), PA_EIO, "the connection was kept");
+		atomic_store(&t.stats[PA_HOOK_BROKER_DOWN], i + 1);
+		pa_hook_free(t.hook);
+		t.hook = NULL;
+	}
+}
+
+Test(hook, the_largest_option)
+{
+	char big[2 * 200 + 1];
+	int packet;
+
+	memset(big, '0', sizeof(big) - 1);
+	big[1] = '1';
+	big[sizeof(big) - 1] = '\0';
+	connect_hook("");
+	cr_assert_eq(submit(1, &packet), 0);
+	serve(0, big);
+	cr_expect_eq(next().len, 200);
+}
+
+Test(hook, a_retransmission_joins_the_request_under_way)
+{
+	struct pa_hook_done a, b;
+	int first, second, other;
+
+	connect_hook("");
+	cr_assert_eq(submit(1, &first), 0);
+	cr_assert_eq(submit(1, &second), 0);
+	cr_assert_eq(submit(2, &other), 0);
+	serve(0, GRANT);
+	a = next();
+	cr_assert(pa_hook_next_done(t.hook, &b));
+	cr_expect((a.packet == &first && b.packet == &second) || (a.packet == &second && b.packet == &first));
+	cr_expect_eq(a.len, 4);
+	cr_expect_eq(b.len, 4);
+	cr_expect_eq(t.stats[PA_HOOK_REQUESTS], 2);
+	cr_expect_eq(t.stats[PA_HOOK_COALESCED], 1);
+	/* Later the same client makes a new one. */
+	cr_assert_eq(submit(1, &first), 0);
+	cr_expect_eq(t.stats[PA_HOOK_REQUESTS], 3);
+}
+
+Test(hook, parked_packets_are_bounded_copies_too)
+{
+	int packets[4];
+	struct pa_hook_done d;
+
+	connect_hook(", \"max-parked\": 3");
+	cr_assert_eq(submit(1, &packets[0]), 0);
+	cr_assert_eq(submit(1, &packets[1]), 0);
+	cr_assert_eq(submit(2, &packets[2]), 0);
+	cr_expect_eq(submit(3, &packets[3]), PA_EEXHAUSTED);
+	cr_expect_eq(submit(1, &packets[3]), PA_EEXHAUSTED);
+	cr_expect_eq(t.stats[PA_HOOK_PARKED_LIMIT], 2);
+	serve(0, GRANT);
+	d = next();
+	cr_expect_eq(d.len, 4);
+	/* One place is free again. */
+	cr_expect_eq(submit(3, &packets[3]), 0);
+}
+
+Test(hook, deadline)
+{
+	struct pa_hook_done d;
+	int packet;
+
+	connect_hook(", \"deadline\": 50");
+	cr_assert_eq(submit(1, &packet), 0);
+	d = next();
+	cr_expect_eq(d.packet, &packet);
+	cr_expect_eq(d.len, 0);
+	cr_expect_eq(t.stats[PA_HOOK_TIMEOUT], 1);
+	cr_expect_not_null(strstr(t.log, "request.timeout"), "%s", t.log);
+	serve(0, GRANT);
+	dispatch();
+	cr_expect_not(pa_hook_next_done(t.hook, &d));
+	cr_expect_eq(t.stats[PA_HOOK_LATE], 1);
+}
+
+Test(hook, broker_away_means_do_not_wait)
+{
+	struct pa_hook_lease none = {1, 1, 1, NULL, 0, NULL, 0};
+	const struct pa_hook_query q = {.xid = 7};
+	int packet;
+
+	open_hook("");
+	cr_expect_eq(submit(1, &packet), PA_EIO);
+	cr_expect_eq(t.stats[PA_HOOK_BROKER_DOWN], 1);
+	cr_expect_eq(pa_hook_submit(t.hook, &none, &q, &packet), PA_EINVAL);
+	cr_expect_null(pa_hook_drain(t.hook));
+}
+
+Test(hook, a_lost_connection_lets_everybody_go)
+{
+	int packets[2];
+
+	connect_hook("");
+	cr_assert_eq(submit(1, &packets[0]), 0);
+	cr_assert_eq(submit(2, &packets[1]), 0);
+	stub_hang_up(&t.broker);
+	cr_expect_eq(next().len, 0);
+	cr_expect_eq(next().len, 0);
+	cr_expect_eq(t.stats[PA_HOOK_BROKER_DOWN], 2);
+}
+
+Test(hook, drain_gives_back_all_that_wait_once)
+{
+	unsigned seen = 0;
+	char packets[4];
+	char *p;
+
+	connect_hook("");
+	for (uint8_t i = 0; i < 4; i++)
+		cr_assert_eq(submit(i / 2, &packets[i]), 0);
+	/* Two have ended and were not taken yet. */
+	serve(0, GRANT);
+	dispatch();
+	while ((p = pa_hook_drain(t.hook)) != NULL) {
+		cr_expect_eq(seen & 1U << (p - packets), 0);
+		seen |= 1U << (p - packets);
+	}
+	cr_expect_eq(seen, 15);
+}
+
+Test(hook, releases_go_to_the_broker_for_served_subnets)
+{
+	struct pa_hook_lease l = lease_of(5);
+	json_t *c;
+
+	connect_hook(", \"subnets\": [1]");
+	l.subnet_id = 2;
+	pa_hook_release(t.hook, &l);
+	l.subnet_id = 1;
+	pa_hook_release(t.hook, &l);
+	c = stub_read(&t.broker);
+	cr_expect_str_eq(json_string_value(json_object_get(c, "command")), "lease-release");
+	cr_expect_eq(json_integer_value(json_object_get(json_object_get(c, "arguments"), "subnet-id")), 1);
+	json_decref(c);
+	cr_expect(stub_quiet(&t.broker));
+	cr_expect_eq(t.stats[PA_HOOK_RELEASES], 1);
+}
+
+Test(hook, who_is_served)
+{
+	static const uint8_t asks[] = {1, 3, 224}, asks_not[] = {1, 3, 225};
+	const char *const phones[] = {"ALL", "phones"}, *const tvs[] = {"ALL", "tvs"}, *const all[] = {"ALL"};
+	struct pa_hook_query q = {.requested = asks, .requested_len = 3, .classes = phones, .n_classes = 2};
+
+	open_hook(", \"subnets\": [7], \"client-classes\": [\"phones\", \"tvs\"], \"always-classes\": [\"tvs\"]");
+	cr_expect(pa_hook_wants(t.hook, 7, &q));
+	cr_expect_not(pa_hook_wants(t.hook, 8, &q), "another subnet");
+	q.requested = asks_not;
+	cr_expect_not(pa_hook_wants(t.hook, 7, &q), "does not ask");
+	q.has_option = true;
+	cr_expect(pa_hook_wants(t.hook, 7, &q), "asks by sending the option");
+	q.has_option = false;
+	q.requested = NULL;
+	q.requested_len = 0;
+	cr_expect_not(pa_hook_wants(t.hook, 7, &q), "no option 55");
+	q.classes = tvs;
+	cr_expect(pa_hook_wants(t.hook, 7, &q), "always for this class");
+	q.requested = asks;
+	q.requested_len = 3;
+	q.classes = all;
+	q.n_classes = 1;
+	cr_expect_not(pa_hook_wants(t.hook, 7, &q), "not in a served class");
+}
+
+Test(hook, status_is_json)
+{
+	char *text;
+	json_t *root;
+	int packet;
+
+	connect_hook("");
+	cr_assert_eq(submit(1, &packet), 0);
+	text = pa_hook_status(t.hook);
+	root = json_loads(text, 0, NULL);
+	cr_assert_not_null(root);
+	cr_expect(json_is_true(json_object_get(root, "broker-up")));
+	cr_expect_eq(json_integer_value(json_object_get(root, "parked")), 1);
+	cr_expect_eq(json_integer_value(json_object_get(json_object_get(root, "statistics"), "pubaddr-requests")), 1);
+	json_decref(root);
+	free(text);
+}
+
+Test(hook, bad_parameters_are_refused)
+{
+	const struct pa_hook_ops ops = {on_count, NULL};
+	struct pa_hook *h = NULL;
+	char err[PA_HOOK_ERROR_LEN] = "";
+
+	cr_expect_eq(pa_hook_new("{}", 2, &ops, &h, err), PA_EFORMAT);
+	cr_expect_str_eq(err, "realm: is missing; expected a string");
+	cr_expect_null(h);
+}
+
+/* Kea's worker threads submit while its main thread dispatches: every packet comes back exactly once. */
+#define WORKERS 4
+#define EACH 400
+
+static atomic_int state[WORKERS * EACH]; /* 1 waits, 2 done */
+static atomic_uint workers_left;
+
+static void *worker(void *arg)
+{
+	size_t base = *(const size_t *)arg * EACH;
+
+	for (size_t i = 0; i < EACH; i++) {
+		const struct pa_hook_query q = {.xid = (uint32_t)i};
+		uint8_t id[2] = {(uint8_t)(i % 50), (uint8_t)(base / EACH % 2)};
+		struct pa_hook_lease l = {1, (uint32_t)(i % 50), 600, id, sizeof(id), NULL, 0};
+		int rc;
+
+		atomic_store(&state[base + i], 1);
+		do {
+			rc = pa_hook_submit(t.hook, &l, &q, &state[base + i]);
+		} while (rc == PA_EEXHAUSTED);
+		if (rc != 0)
+			atomic_store(&state[base + i], 2);
+		pa_hook_release(t.hook, &l);
+	}
+	atomic_fetch_sub(&workers_left, 1);
+	return NULL;
+}
+
+static void *echo(void *arg)
+{
+	(void)arg;
+	for (;;)
+		serve(0, GRANT);
+	return NULL;
+}
+
+static void drop_line(enum pa_log_level level, const char *event, const char *text)
+{
+	(void)level, (void)event, (void)text;
+}
+
+Test(hook, threads)
+{
+	static const size_t numbers[WORKERS] = {0, 1, 2, 3};
+	pthread_t threads[WORKERS], broker;
+	struct pa_hook_done d;
+	unsigned done = 0;
+
+	pa_log_set_sink(drop_line);
+	connect_hook(", \"max-parked\": 32, \"deadline\": 5000");
+	atomic_store(&workers_left, WORKERS);
+	cr_assert_eq(pthread_create(&broker, NULL, echo, NULL), 0);
+	for (size_t i = 0; i < WORKERS; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, worker, (void *)(uintptr_t)&numbers[i]), 0);
+	while (atomic_load(&workers_left) > 0 || done < atomic_load(&t.stats[PA_HOOK_GRANTED]) ||
+	       atomic_load(&t.stats[PA_HOOK_GRANTED]) < WORKERS * EACH) {
+		dispatch();
+		while (pa_hook_next_done(t.hook, &d)) {
+			cr_assert_eq(atomic_exchange((atomic_int *)d.packet, 2), 1, "a packet came back twice");
+			cr_assert_eq(d.len, 4);
+			done++;
+		}
+	}
+	for (size_t i = 0; i < WORKERS; i++)
+		(void)pthread_join(threads[i], NULL);
+	(void)pthread_cancel(broker);
+	(void)pthread_join(broker, NULL);
+	cr_expect_eq(done, WORKERS * EACH);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Devices, addresses, routes and rules in a network namespace of the test's own; skipped without the right to make one. */
+#include <criterion/criterion.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "tunnel/net_lan.h"
+#include "tunnel/net_route.h"
+#include "tunnel/net_tun.h"
+#include "tunnel/tunneld_net.h"
+
+TestSuite(tunnel_net, .timeout = 60);
+
+static struct pa_addr addr_of(const char *s)
+{
+	struct pa_addr a;
+
+	cr_assert_eq(pa_addr_parse(s, &a), 0, "%s", s);
+	return a;
+}
+
+static void quiet(enum pa_log_level level, const char *event, const char *text)
+{
+	(void)level;
+	(void)event;
+	(void)text;
+}
+
+static void enter(void)
+{
+	if (unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0)
+		cr_skip_test("needs root, network namespaces and /dev/net/tun");
+	pa_log_set_sink(quiet);
+}
+
+static void run(const char *cmd)
+{
+	cr_assert_eq(system(cmd), 0, "%s", cmd);
+}
+
+/* The output of a command; the caller frees. */
+static char *output(const char *cmd)
+{
+	char *text = calloc(1, 65536);
+	FILE *f = popen(cmd, "re");
+
+	cr_assert(text != NULL && f != NULL);
+	(void)!fread(text, 1, 65535, f);
+	(void)pclose(f);
+	return text;
+}
+
+static void make_lan(void)
+{
+	run("ip link set lo up; ip link add lan0 type veth peer name lan1; ip addr add 192.168.1.10/24 dev lan0; "
+	    "ip link set lan1 up; ip link set lan0 up; ip route add default via 192.168.1.1 dev lan0 metric 50");
+}
+
+static int route_to(struct pa_nl *nl, const char *dst)
+{
+	struct pa_addr a = addr_of(dst);
+
+	return pa_lan_route_ifindex(nl, &a, 0);
+}
+
+static bool owns(const struct pa_lan *lan, const char *s)
+{
+	struct pa_addr a = addr_of(s);
+
+	for (size_t i = 0; i < lan->n_own; i++)
+		if (pa_addr_eq(&lan->own[i], &a))
+			return true;
+	return false;
+}
+
+Test(tunnel_net, lan_is_read)
+{
+	struct pa_addr own = addr_of("192.168.1.10"), router = addr_of("192.168.1.1");
+	struct pa_lan lan;
+	struct pa_nl *nl;
+
+	enter();
+	make_lan();
+	run("ip addr add 10.9.8.7/8 dev lan1");
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	cr_assert_eq(pa_lan_read(nl, "lan0", "pub0", &lan), 0);
+	cr_assert_eq(lan.ifindex, pa_nl_ifindex("lan0"));
+	cr_assert(lan.up && lan.mtu == 1500 && !lan.default_elsewhere);
+	cr_assert(lan.n_addrs == 1 && pa_addr_eq(&lan.addrs[0], &own));
+	cr_assert(lan.n_on_link == 1 && lan.on_link[0].len == 24 && pa_prefix_contains(&lan.on_link[0], &router));
+	cr_assert(lan.n_routers == 1 && pa_addr_eq(&lan.routers[0], &router));
+	cr_assert(owns(&lan, "10.9.8.7") && owns(&lan, "127.0.0.1") && owns(&lan, "192.168.1.10"));
+	run("ip route add default dev lan1 metric 1");
+	cr_assert_eq(pa_lan_read(nl, "lan0", NULL, &lan), 0);
+	cr_assert(lan.default_elsewhere);
+	cr_assert_eq(pa_lan_read(nl, "lan0", "lan1", &lan), 0);
+	cr_assert(!lan.default_elsewhere && !owns(&lan, "10.9.8.7"), "a device can be left out");
+	cr_assert_eq(pa_lan_read(nl, "none9", NULL, &lan), 0);
+	cr_assert(lan.ifindex == 0 && lan.n_addrs == 0);
+	pa_nl_close(nl);
+}
+
+Test(tunnel_net, tun_device)
+{
+	struct pa_addr p = addr_of("203.0.113.7"), q = addr_of("203.0.113.8");
+	struct pa_tun t, again;
+	char err[PA_TUN_ERRLEN] = "", *text;
+	struct pa_nl *nl;
+
+	enter();
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, &t, err), 0, "%s", err);
+	text = output("ip link show pub0");
+	cr_assert(strstr(text, "mtu 1400") != NULL && strstr(text, "UP") != NULL, "%s", text);
+	free(text);
+	text = output("ip -6 addr show dev pub0");
+	cr_assert_str_eq(text, "", "no IPv6");
+	free(text);
+	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, &again, err), PA_EEXIST);
+	cr_assert(strstr(err, "pub0") != NULL, "%s", err);
+	cr_assert_eq(pa_tun_open(nl, "a-very-long-name", 1400, &again, err), PA_EINVAL);
+	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &p), 0);
+	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &p), 0, "again is fine");
+	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &q), 0);
+	cr_assert_eq(pa_net_addr_flush(nl, t.ifindex, &q), 0);
+	text = output("ip -4 -o addr show dev pub0");
+	cr_assert(strstr(text, "203.0.113.8/32") != NULL && strstr(text, "203.0.113.7") == NULL, "%s", text);
+	free(text);
+	cr_assert_eq(pa_net_addr_del(nl, t.ifindex, &q), 0);
+	cr_assert_eq(pa_net_addr_del(nl, t.ifindex, &q), 0, "again is fine");
+	cr_assert_eq(pa_tun_set_mtu(nl, &t, 1300), 0);
+	pa_tun_close(&t);
+	cr_assert_eq(pa_nl_ifindex("pub0"), PA_ENOTFOUND);
+	pa_nl_close(nl);
+}
+
+Test(tunnel_net, clean_takes_ours_only)
+{
+	struct pa_nl *nl;
+	char *before, *after;
+
+	enter();
+	make_lan();
+	run("ip rule add pref 5199 lookup 6080; ip rule add pref 5201 lookup 99; ip route add throw 10.0.0.0/8 table 6082");
+	before = output("ip rule; ip route show table all");
+	run("ip rule add pref 5200 lookup 6080 protocol 224; ip rule add pref 5203 lookup 6081 protocol 224; "
+	    "ip route add throw 10.0.0.0/8 table 6080; ip route add default dev lan0 table 6081");
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	cr_assert_eq(pa_net_clean(nl, 5200, 4, 6080, 2), 4);
+	after = output("ip rule; ip route show table all");
+	cr_assert_str_eq(after, before);
+	cr_assert_eq(pa_net_clean(nl, 5200, 4, 6080, 2), 0);
+	free(before);
+	free(after);
+	pa_nl_close(nl);
+}
+
+#define SNAPSHOT "ip -d link; ip -4 addr; ip rule; ip route show table all"
+
+Test(tunnel_net, up_lost_down)
+{
+	struct pa_tunnet_config cfg = {.iface = "lan0", .device = "pub0", .table = 6080, .priority = 5200, .mark = 77};
+	struct pa_addr resolver = addr_of("192.0.2.53"), p = addr_of("203.0.113.7");
+	struct pa_tunnet_want want = {.addr = p, .gateway = addr_of("198.51.100.1"), .mtu = 1472, .lan_hosts = &resolver,
+				      .n_lan_hosts = 1};
+	char err[PA_TUNNET_ERRLEN] = "", *before, *after;
+	struct pa_tunnet *net;
+	struct pa_nl *nl;
+	int lan, pub;
+
+	enter();
+	make_lan();
+	before = output(SNAPSHOT);
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	lan = pa_nl_ifindex("lan0");
+	cr_assert_eq(pa_tunnet_new(&cfg, &net, err), 0, "%s", err);
+	cr_assert_eq(pa_tunnet_fd(net), -1);
+	cr_assert_eq(pa_tunnet_up(net, &want, err), 0, "%s", err);
+	pub = pa_nl_ifindex("pub0");
+	cr_assert(pub > 0 && pa_tunnet_fd(net) >= 0 && pa_tunnet_has_default(net));
+	cr_assert_eq(route_to(nl, "8.8.8.8"), pub);
+	cr_assert_eq(pa_lan_route_ifindex(nl, &(struct pa_addr){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 8, 8, 8, 8}}, 77), lan,
+		     "the tunnel's own packets");
+	for (const char *const *s = (const char *const[]){"192.168.1.77", "192.168.200.1", "10.1.2.3", "192.0.2.53", "198.51.100.1",
+							  NULL}; *s != NULL; s++)
+		cr_assert_eq(route_to(nl, *s), lan, "%s stays on the LAN", *s);
+	run("ip route get 8.8.8.8 | grep -q 'src 203.0.113.7'");
+	run("ip route get 8.8.8.8 from 192.168.1.10 | grep -q 'dev lan0'");
+	run("ip route get 8.8.8.8 from 203.0.113.7 | grep -q 'dev pub0'");
+	cr_assert_eq(pa_tunnet_up(net, &want, err), 0, "a second time: %s", err);
+
+	pa_tunnet_lost(net);
+	cr_assert_eq(route_to(nl, "8.8.8.8"), lan);
+	run("ip route get 8.8.8.8 from 203.0.113.7 | grep -q 'dev pub0'");
+	run("ip addr show dev pub0 | grep -q 203.0.113.7/32");
+	want.addr = addr_of("203.0.113.9");
+	cr_assert_eq(pa_tunnet_up(net, &want, err), 0, "%s", err);
+	run("ip addr show dev pub0 | grep -q 203.0.113.9/32");
+	run("! ip addr show dev pub0 | grep -q 203.0.113.7/32");
+	run("! ip rule | grep -q 203.0.113.7");
+	pa_tunnet_down(net);
+	after = output(SNAPSHOT);
+	cr_assert_str_eq(after, before, "no trace");
+	pa_tunnet_free(net);
+	free(before);
+	free(after);
+	pa_nl_close(nl);
+}
+
+Test(tunnel_net, another_default_goes_first)
+{
+	struct pa_tunnet_config cfg = {.iface = "lan0", .device = "pub0", .table = 6080, .priority = 5200, .mark = 77};
+	struct pa_tunnet_want want = {.addr = addr_of("203.0.113.7"), .gateway = addr_of("198.51.100.1"), .mtu = 1472};
+	char err[PA_TUNNET_ERRLEN] = "";
+	struct pa_tunnet *net;
+	struct pa_nl *nl;
+	bool changed;
+
+	enter();
+	make_lan();
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	cr_assert_eq(pa_tunnet_new(&cfg, &net, err), 0, "%s", err);
+	cr_assert_eq(pa_tunnet_up(net, &want, err), 0, "%s", err);
+	cr_assert_eq(route_to(nl, "8.8.8.8"), pa_nl_ifindex("pub0"));
+	run("ip route add default dev lan1 metric 1"); /* a VPN in the main table */
+	cr_assert_eq(pa_tunnet_refresh(net, &changed), 0);
+	cr_assert(!changed, "it means nothing for the tunnel's own path");
+	cr_assert_eq(pa_tunnet_up(net, &want, err), 0);
+	cr_assert(!pa_tunnet_has_default(net));
+	cr_assert_eq(route_to(nl, "8.8.8.8"), pa_nl_ifindex("lan1"));
+	run("ip route del default dev lan1; ip rule add pref 30000 lookup 500; ip route add default dev lan1 table 500");
+	cr_assert_eq(pa_tunnet_refresh(net, &changed), 0);
+	cr_assert_eq(pa_tunnet_up(net, &want, err), 0);
+	cr_assert(!pa_tunnet_has_default(net), "nor is one outranked that lives in rules of its own");
+	run("ip rule del pref 30000");
+	cr_assert_eq(pa_tunnet_up(net, &want, err), 0);
+	cr_assert(pa_tunnet_has_default(net));
+	run("ip addr add 192.168.1.11/24 dev lan0");
+	cr_assert_eq(pa_tunnet_refresh(net, &changed), 0);
+	cr_assert(changed, "another LAN address does");
+	pa_tunnet_free(net);
+	pa_nl_close(nl);
+}
