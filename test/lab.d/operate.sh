@@ -46,8 +46,30 @@ cmd_renew() {
 	is_client "${1:-}"
 	stop "$1.dhclient" KILL
 	start_dhclient "$1"
-	wait_for 20 "DHCP lease of $1" has_route "$1"
+	await_client "$1"
+	write_vars
 }
+
+cmd_stop() {
+	[ -e "$LAB_DIR/pids/${1:-}" ] || die "no program '${1:-}'; there are: $(ls "$LAB_DIR/pids" | paste -sd' ')"
+	stop "$1" KILL
+}
+
+# The one line of Kea's configuration that makes the difference. Clients see it when they next ask.
+cmd_hook() {
+	[[ ${1:-} =~ ^(on|off)$ ]] || die "usage: $0 hook on|off"
+	[ -n "$LAB_STAGE" ] || die "hook: this lab came up without our programs"
+	local before
+	before=$(configurations)
+	[ "$1" = on ] && LAB_HOOK=yes || LAB_HOOK=no
+	save_options
+	write_kea_conf
+	kill -HUP "$(<"$LAB_DIR/pids/kea")"
+	wait_for 10 "Kea to read its configuration" more_configurations "$before"
+}
+
+configurations() { grep -c DHCP4_CONFIG_COMPLETE "$LAB_DIR/log/kea"; }
+more_configurations() { [ "$(configurations)" -gt "$1" ]; }
 
 # ---------------------------------------------------------------- faults of the NAT
 

@@ -142,12 +142,13 @@ start_clients() {
 		start_dhclient "client$i"
 	done
 	for ((i = 1; i <= LAB_CLIENTS; i++)); do
-		wait_for 20 "DHCP lease of client$i" has_route "client$i"
+		await_client "client$i"
 	done
-	[ "$LAB_HOOK" = yes ] || return 0
-	for ((i = 1; i <= LAB_CLIENTS; i++)); do
-		wait_for 20 "public address of client$i" nsrun "client$i" pubaddr status
-	done
+}
+
+await_client() {
+	wait_for 20 "DHCP lease of $1" has_route "$1"
+	[ "$LAB_HOOK" = no ] || wait_for 20 "public address of $1" nsrun "$1" pubaddr status
 }
 
 prepare_client() {

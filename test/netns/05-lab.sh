@@ -8,7 +8,7 @@ need socat tcpdump
 
 # mapped PORT: the outer port of a datagram from the client's port 4000 to the peer's PORT.
 mapped() {
-	on peer socat -u -T5 "UDP4-RECVFROM:$1" SYSTEM:'echo $SOCAT_PEERPORT' >"$TMP/mapped" 2>&1 &
+	on peer socat -u -T5 "UDP4-RECVFROM:$1" SYSTEM:'read -r x; echo $SOCAT_PEERPORT' >"$TMP/mapped" 2>/dev/null &
 	local server=$!
 	within 5 listening peer udp "$1" || return
 	on client1 sh -c "echo x | socat -u - UDP4-SENDTO:$PEER_IP:$1,sourceport=4000"
