@@ -19,6 +19,10 @@ void pa_api_set(struct pa_api_call *c, enum pa_result result, const char *fmt, .
 	va_start(ap, fmt);
 	(void)vsnprintf(c->reply->text, sizeof(c->reply->text), fmt, ap);
 	va_end(ap);
+	/* It may quote the request, cut in the middle of a UTF-8 sequence, and JSON takes only whole ones. */
+	for (char *p = c->reply->text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
+			*p = '?';
 }
 
 bool pa_api_bad_args(struct pa_api_call *c)

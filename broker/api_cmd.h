@@ -14,6 +14,7 @@ struct pa_api_call {
 	struct pa_api_reply *reply;
 };
 
+/* Sets result and text; what is not printable ASCII becomes '?'. */
 void pa_api_set(struct pa_api_call *c, enum pa_result result, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The arguments' sticky error becomes the reply; true if there is one. */
 bool pa_api_bad_args(struct pa_api_call *c);

@@ -7,6 +7,8 @@
 #include "tunnel/dp.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -90,6 +92,17 @@ static void stop_poll(uv_poll_t **poll)
 	*poll = NULL;
 }
 
+/*
+ * The gateway's kernel tells a client that reaches another one through it to go there directly (send_redirects of "all"
+ * counts for our device too), and a stranger may try to reroute a client.
+ */
+static bool is_redirect(const uint8_t *pkt, const struct pa_inner *in)
+{
+	size_t header = (size_t)(pkt[0] & 0x0f) * 4;
+
+	return in->proto == IPPROTO_ICMP && pkt[0] >> 4 == 4 && in->len > header && pkt[header] == ICMP_REDIRECT;
+}
+
 /* ---- tunnel to device ---- */
 
 static bool from_gateway(struct pa_dp *dp, const struct pa_endpoint *from)
@@ -134,6 +147,8 @@ static void receive_data(struct pa_dp *dp, unsigned local, const struct pa_endpo
 	if (pa_msg_is_data(buf, len) && pa_inner_parse(buf, len, &in) == 0)
 		v = dp->cfg.role == PA_DP_GATEWAY ? check_gateway_rx(dp, local, from, &in, &p)
 						  : check_client_rx(dp, from, &in, &p);
+	if (v == PA_PASS && is_redirect(buf, &in))
+		v = PA_DROP_REDIRECT;
 	if (v != PA_PASS) {
 		dp->total.rx_drops[v]++;
 		return;
@@ -211,7 +226,7 @@ static bool read_batch(struct pa_dp *dp)
 		if (len <= 0)
 			return false;
 		if (pa_inner_parse(slot, (size_t)len, &in) == 0)
-			v = find_tx_peer(dp, &in, &p);
+			v = is_redirect(slot, &in) ? PA_DROP_REDIRECT : find_tx_peer(dp, &in, &p);
 		if (v != PA_PASS) {
 			dp->total.tx_drops[v]++;
 			continue;

@@ -143,6 +143,7 @@ const char *pa_verdict_name(enum pa_verdict v)
 		[PA_DROP_PORT] = "port",
 		[PA_DROP_UNBOUND] = "unbound",
 		[PA_DROP_OUTER] = "outer",
+		[PA_DROP_REDIRECT] = "redirect",
 	};
 
 	return (unsigned)v < PA_VERDICTS ? names[v] : "unknown";

@@ -27,6 +27,7 @@ enum pa_verdict {
 	PA_DROP_PORT,	     /* port denied by policy */
 	PA_DROP_UNBOUND,     /* no binding for P */
 	PA_DROP_OUTER,	     /* outer source is not the binding's, or not the gateway */
+	PA_DROP_REDIRECT,    /* an ICMP redirect: inside the tunnel there is no other router */
 	PA_VERDICTS,
 };
 const char *pa_verdict_name(enum pa_verdict v);

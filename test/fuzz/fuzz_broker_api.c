@@ -61,7 +61,8 @@ static void run_line(struct pa_api *api, struct pa_now now, const char *line, si
 	PA_REQUIRE(memchr(reply.text, '\0', sizeof(reply.text)) != NULL);
 	PA_REQUIRE((reply.result == PA_RESULT_SUCCESS) <= (reply.text[0] != '\0'));
 	check_grant(reply.arguments);
-	json = pa_reply_new(reply.result, "", reply.arguments, cmd.id);
+	json = pa_reply_new(reply.result, reply.text, reply.arguments, cmd.id);
+	PA_REQUIRE(json != NULL);
 	json_decref(json);
 	pa_command_clear(&cmd);
 }

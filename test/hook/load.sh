@@ -7,13 +7,14 @@ builddir=$(realpath "${top_builddir:-..}")
 PATH=$PATH:/usr/sbin
 dir=$(mktemp -d) || exit 99
 kea_pid=
-trap '[ -z "$kea_pid" ] || kill "$kea_pid" 2>/dev/null; wait; rm -rf "$dir"' EXIT
+trap 'kea_end; rm -rf "$dir"' EXIT
 # shellcheck source=test/hook/kea.sh
 . "$srcdir/hook/kea.sh"
 
 command -v kea-dhcp4 >/dev/null || skip_all "no kea-dhcp4; install the Debian package kea-dhcp4-server"
 command -v perl >/dev/null || skip_all "no perl"
-confined && skip_all "AppArmor confines kea-dhcp4"
+why=$(obstacle)
+[ -z "$why" ] || skip_all "$why"
 
 start() { # start PARAMETERS
 	: >"$dir/kea.log"
@@ -21,20 +22,14 @@ start() { # start PARAMETERS
 	kea_run >"$dir/kea.out" 2>&1 &
 	kea_pid=$!
 }
-ended() { ! kill -0 "$kea_pid"; }
-stop() {
-	kill "$kea_pid" 2>/dev/null
-	wait "$kea_pid"
-	kea_pid=
-}
 logged() { grep -q "$1" "$dir/kea.log"; }
 
 # refused PARAMETERS TEXT: Kea does not start, and the log says why
 refused() {
 	start "$1"
-	wait_for 20 ended
+	wait_for 20 kea_ended
 	local rc=$?
-	stop
+	kea_end
 	if [ "$rc" -ne 0 ] || ! grep PUBADDR_LOAD_FAILED "$dir/kea.log" | grep -qF "$2"; then
 		sed 's/^/# /' "$dir/kea.log"
 		ok 1 "$2"
@@ -43,7 +38,7 @@ refused() {
 	fi
 }
 
-echo "1..12"
+echo "1..13"
 exported=$(nm -D --defined-only "$hook_so" | grep -v ' V \| w ' | awk '{print $3}' | grep -v '^__' | sort | paste -sd' ')
 [ "$exported" = "lease4_decline lease4_expire lease4_release lease4_renew lease4_select leases4_committed load multi_threading_compatible pkt4_send unload version" ]
 ok $? "only Kea's entry points are exported"
@@ -55,8 +50,7 @@ logged PUBADDR_LOAD && logged "PUBADDR_BROKER_DOWN.*none.sock.*No such file"
 ok $? "says that the broker is away, where and why"
 kea_command '{"command": "config-reload"}' | grep -q '"result": 0' && status_is broker-up false
 ok $? "config-reload"
-stop
-logged PUBADDR_UNLOAD
+kea_end && logged PUBADDR_UNLOAD
 ok $? "unloads on SIGTERM"
 refused '{}' 'realm: is missing; expected a string'
 refused '{"realm": "test", "option-code": 252}' "option-code: 252 is used by Microsoft's clients"
@@ -65,4 +59,6 @@ refused '{"realm": "test", "mode": "never"}' 'mode: expected "on-request" or "al
 refused '{"realm": "test", "subnets": ["a"]}' "subnets: item 0: expected a subnet's id"
 refused '{"realm": "test", "broker_socket": "/x"}' 'broker_socket: unknown setting'
 refused '{"realm": ["a"]}' 'realm: expected a string, got a list'
+sanitizers_silent
+ok $? "no sanitizer report"
 exit "$failed"

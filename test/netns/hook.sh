@@ -15,19 +15,18 @@ client_pid=
 # shellcheck source=test/hook/kea.sh
 . "$srcdir/hook/kea.sh"
 
-end_pid() { # end_pid VARIABLE [SIGNAL]
-	local pid=${!1}
-	[ -n "$pid" ] || return 0
-	kill "-${2:-TERM}" "$pid" 2>/dev/null
-	wait "$pid" 2>/dev/null
-	printf -v "$1" ''
+end_pid() { # end_pid PID
+	[ -n "$1" ] || return 0
+	kill "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
 }
 
 cleanup() {
 	end_dhclient
-	end_pid client_pid
-	end_pid kea_pid
-	end_pid broker_pid
+	wait_client
+	kea_end
+	end_pid "$broker_pid"
+	broker_pid=
 	ip netns del "$client_ns" 2>/dev/null
 	ip netns del "$server_ns" 2>/dev/null
 	rm -rf "$dir"
@@ -37,7 +36,8 @@ cleanup() {
 for c in kea-dhcp4 perfdhcp dhclient perl ip; do
 	command -v "$c" >/dev/null || skip_all "no $c; Debian packages: kea-dhcp4-server kea-admin isc-dhcp-client perl iproute2"
 done
-confined && skip_all "AppArmor confines kea-dhcp4"
+why=$(obstacle)
+[ -z "$why" ] || skip_all "$why"
 
 # ---------------------------------------------------------------- network, server, broker, clients
 
@@ -53,7 +53,8 @@ network() {
 }
 
 broker() { # broker MODE: replaces the one that runs
-	end_pid broker_pid
+	end_pid "$broker_pid"
+	broker_pid=
 	rm -f "$dir/broker.sock"
 	: >"$dir/broker.log"
 	[ "$1" = away ] && return
@@ -65,7 +66,7 @@ broker() { # broker MODE: replaces the one that runs
 connected() { grep -q '^connected$' "$dir/broker.log"; }
 
 kea() { # kea MT PARAMETERS
-	end_pid kea_pid
+	kea_end
 	kea_config "$1" '"dhcp0"' "$2" >"$dir/kea.conf"
 	kea_run ip netns exec "$server_ns" >"$dir/kea.out" 2>&1 &
 	kea_pid=$!
@@ -93,9 +94,15 @@ dhclient_files() {
 run_dhclient() { # run_dhclient CONF: in the foreground until it has a lease
 	rm -f "$dir"/env.* "$dir/leases"
 	timeout 30 ip netns exec "$client_ns" dhclient -4 -1 -q -cf "$dir/$1.conf" -lf "$dir/leases" -pf "$dir/dhclient.pid" \
-		-sf "$dir/script" lan0 >"$dir/dhclient.out" 2>&1
+		-sf "$dir/script" lan0 >"$dir/dhclient.out" 2>&1 &
+	echo "$!" >"$dir/timeout.pid"
+	wait "$!"
+	local rc=$?
+	rm -f "$dir/timeout.pid"
+	return "$rc"
 }
 end_dhclient() {
+	[ ! -s "$dir/timeout.pid" ] || kill "$(cat "$dir/timeout.pid")" 2>/dev/null
 	[ ! -s "$dir/dhclient.pid" ] || kill "$(cat "$dir/dhclient.pid")" 2>/dev/null
 	rm -f "$dir/dhclient.pid"
 }
@@ -194,7 +201,7 @@ test_reload() {
 	ok $? "$mode: a request waits"
 	kea_command '{"command": "config-reload"}' | grep -q '"result": 0'
 	ok $? "$mode: config-reload while it waits"
-	! grep -q UNRECOVERABLE "$dir/kea.log" && wait_for 10 status_is pubaddr-requests "$(status pubaddr-requests)"
+	! grep -q UNRECOVERABLE "$dir/kea.log" && wait_for 10 status_is broker-up true
 	ok $? "$mode: the server is well"
 	broker grant
 	wait_for 20 leased
@@ -215,15 +222,11 @@ test_unload() {
 	! grep -q UNRECOVERABLE "$dir/kea.log" && load 10 20
 	ok $? "$mode: and so do others"
 	wait_parked
-	kill "$kea_pid"
-	wait "$kea_pid"
+	kea_end
 	ok $? "$mode: Kea ends cleanly while a request waits"
-	kea_pid=
-	end_pid client_pid
 	end_dhclient
+	wait_client
 }
-
-sanitizers_silent() { ! compgen -G "$dir/san.*" >/dev/null || { sed 's/^/# /' "$dir"/san.*; false; }; }
 
 trap cleanup EXIT
 trap 'exit 130' INT TERM

@@ -2,30 +2,31 @@
 # shellcheck shell=sh disable=SC2034 # used by those who source this
 # The network of the tunnel's namespace tests, sourced; TAP by ok and is. Namespaces and processes are removed on exit.
 #
-#  patedge-c 192.168.77.10 -- .1 patedge-n 192.0.2.2 -- .1 patedge-i .129 -- 192.0.2.130 patedge-p
-#            eth0                                         .1 -- 198.51.100.10 patedge-g, pool 203.0.113.0/24
+#  c 192.168.77.10 -- .1 n 192.0.2.2 -- .1 i .129 -- 192.0.2.130 p
+#    eth0                   wan            .1 -- 198.51.100.10 g, pool 203.0.113.0/24
 NATIP=192.0.2.2
 PEER=192.0.2.130
 GW=198.51.100.10
 DNS=192.0.2.131
 bin=$(cd "${top_builddir:?}/tunnel" && pwd)
 tool=$(cd "$top_builddir/test/netns" && pwd)/tunnel_tool
+net=patedge$$- # no two runs meet
 dir=
 pids=
 n=0
 failed=0
 
-c() { ip netns exec patedge-c "$@"; }
-p() { ip netns exec patedge-p "$@"; }
-g() { ip netns exec patedge-g "$@"; }
+c() { ip netns exec "${net}c" "$@"; }
+p() { ip netns exec "${net}p" "$@"; }
+g() { ip netns exec "${net}g" "$@"; }
 watch() { pids="$pids $1"; }
 
 need_root() {
 	for cmd in ip nft socat sha256sum; do
 		command -v $cmd >/dev/null 2>&1 || { echo "1..0 # SKIP $cmd is missing"; exit 0; }
 	done
-	[ "$(id -u)" -eq 0 ] && ip netns add patedge-probe 2>/dev/null || { echo '1..0 # SKIP needs root and network namespaces'; exit 0; }
-	ip netns del patedge-probe
+	[ "$(id -u)" -eq 0 ] && ip netns add "${net}probe" 2>/dev/null || { echo '1..0 # SKIP needs root and network namespaces'; exit 0; }
+	ip netns del "${net}probe"
 	[ -c /dev/net/tun ] || { echo '1..0 # SKIP needs /dev/net/tun'; exit 0; }
 }
 
@@ -35,15 +36,15 @@ cleanup() {
 	done
 	wait
 	for ns in c n i g p; do
-		ip netns del patedge-$ns 2>/dev/null
+		ip netns del "$net$ns" 2>/dev/null
 	done
 	[ -z "$dir" ] || rm -rf "$dir"
 }
 
 link() { # link NS1 IF1 ADDR1 NS2 IF2 ADDR2
-	ip link add "$2" netns "patedge-$1" type veth peer name "$5" netns "patedge-$4" &&
-		ip -n "patedge-$1" addr add "$3" dev "$2" && ip -n "patedge-$1" link set "$2" up &&
-		ip -n "patedge-$4" addr add "$6" dev "$5" && ip -n "patedge-$4" link set "$5" up
+	ip link add "$2" netns "$net$1" type veth peer name "$5" netns "$net$4" &&
+		ip -n "$net$1" addr add "$3" dev "$2" && ip -n "$net$1" link set "$2" up &&
+		ip -n "$net$4" addr add "$6" dev "$5" && ip -n "$net$4" link set "$5" up
 }
 
 net_up() {
@@ -51,31 +52,31 @@ net_up() {
 	trap cleanup EXIT
 	trap 'exit 1' INT TERM
 	for ns in c n i g p; do
-		ip netns add patedge-$ns || exit 99
-		ip -n patedge-$ns link set lo up
-		ip netns exec patedge-$ns sysctl -q -w net.ipv4.conf.all.rp_filter=1 \
+		ip netns add "$net$ns" || exit 99
+		ip -n "$net$ns" link set lo up
+		ip netns exec "$net$ns" sysctl -q -w net.ipv4.conf.all.rp_filter=1 \
 			net.ipv4.conf.default.rp_filter=1 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
 	done
 	link c eth0 192.168.77.10/24 n lan 192.168.77.1/24 && link n wan $NATIP/30 i nat 192.0.2.1/30 &&
 		link g eth0 $GW/24 i gw 198.51.100.1/24 && link p eth0 $PEER/25 i peer 192.0.2.129/25 || exit 99
 	for ns in n i g; do
-		ip netns exec patedge-$ns sysctl -q -w net.ipv4.ip_forward=1
+		ip netns exec "$net$ns" sysctl -q -w net.ipv4.ip_forward=1
 	done
-	ip -n patedge-c route add default via 192.168.77.1
-	ip -n patedge-n route add default via 192.0.2.1
-	ip -n patedge-g route add default via 198.51.100.1
-	ip -n patedge-p route add default via 192.0.2.129
-	ip -n patedge-i route add 203.0.113.0/24 via $GW
-	ip netns exec patedge-n nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority srcnat; };
+	ip -n "${net}c" route add default via 192.168.77.1
+	ip -n "${net}n" route add default via 192.0.2.1
+	ip -n "${net}g" route add default via 198.51.100.1
+	ip -n "${net}p" route add default via 192.0.2.129
+	ip -n "${net}i" route add 203.0.113.0/24 via $GW
+	ip netns exec "${net}n" nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority srcnat; };
 		add rule ip nat post oif wan masquerade'
-	ip netns exec patedge-i nft 'add table ip isp; add counter ip isp leaked;
+	ip netns exec "${net}i" nft 'add table ip isp; add counter ip isp leaked;
 		add chain ip isp pre { type filter hook prerouting priority raw; };
 		add rule ip isp pre iif nat ip saddr != 192.0.2.2 counter name leaked drop;
 		add rule ip isp pre iif gw ip saddr != { 198.51.100.10, 203.0.113.0/24 } counter name leaked drop;
 		add rule ip isp pre iif peer ip saddr != 192.0.2.128/25 counter name leaked drop'
 }
 
-leaked() { ip netns exec patedge-i nft list counter ip isp leaked | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
+leaked() { ip netns exec "${net}i" nft list counter ip isp leaked | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 
 start_gateway() {
 	[ -e "$dir/gateway.key" ] || "$tool" keys "$dir/gateway.key"
@@ -87,7 +88,7 @@ start_gateway() {
 		}
 	END
 	g "$bin/pubaddr-gatewayd" -t -c "$dir/gatewayd.conf" >/dev/null || exit 99
-	ip netns exec patedge-g "$bin/pubaddr-gatewayd" -c "$dir/gatewayd.conf" 2>>"$dir/gatewayd.log" & gateway_pid=$!
+	ip netns exec "${net}g" "$bin/pubaddr-gatewayd" -c "$dir/gatewayd.conf" 2>>"$dir/gatewayd.log" & gateway_pid=$!
 	watch $gateway_pid
 	retry "$tool" call "$dir/gateway.sock" version-get >/dev/null
 }
@@ -98,7 +99,7 @@ start_client() {
 		  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir"
 		}
 	END
-	ip netns exec patedge-c "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
+	ip netns exec "${net}c" "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
 	watch $client_pid
 	retry "$tool" call "$dir/tunneld-eth0.sock" version-get >/dev/null
 	key=$("$bin/pubaddr" --key-file "$dir/client.key" key)

@@ -9,7 +9,7 @@ PUB2=203.0.113.8
 
 need_root
 net_up
-plan 35
+plan 42
 
 snapshot() { # what must be the same before and after; without counters and lifetimes
 	c ip -d link show | sed 's/^[0-9]*: //'
@@ -75,11 +75,34 @@ copy() { # copy FROM TO ADDRESS PORT: the data, by TCP; prints its checksum at t
 is "$(copy c p $PEER 7003)" "$sum" '100 MB to the peer arrive intact'
 is "$(copy p c $PUB 7004)" "$sum" '100 MB from the peer arrive intact'
 
+# The NAT's host holds an address too.
+mkdir "$dir/n"
+sed "s,$dir\",$dir/n\",g; s,$dir/client.key,$dir/n/client.key," "$dir/tunneld.conf" >"$dir/n/tunneld.conf"
+ip netns exec "${net}n" "$bin/pubaddr-tunneld" -i wan -c "$dir/n/tunneld.conf" 2>"$dir/n/log" & second=$!
+watch $second
+retry "$tool" call "$dir/n/tunneld-wan.sock" version-get >/dev/null
+hex=$("$tool" grant "$dir/gateway.key" "$("$bin/pubaddr" --key-file "$dir/n/client.key" key)" 203.0.113.9 1 600 $GW:6080)
+"$tool" call "$dir/n/tunneld-wan.sock" grant-put "{\"grant\": \"$hex\"}" >/dev/null 2>&1
+retry c ping -c 1 -W 1 203.0.113.9 >"$dir/ping"
+ok $? 'two holders reach each other'
+c ping -c 3 -i 0.2 -W 1 203.0.113.9 >"$dir/ping" 2>&1 && ! grep -i redirect "$dir/ping"
+ok $? 'and are not redirected'
+kill $second
+wait $second
+is $? 0 'the second holder stopped cleanly'
+
 put_grant $PUB2 100 600 && wait_for "$PUB2" && c ip -4 -o addr show dev pub0 | grep -q $PUB2 &&
 	! c ip -4 -o addr show dev pub0 | grep -q "$PUB/" && p ping -c 1 -W 2 $PUB2 >/dev/null 2>&1
 ok $? 'a grant of another address replaces the first one'
 ! put_grant 192.168.77.99 100 600 2>"$dir/refused" && grep -q 'grant refused' "$dir/refused" && c "$bin/pubaddr" --run-dir "$dir" status >/dev/null
 ok $? 'a bad grant is refused and changes nothing'
+cp "$tool" "$dir/tool" && chmod 755 "$dir" "$dir/tool"
+nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$dir/tool" call "$dir/tunneld-eth0.sock" "$@"; }
+nobody status-get >"$dir/asked" 2>&1 && grep -q '"bound"' "$dir/asked" && ! grep -qi 'secret\|key' "$dir/asked"
+ok $? 'everybody may ask for the status'
+nobody grant-end '{"reason": "RELEASE"}' >"$dir/asked" 2>&1
+grep -q 'only root may do this' "$dir/asked" && status_has bound
+ok $? 'but only root may end a grant'
 c ip link add vpn0 type veth peer name vpn1 && c ip link set vpn0 up && c ip link set vpn1 up
 c ip route add default via 192.168.77.1 dev eth0 metric 100
 c ip route replace default dev vpn0
@@ -127,5 +150,10 @@ ok $? 'and has left no trace'
 is "$("$tool" call "$dir/gateway.sock" status-get | sed -n 's/.*"bindings": \([0-9]*\).*/\1/p')" 0 'nor a binding at the gateway'
 c ping -c 1 -W 2 $PEER >/dev/null 2>&1
 ok $? 'plain NAT works'
+put_grant "$PUB2" 300 600 && wait_for bound && kill $client_pid && wait $client_pid
+is $? 0 'a daemon that is told to stop stops cleanly'
+snapshot | diff "$dir/before" - | tee "$dir/diff" | sed 's/^/# /'
+test ! -s "$dir/diff"
+ok $? 'and leaves no trace'
 is "$(leaked)" 0 'no private or foreign source reached the Internet'
 finish

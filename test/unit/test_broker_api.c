@@ -316,6 +316,18 @@ Test(api, the_rest)
 	cr_assert(strstr(reply.text, "lease-eat") != NULL);
 }
 
+Test(api, what_is_quoted_stays_valid_json)
+{
+	json_t *json;
+
+	/* 63 bytes and then a character of two, of which the text quotes one. */
+	call("lease-get-page", "{\"limit\": 1, \"from\": \""
+	     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\u00e9\"}");
+	json = pa_reply_new(reply.result, reply.text, NULL, NULL);
+	cr_assert_not_null(json);
+	json_decref(json);
+}
+
 Test(api, logs_hold_no_secret)
 {
 	const json_t *r = call("lease-allocate", ALLOCATE(", \"client-key\": \"" CLIENT_KEY "\""));

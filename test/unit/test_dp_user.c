@@ -180,6 +180,8 @@ FIELD(rx_source, rx_drops[PA_DROP_SOURCE])
 FIELD(tx_unbound, tx_drops[PA_DROP_UNBOUND])
 FIELD(tx_source, tx_drops[PA_DROP_SOURCE])
 FIELD(tx_malformed, tx_drops[PA_DROP_MALFORMED])
+FIELD(tx_redirect, tx_drops[PA_DROP_REDIRECT])
+FIELD(rx_redirect, rx_drops[PA_DROP_REDIRECT])
 FIELD(tx_errors, tx_errors)
 
 static void send_raw(int fd, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
@@ -312,6 +314,25 @@ Test(dp_user, own_and_lan_sources_do_not_come_out_of_the_tunnel)
 	memset(&lan, 0, sizeof(lan)); /* it was copied */
 	send_raw(n.gw.udp, &n.cl.at, buf, make_packet(buf, "198.51.100.9", "203.0.113.7", 40, 0));
 	wait_count(&n, &n.cl, rx_source, 1);
+	net_close(&n);
+}
+
+Test(dp_user, redirects_do_not_pass)
+{
+	uint8_t buf[100], got[100];
+	struct net n;
+
+	net_open(&n);
+	(void)make_packet(buf, "198.51.100.10", "203.0.113.7", 40, 0);
+	buf[9] = 1;
+	buf[20] = 5;
+	cr_assert_eq(send(n.gw.device[1], buf, 40, 0), 40);
+	wait_count(&n, &n.gw, tx_redirect, 1);
+	send_raw(n.gw.udp, &n.cl.at, buf, 40);
+	wait_count(&n, &n.cl, rx_redirect, 1);
+	buf[20] = 3;
+	cr_assert_eq(send(n.gw.device[1], buf, 40, 0), 40);
+	cr_assert_eq(take(&n, &n.cl, got, sizeof(got)), 40, "other errors do");
 	net_close(&n);
 }
 
