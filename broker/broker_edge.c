@@ -6,8 +6,6 @@
  */
 #include "broker/broker_edge.h"
 
-#include <libgen.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,23 +189,18 @@ static int start_handles(struct broker *b)
 	return rc;
 }
 
-/* /run is empty after each boot. */
-static int make_folder_of(const char *path)
+static int start_failed(const struct broker *b, const char *key, const char *err, int rc)
 {
-	char copy[PATH_MAX], err[PA_FILE_ERRLEN];
-	int rc;
+	char place[PA_CONF_PLACELEN];
 
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	rc = pa_dir_create(dirname(copy), 0755, err);
-	if (rc < 0)
-		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
+	pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s%s\"", pa_conf_place(b->setup.conf->source, key, place), err);
 	return rc;
 }
 
 static int start_server(struct broker *b)
 {
 	struct pa_server_config cfg;
-	char err[PA_SERVER_ERRLEN];
+	char err[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
 	int rc;
 
 	memset(&cfg, 0, sizeof(cfg));
@@ -218,26 +211,29 @@ static int start_server(struct broker *b)
 	memcpy(cfg.uids, b->setup.uids, b->setup.n_uids * sizeof(cfg.uids[0]));
 	cfg.n_uids = b->setup.n_uids;
 	cfg.max_clients = CLIENTS_MAX;
-	rc = pa_server_new(&b->loop, &cfg, on_request, b, &b->server, err);
-	if (rc < 0)
-		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
-	return rc;
+	rc = pa_dir_create_for(cfg.path, err); /* /run is empty after each boot */
+	if (rc == 0)
+		rc = pa_server_new(&b->loop, &cfg, on_request, b, &b->server, err);
+	return rc < 0 ? start_failed(b, "socket", err, rc) : 0;
 }
 
+/* The socket comes first: what another broker uses is not touched. Nothing is answered before the loop runs. */
 static int start(struct broker *b)
 {
+	char err[PA_FILE_ERRLEN];
 	int rc = start_handles(b);
 
 	if (rc < 0) {
 		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", uv_strerror(rc));
 		return PA_EIO;
 	}
-	if (make_folder_of(b->setup.conf->database) < 0 || make_folder_of(b->setup.conf->socket) < 0)
-		return PA_EIO;
-	rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+	rc = start_server(b);
 	if (rc < 0)
 		return rc;
-	rc = start_server(b);
+	rc = pa_dir_create_for(b->setup.conf->database, err);
+	if (rc < 0)
+		return start_failed(b, "database", err, rc);
+	rc = pa_batch_new(&b->setup, send_reply, &b->batch);
 	if (rc < 0)
 		return rc;
 	arm_timer(b);

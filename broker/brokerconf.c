@@ -39,7 +39,7 @@ void pa_brokerconf_free(struct pa_brokerconf *conf)
 	free(conf->socket_group);
 	free(conf->database);
 	free(conf->master_key_file);
-	json_decref(conf->json);
+	pa_conf_free(conf->source);
 	free(conf);
 }
 
@@ -187,22 +187,18 @@ int pa_brokerconf_parse(const char *file, const char *text, size_t len, struct p
 		root = pa_conf_root(src);
 		rc = read_root(&root, conf);
 	}
-	if (rc == 0 && pa_conf_error(src) == NULL) {
-		conf->json = json_deep_copy(pa_conf_json(src));
-		rc = conf->json != NULL ? 0 : PA_ENOMEM;
-	}
 	if (rc < 0) {
 		(void)snprintf(err, PA_CONF_ERRLEN, "%s: out of memory", file);
 	} else if (pa_conf_error(src) != NULL) {
 		(void)snprintf(err, PA_CONF_ERRLEN, "%s", pa_conf_error(src));
 		rc = PA_EFORMAT;
 	} else {
+		conf->source = src;
 		*ret = conf;
-		conf = NULL;
+		return 0;
 	}
 	pa_brokerconf_free(conf);
-	if (src != NULL)
-		pa_conf_free(src);
+	pa_conf_free(src);
 	return rc;
 }
 

@@ -17,8 +17,13 @@
 static int fail_errno(const char *path, const char *what, char err[PA_FILE_ERRLEN])
 {
 	int e = errno;
+	const char *remedy = "";
 
-	(void)snprintf(err, PA_FILE_ERRLEN, "%s: %s: %s", path, what, strerror(e));
+	if ((e == EACCES || e == EPERM) && geteuid() != 0)
+		remedy = "; start as root, or give this user the right to it";
+	else if (e == EROFS || e == ENOSPC)
+		remedy = e == EROFS ? "; name a place that can be written" : "; make room on the disk";
+	(void)snprintf(err, PA_FILE_ERRLEN, "%s: %s: %s%s", path, what, strerror(e), remedy);
 	errno = e;
 	return e == ENOENT ? PA_ENOTFOUND : e == EEXIST ? PA_EEXIST : PA_EIO;
 }
@@ -195,6 +200,14 @@ int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN])
 		return PA_EIO;
 	}
 	return 0;
+}
+
+int pa_dir_create_for(const char *path, char err[PA_FILE_ERRLEN])
+{
+	char copy[PATH_MAX];
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	return pa_dir_create(dirname(copy), 0755, err);
 }
 
 int pa_keyring_load(const char *path, struct pa_keyring **ret, char err[PA_FILE_ERRLEN])

@@ -27,6 +27,8 @@ int pa_file_write(const char *path, const char *data, size_t len, mode_t mode, c
 int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
 /* Creates path and its parents as needed (0755; the last one gets mode, but for the umask). PA_EIO, PA_EINVAL. */
 int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN]);
+/* Creates the folder that path is in, 0755, as pa_dir_create. */
+int pa_dir_create_for(const char *path, char err[PA_FILE_ERRLEN]);
 /* Reads (as a secret) and parses a key file. */
 int pa_keyring_load(const char *path, struct pa_keyring **ret, char err[PA_FILE_ERRLEN]);
 

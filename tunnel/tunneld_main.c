@@ -21,8 +21,11 @@ static void on_signal(uv_signal_t *h, int signum)
 	uv_stop(h->loop);
 }
 
-/* An absent file gives the defaults, unless it was named on the command line. */
-static int read_conf(const struct pa_cli *cli, bool named, struct pa_tunneld_conf *ret)
+/*
+ * An absent file gives the defaults, unless it was named on the command line. *source stays the caller's to free, after ret,
+ * which borrows it.
+ */
+static int read_conf(const struct pa_cli *cli, bool named, struct pa_conf **source, struct pa_tunneld_conf *ret)
 {
 	char err[PA_FILE_ERRLEN], *text = NULL;
 	struct pa_conf *conf;
@@ -38,7 +41,10 @@ static int read_conf(const struct pa_cli *cli, bool named, struct pa_tunneld_con
 	rc = conf != NULL ? pa_tunneld_conf_read(conf, ret) : PA_ENOMEM;
 	if (rc < 0)
 		fprintf(stderr, "%s: %s\n", PROGRAM, rc == PA_EFORMAT ? pa_conf_error(conf) : pa_strerror(rc));
-	pa_conf_free(conf);
+	if (rc < 0)
+		pa_conf_free(conf);
+	else
+		*source = conf;
 	return rc;
 }
 
@@ -69,13 +75,15 @@ static int run(const struct pa_tunneld_conf *conf, const char *iface)
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	pa_tunneld_free(t);
 	(void)uv_loop_close(&loop);
-	return rc == 0 ? 0 : 1;
+	/* Wrong keys are wrong configuration: starting again does not help. */
+	return rc == 0 ? 0 : rc == PA_EFORMAT || rc == PA_EAUTH ? 2 : 1;
 }
 
 int main(int argc, char **argv)
 {
 	struct pa_cli cli = {.config = NULL};
 	struct pa_tunneld_conf conf;
+	struct pa_conf *source;
 	bool named;
 	int rc = pa_cli_parse(argc, argv, PROGRAM, true, &cli);
 
@@ -88,7 +96,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: -i: \"%s\" is no interface name\n", PROGRAM, cli.iface);
 		return 2;
 	}
-	if (read_conf(&cli, named, &conf) < 0)
+	if (read_conf(&cli, named, &source, &conf) < 0)
 		return 2;
 	pa_log_init(PROGRAM, cli.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -102,5 +110,6 @@ int main(int argc, char **argv)
 		rc = run(&conf, cli.iface);
 	}
 	pa_tunneld_conf_clear(&conf);
+	pa_conf_free(source);
 	return rc;
 }
