@@ -16,6 +16,7 @@
 #include "broker/batch.h"
 #include "broker/setup.h"
 #include "common/edge_file.h"
+#include "common/edge_sandbox.h"
 #include "common/edge_server.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -107,6 +108,8 @@ static bool same_list(const struct pa_string_list *a, const struct pa_string_lis
 /* What is opened once; the name of the first such setting that differs, or NULL. */
 static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_brokerconf *b)
 {
+	if (strcmp(a->user, b->user) != 0)
+		return "user";
 	if (strcmp(a->socket, b->socket) != 0)
 		return "socket";
 	if (strcmp(a->socket_group, b->socket_group) != 0)
@@ -211,16 +214,50 @@ static int start_server(struct broker *b)
 	memcpy(cfg.uids, b->setup.uids, b->setup.n_uids * sizeof(cfg.uids[0]));
 	cfg.n_uids = b->setup.n_uids;
 	cfg.max_clients = CLIENTS_MAX;
-	rc = pa_dir_create_for(cfg.path, err); /* /run is empty after each boot */
+	rc = pa_dir_create_for(cfg.path, (uid_t)-1, err); /* /run is empty after each boot */
 	if (rc == 0)
 		rc = pa_server_new(&b->loop, &cfg, on_request, b, &b->server, err);
 	return rc < 0 ? start_failed(b, "socket", err, rc) : 0;
 }
 
+/*
+ * Becomes the configured user, if there is one, before the database is opened: what it makes is then its own. A folder
+ * of the database that is not there yet is made for it.
+ */
+static int become_user(struct broker *b)
+{
+	const char *database = b->setup.conf->database, *key = b->setup.conf->master_key_file;
+	char err[PA_FILE_ERRLEN > PA_SANDBOX_ERRLEN ? PA_FILE_ERRLEN : PA_SANDBOX_ERRLEN];
+	uid_t uid = b->setup.user_uid;
+	int rc = pa_dir_create_for(database, uid == geteuid() ? (uid_t)-1 : uid, err);
+
+	if (rc < 0)
+		return start_failed(b, "database", err, rc);
+	if (uid == (uid_t)-1)
+		return 0;
+	rc = pa_sandbox_user(uid, b->setup.user_gid, err);
+	if (rc < 0)
+		return start_failed(b, "user", err, rc);
+	if (access(key, R_OK) < 0)
+		pa_log(PA_LOG_WARN, "broker.key-unreadable", "file=%s user=%s reason=\"SIGHUP will be refused, for this user cannot "
+		       "read the key again; run: chown %s %s\"", key, b->setup.conf->user, b->setup.conf->user, key);
+	return 0;
+}
+
+static int enter_sandbox(void)
+{
+	static const struct pa_sandbox nothing;
+	char err[PA_SANDBOX_ERRLEN];
+	int rc = pa_sandbox_enter(&nothing, err);
+
+	if (rc < 0)
+		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
+	return rc;
+}
+
 /* The socket comes first: what another broker uses is not touched. Nothing is answered before the loop runs. */
 static int start(struct broker *b)
 {
-	char err[PA_FILE_ERRLEN];
 	int rc = start_handles(b);
 
 	if (rc < 0) {
@@ -230,10 +267,11 @@ static int start(struct broker *b)
 	rc = start_server(b);
 	if (rc < 0)
 		return rc;
-	rc = pa_dir_create_for(b->setup.conf->database, err);
-	if (rc < 0)
-		return start_failed(b, "database", err, rc);
-	rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+	rc = become_user(b);
+	if (rc == 0)
+		rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+	if (rc == 0)
+		rc = enter_sandbox();
 	if (rc < 0)
 		return rc;
 	arm_timer(b);

@@ -35,6 +35,7 @@ void pa_brokerconf_free(struct pa_brokerconf *conf)
 	free(conf->groups);
 	list_clear(&conf->realms);
 	list_clear(&conf->socket_users);
+	free(conf->user);
 	free(conf->socket);
 	free(conf->socket_group);
 	free(conf->database);
@@ -152,13 +153,14 @@ static void read_log_level(const struct pa_node *root, struct pa_brokerconf *con
 
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 {
-	static const char *const keys[] = {"socket",	     "socket-group", "socket-users",   "database",
+	static const char *const keys[] = {"user", "socket",	     "socket-group", "socket-users",   "database",
 					   "master-key-file", "quarantine",   "realms",	       "gateway-groups",
 					   "pools",	     "grant",	     "log-level",      NULL};
 	int rc;
 
 	pa_node_only(root, keys);
-	if ((rc = read_path(root, "socket", PA_BROKER_SOCKET, &conf->socket)) < 0 ||
+	if ((rc = read_text(root, "user", "", &conf->user)) < 0 ||
+	    (rc = read_path(root, "socket", PA_BROKER_SOCKET, &conf->socket)) < 0 ||
 	    (rc = read_text(root, "socket-group", "", &conf->socket_group)) < 0 ||
 	    (rc = pa_string_list_read(root, "socket-users", &conf->socket_users)) < 0 ||
 	    (rc = read_path(root, "database", PA_BROKER_DB, &conf->database)) < 0 ||

@@ -46,6 +46,7 @@ struct pa_pool_conf {
 };
 
 struct pa_brokerconf {
+	char *user;	   /* owned; "": whoever started the broker */
 	char *socket, *socket_group, *database, *master_key_file; /* owned; socket_group may be "" */
 	struct pa_string_list socket_users;
 	uint32_t quarantine; /* seconds */

@@ -26,12 +26,12 @@ static int load_conf(const char *file, struct pa_brokerconf **ret, char err[PA_C
 	return rc;
 }
 
-static int load_keys(const struct pa_brokerconf *conf, struct pa_keyring **ret, char err[PA_CONF_ERRLEN])
+static int load_keys(const struct pa_brokerconf *conf, uid_t user, struct pa_keyring **ret, char err[PA_CONF_ERRLEN])
 {
 	char detail[PA_FILE_ERRLEN], place[PA_CONF_PLACELEN];
 	const char *file = conf->master_key_file;
 	struct pa_keyring *keys;
-	int rc = pa_keyring_load(file, &keys, detail);
+	int rc = pa_keyring_load_as(file, user, &keys, detail);
 
 	(void)pa_conf_place(conf->source, "master-key-file", place);
 	if (rc < 0) {
@@ -46,6 +46,26 @@ static int load_keys(const struct pa_brokerconf *conf, struct pa_keyring **ret, 
 		return PA_EFORMAT;
 	}
 	*ret = keys;
+	return 0;
+}
+
+static int find_user(struct pa_setup *s, char err[PA_CONF_ERRLEN])
+{
+	const char *name = s->conf->user;
+	char place[PA_CONF_PLACELEN];
+	const struct passwd *p;
+
+	s->user_uid = (uid_t)-1;
+	if (name[0] == '\0')
+		return 0;
+	p = getpwnam(name);
+	if (p == NULL) {
+		(void)snprintf(err, PA_CONF_ERRLEN, "%sno user \"%s\" on this machine; make it with adduser --system --group, or "
+			       "name another", pa_conf_place(s->conf->source, "user", place), name);
+		return PA_EFORMAT;
+	}
+	s->user_uid = p->pw_uid;
+	s->user_gid = p->pw_gid;
 	return 0;
 }
 
@@ -96,7 +116,9 @@ int pa_setup_load(const char *file, struct pa_setup *ret, char err[PA_CONF_ERRLE
 	memset(&s, 0, sizeof(s));
 	rc = load_conf(file, &s.conf, err);
 	if (rc == 0)
-		rc = load_keys(s.conf, &s.keys, err);
+		rc = find_user(&s, err);
+	if (rc == 0)
+		rc = load_keys(s.conf, s.user_uid, &s.keys, err);
 	if (rc == 0)
 		rc = find_group(&s, err);
 	if (rc == 0)

@@ -290,7 +290,7 @@ static int open_server(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	struct pa_server_config server = {.path = g->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
 	char detail[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
-	int rc = pa_dir_create_for(g->conf->control_socket, detail);
+	int rc = pa_dir_create_for(g->conf->control_socket, (uid_t)-1, detail);
 
 	if (rc == 0)
 		rc = pa_server_new(g->loop, &server, pa_gatewayd_command, g, &g->server, detail);

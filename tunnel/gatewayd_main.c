@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* pubaddr-gatewayd: the tunnel's end on the public network. */
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/cred.h"
 #include "common/edge_file.h"
+#include "common/edge_sandbox.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "config.h"
@@ -49,6 +51,8 @@ static int read_conf(const char *file, struct pa_conf **source, struct pa_gatewa
 static int run(const struct pa_gatewayd_conf *conf)
 {
 	char err[PA_GATEWAYD_ERRLEN] = "";
+	static const struct pa_sandbox needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
+						 .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL};
 	uv_signal_t term, intr;
 	struct pa_gatewayd *g = NULL;
 	uv_loop_t loop;
@@ -61,6 +65,8 @@ static int run(const struct pa_gatewayd_conf *conf)
 	(void)uv_signal_start(&term, on_signal, SIGTERM);
 	(void)uv_signal_start(&intr, on_signal, SIGINT);
 	rc = pa_gatewayd_start(g, err);
+	if (rc == 0)
+		rc = pa_sandbox_enter(&needed, err);
 	if (rc == 0) {
 		pa_log(PA_LOG_INFO, "daemon.start", "version=%s", PACKAGE_VERSION);
 		(void)uv_run(&loop, UV_RUN_DEFAULT);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* pubaddr-tunneld: the tunnel's end on the host behind the NAT, one for each interface towards a NAT. */
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include "common/cred.h"
 #include "common/edge_file.h"
+#include "common/edge_sandbox.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "config.h"
@@ -51,6 +53,8 @@ static int read_conf(const struct pa_cli *cli, bool named, struct pa_conf **sour
 static int run(const struct pa_tunneld_conf *conf, const char *iface)
 {
 	char err[PA_TUNNELD_ERRLEN] = "";
+	static const struct pa_sandbox needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
+						 .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL};
 	uv_signal_t term, intr;
 	struct pa_tunneld *t = NULL;
 	uv_loop_t loop;
@@ -63,6 +67,8 @@ static int run(const struct pa_tunneld_conf *conf, const char *iface)
 	(void)uv_signal_start(&term, on_signal, SIGTERM);
 	(void)uv_signal_start(&intr, on_signal, SIGINT);
 	rc = pa_tunneld_start(t, err);
+	if (rc == 0)
+		rc = pa_sandbox_enter(&needed, err);
 	if (rc == 0) {
 		pa_log(PA_LOG_INFO, "daemon.start", "version=%s iface=%s", PACKAGE_VERSION, iface);
 		(void)uv_run(&loop, UV_RUN_DEFAULT);
