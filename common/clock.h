@@ -8,6 +8,7 @@
 struct pa_now {
 	uint64_t boot_ms;
 	uint64_t unix_ms;
+	uint16_t boot_us; /* microseconds beyond boot_ms, 0..999: only for measuring round trips */
 };
 
 /* Asks the system. For edges only (edge_clock.c); tests make up their own. */

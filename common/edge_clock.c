@@ -3,17 +3,18 @@
 
 #include "common/clock.h"
 
-static uint64_t read_ms(clockid_t id)
+static uint64_t read_us(clockid_t id)
 {
 	struct timespec ts = {0, 0};
 
 	(void)clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
 struct pa_now pa_now_get(void)
 {
-	struct pa_now now = {read_ms(CLOCK_BOOTTIME), read_ms(CLOCK_REALTIME)};
+	uint64_t boot = read_us(CLOCK_BOOTTIME);
+	struct pa_now now = {boot / 1000, read_us(CLOCK_REALTIME) / 1000, (uint16_t)(boot % 1000)};
 
 	return now;
 }

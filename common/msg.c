@@ -77,14 +77,41 @@ static void get_reserved(struct pa_reader *r, size_t len)
 			r->failed = true;
 }
 
+static void put_endpoint(struct pa_writer *w, const struct pa_endpoint *e)
+{
+	pa_put_bytes(w, e->addr.b, sizeof(e->addr.b));
+	pa_put_u16(w, e->port);
+}
+
+static void get_endpoint(struct pa_reader *r, struct pa_endpoint *e)
+{
+	pa_get_bytes(r, e->addr.b, sizeof(e->addr.b));
+	e->port = pa_get_u16(r);
+}
+
+static void put_alive(struct pa_writer *w, const struct pa_msg *m)
+{
+	pa_put_bytes(w, m->session, sizeof(m->session));
+	pa_put_u64(w, m->seq);
+	pa_put_bytes(w, m->token, sizeof(m->token));
+	pa_put_u64(w, m->echo);
+}
+
+static void get_alive(struct pa_reader *r, struct pa_msg *m)
+{
+	pa_get_bytes(r, m->session, sizeof(m->session));
+	m->seq = pa_get_u64(r);
+	pa_get_bytes(r, m->token, sizeof(m->token));
+	m->echo = pa_get_u64(r);
+}
+
 static void put_accept(struct pa_writer *w, const struct pa_msg *m)
 {
 	pa_put_bytes(w, m->nonce, sizeof(m->nonce));
 	pa_put_u64(w, m->bind);
 	pa_put_bytes(w, m->session, sizeof(m->session));
 	pa_put_bytes(w, m->claims_hash, sizeof(m->claims_hash));
-	pa_put_bytes(w, m->mapped.addr.b, sizeof(m->mapped.addr.b));
-	pa_put_u16(w, m->mapped.port);
+	put_endpoint(w, &m->mapped);
 	pa_put_u32(w, m->lifetime);
 	pa_put_u16(w, m->mtu);
 	pa_put_u16(w, m->keepalive);
@@ -101,8 +128,7 @@ static void get_accept(struct pa_reader *r, struct pa_msg *m)
 	m->bind = pa_get_u64(r);
 	pa_get_bytes(r, m->session, sizeof(m->session));
 	pa_get_bytes(r, m->claims_hash, sizeof(m->claims_hash));
-	pa_get_bytes(r, m->mapped.addr.b, sizeof(m->mapped.addr.b));
-	m->mapped.port = pa_get_u16(r);
+	get_endpoint(r, &m->mapped);
 	m->lifetime = pa_get_u32(r);
 	m->mtu = pa_get_u16(r);
 	m->keepalive = pa_get_u16(r);
@@ -133,11 +159,13 @@ static void put_body(struct pa_writer *w, const struct pa_msg *m)
 		put_accept(w, m);
 		break;
 	case PA_MSG_KEEPALIVE:
+		put_alive(w, m);
+		pa_put_zeros(w, 20); /* ALIVE must not be longer */
+		break;
 	case PA_MSG_ALIVE:
-		pa_put_bytes(w, m->session, sizeof(m->session));
-		pa_put_u64(w, m->seq);
-		pa_put_bytes(w, m->token, sizeof(m->token));
-		pa_put_u64(w, m->echo);
+		put_alive(w, m);
+		put_endpoint(w, &m->mapped);
+		pa_put_zeros(w, 2);
 		break;
 	case PA_MSG_RECHALLENGE:
 		pa_put_bytes(w, m->cookie, sizeof(m->cookie));
@@ -147,7 +175,7 @@ static void put_body(struct pa_writer *w, const struct pa_msg *m)
 		pa_put_u64(w, m->seq);
 		pa_put_u64(w, m->echo);
 		pa_put_bytes(w, m->cookie, sizeof(m->cookie));
-		pa_put_zeros(w, 4);
+		pa_put_zeros(w, 16); /* ALIVE must not be longer */
 		break;
 	case PA_MSG_UNBOUND:
 	case PA_MSG_BYE:
@@ -179,11 +207,13 @@ static void get_body(struct pa_reader *r, struct pa_msg *m)
 		get_accept(r, m);
 		break;
 	case PA_MSG_KEEPALIVE:
+		get_alive(r, m);
+		get_reserved(r, 20);
+		break;
 	case PA_MSG_ALIVE:
-		pa_get_bytes(r, m->session, sizeof(m->session));
-		m->seq = pa_get_u64(r);
-		pa_get_bytes(r, m->token, sizeof(m->token));
-		m->echo = pa_get_u64(r);
+		get_alive(r, m);
+		get_endpoint(r, &m->mapped);
+		get_reserved(r, 2);
 		break;
 	case PA_MSG_RECHALLENGE:
 		pa_get_bytes(r, m->cookie, sizeof(m->cookie));
@@ -193,7 +223,7 @@ static void get_body(struct pa_reader *r, struct pa_msg *m)
 		m->seq = pa_get_u64(r);
 		m->echo = pa_get_u64(r);
 		pa_get_bytes(r, m->cookie, sizeof(m->cookie));
-		get_reserved(r, 4);
+		get_reserved(r, 16);
 		break;
 	case PA_MSG_UNBOUND:
 	case PA_MSG_BYE:

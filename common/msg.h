@@ -23,7 +23,7 @@ struct pa_msg {
 	uint8_t cookie[PA_COOKIE_LEN];		/* CHALLENGE CONFIRM RECHALLENGE RECONFIRM */
 	uint8_t session[PA_SESSION_LEN];	/* ACCEPT KEEPALIVE ALIVE RECONFIRM UNBOUND BYE */
 	uint8_t claims_hash[PA_KEY_LEN];	/* ACCEPT */
-	struct pa_endpoint mapped;		/* ACCEPT: the client as the gateway sees it */
+	struct pa_endpoint mapped;		/* ACCEPT ALIVE: the client as the gateway sees it */
 	uint32_t lifetime;			/* ACCEPT: seconds left */
 	uint16_t mtu;				/* ACCEPT: inner MTU */
 	uint16_t keepalive;			/* ACCEPT: seconds */

@@ -88,10 +88,10 @@ enum pa_reason {
 #define PA_CHALLENGE_LEN 52
 #define PA_CONFIRM_LEN 166
 #define PA_ACCEPT_LEN 126
-#define PA_KEEPALIVE_LEN 56
-#define PA_ALIVE_LEN 56
+#define PA_KEEPALIVE_LEN 76
+#define PA_ALIVE_LEN 76
 #define PA_RECHALLENGE_LEN 20
-#define PA_RECONFIRM_LEN 64
+#define PA_RECONFIRM_LEN 76
 #define PA_UNBOUND_LEN 40
 #define PA_BYE_LEN 40
 #define PA_CTL_MAX 166

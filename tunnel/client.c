@@ -388,10 +388,15 @@ static void handle_accept(struct pa_client *cl, struct pa_now now, const uint8_t
 
 /* ---------------------------------------------------------------- session */
 
+static uint64_t boot_us(struct pa_now now)
+{
+	return now.boot_ms * 1000 + now.boot_us;
+}
+
 static void send_keepalive(struct pa_client *cl, struct pa_now now)
 {
 	struct session *s = &cl->s;
-	struct pa_msg m = {.type = PA_MSG_KEEPALIVE, .seq = ++s->sent_seq, .echo = now.boot_ms * 1000};
+	struct pa_msg m = {.type = PA_MSG_KEEPALIVE, .seq = ++s->sent_seq, .echo = boot_us(now)};
 
 	memcpy(m.session, s->b.session, sizeof(m.session));
 	memcpy(m.token, s->token, sizeof(m.token));
@@ -447,8 +452,12 @@ static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t 
 	memcpy(s->token, m->token, sizeof(s->token));
 	s->lost = false;
 	cl->last_alive_ms = now.boot_ms;
-	if (m->echo <= now.boot_ms * 1000)
-		take_rtt(cl, now.boot_ms * 1000 - m->echo);
+	if (m->echo <= boot_us(now))
+		take_rtt(cl, boot_us(now) - m->echo);
+	if (!pa_endpoint_eq(&m->mapped, &s->b.mapped)) {
+		s->b.mapped = m->mapped;
+		event(cl, "gateway.mapped", &s->b.gateway, 0);
+	}
 	schedule_keepalive(cl, now);
 }
 
@@ -456,7 +465,7 @@ static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t 
 static void handle_rechallenge(struct pa_client *cl, struct pa_now now, const struct pa_msg *in)
 {
 	struct session *s = &cl->s;
-	struct pa_msg m = {.type = PA_MSG_RECONFIRM, .echo = now.boot_ms * 1000};
+	struct pa_msg m = {.type = PA_MSG_RECONFIRM, .echo = boot_us(now)};
 
 	if (!pa_limit_one(&s->reconfirm_tat, now.boot_ms, PA_RECHALLENGE_MS, RECONFIRM_BURST)) {
 		cl->count.limited++;

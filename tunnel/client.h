@@ -63,7 +63,7 @@ struct pa_client_ops {
 	 * For the log; event is static: "handshake.start" (detail: round, from 0), "handshake.accept" (attempts),
 	 * "handshake.refused" (an authentic ACCEPT that cannot be used, or no key agreement), "handshake.timeout" (attempts),
 	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
-	 * "gateway.hint", "gateway.rechallenge", "grant.new", "grant.end" (enum pa_reason).
+	 * "gateway.hint", "gateway.rechallenge", "gateway.mapped", "grant.new", "grant.end" (enum pa_reason).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail);
 	/* The next bind number, above every earlier one (max(last + 1, Unix ms)), durable before it is returned. */

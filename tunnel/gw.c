@@ -117,7 +117,7 @@ static void send_accept(struct pa_gw *gw, const struct rx *rx, const struct pa_g
 
 static void send_alive(struct pa_gw *gw, const struct rx *rx, const struct pa_gw_entry *e)
 {
-	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = rx->m.seq, .echo = rx->m.echo};
+	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = rx->m.seq, .echo = rx->m.echo, .mapped = e->b.mapped};
 
 	memcpy(m.session, e->b.session, sizeof(m.session));
 	memcpy(m.token, e->token, sizeof(m.token));

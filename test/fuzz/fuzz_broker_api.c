@@ -70,7 +70,7 @@ static void run_line(struct pa_api *api, struct pa_now now, const char *line, si
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const uint8_t seed[16] = {1};
-	struct pa_now now = {1000, 1800000000000u};
+	struct pa_now now = {.boot_ms = 1000, .unix_ms = 1800000000000u};
 	struct pa_api api;
 
 	prepare();

@@ -183,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	PA_REQUIRE(pa_cred_init() == 0);
 	memset(&f, 0, sizeof(f));
 	f.rng.s = 1;
-	f.now = (struct pa_now){1000000, PEER_UNIX * 1000ull};
+	f.now = (struct pa_now){.boot_ms = 1000000, .unix_ms = PEER_UNIX * 1000ull};
 	peer_client_secret(0, secret);
 	PA_REQUIRE(pa_client_new(secret, &ops, &f, &f.cl) == 0);
 	memset(f.p.session, 7, sizeof(f.p.session));

@@ -187,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		ring = peer_keyring();
 	memset(&f, 0, sizeof(f));
 	f.rng.s = 1;
-	f.now = (struct pa_now){1000000, PEER_UNIX * 1000ull};
+	f.now = (struct pa_now){.boot_ms = 1000000, .unix_ms = PEER_UNIX * 1000ull};
 	cfg.keys = ring;
 	PA_REQUIRE(pa_gw_new(&cfg, &ops, &f, &f.gw) == 0);
 	peer_grant(0, 5, 1, PEER_UNIX + 600, false, &g);

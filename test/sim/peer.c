@@ -225,7 +225,7 @@ size_t peer_accept(const struct peer *p, const struct pa_msg *extra, uint8_t *bu
 
 size_t peer_alive(const struct peer *p, uint64_t seq, uint64_t echo, uint8_t *buf)
 {
-	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = seq, .echo = echo};
+	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = seq, .echo = echo, .mapped = peer_at(PEER_MAPPED)};
 
 	memcpy(m.session, p->session, sizeof(m.session));
 	memcpy(m.token, p->token, sizeof(m.token));

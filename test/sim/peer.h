@@ -16,6 +16,7 @@
  * All keys are fixed, all random numbers come from a seed.
  */
 #define PEER_UNIX 1800000000u /* seconds */
+#define PEER_MAPPED "192.0.2.1:40000" /* where ALIVE says the client is */
 #define PEER_POOL_ID 7
 #define PEER_KEY_ID 3
 

@@ -211,7 +211,7 @@ struct world *world_new(uint64_t seed)
 	PA_REQUIRE(w != NULL);
 	w->seed = seed;
 	w->rng.s = seed;
-	w->now = (struct pa_now){500000, PEER_UNIX * 1000ull};
+	w->now = (struct pa_now){.boot_ms = 500000, .unix_ms = PEER_UNIX * 1000ull};
 	w->ring = peer_keyring();
 	w->delay_min = 5;
 	w->delay_max = 60;

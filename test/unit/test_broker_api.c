@@ -15,7 +15,7 @@
 
 static struct pa_api api;
 static struct pa_brokerconf *conf;
-static struct pa_now now = {1000, 1800000000000u};
+static struct pa_now now = {.boot_ms = 1000, .unix_ms = 1800000000000u};
 static struct pa_api_reply reply;
 
 static void setup(void)

@@ -268,7 +268,7 @@ static struct pa_setup setup_of(void)
 	return s;
 }
 
-static const struct pa_now now = {5000, 1800000000000u};
+static const struct pa_now now = {.boot_ms = 5000, .unix_ms = 1800000000000u};
 static char last_event[64];
 
 static void take_log(enum pa_log_level level, const char *event, const char *text)
@@ -350,7 +350,7 @@ Test(batch, failed_commit_takes_everything_back_and_service_goes_on)
 Test(batch, expiry_is_stored)
 {
 	struct pa_setup s = setup_of();
-	struct pa_now later = {now.boot_ms, now.unix_ms + 661000};
+	struct pa_now later = {.boot_ms = now.boot_ms, .unix_ms = now.unix_ms + 661000};
 	struct pa_batch *batch;
 	struct answer a;
 

@@ -99,7 +99,7 @@ static struct fx *fx_new(void)
 	cr_assert_eq(pa_cred_init(), 0);
 	f->rng.s = 1;
 	f->bind = 1000;
-	f->now = (struct pa_now){1000000, PEER_UNIX * 1000ull};
+	f->now = (struct pa_now){.boot_ms = 1000000, .unix_ms = PEER_UNIX * 1000ull};
 	peer_client_secret(0, secret);
 	cr_assert_eq(pa_client_new(secret, &ops, f, &f->cl), 0);
 	return f;

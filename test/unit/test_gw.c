@@ -87,7 +87,7 @@ static struct fx *fx_new(size_t max_bindings)
 
 	f->ring = peer_keyring();
 	f->rng.s = 1;
-	f->now = (struct pa_now){1000000, PEER_UNIX * 1000ull};
+	f->now = (struct pa_now){.boot_ms = 1000000, .unix_ms = PEER_UNIX * 1000ull};
 	cfg.keys = f->ring;
 	cr_assert_eq(pa_gw_new(&cfg, &ops, f, &f->gw), 0);
 	return f;

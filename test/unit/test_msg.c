@@ -80,12 +80,13 @@ static struct pa_msg fields_of(const struct pa_msg *m)
 		memcpy(f.session, m->session, sizeof(f.session));
 	if (accept) {
 		memcpy(f.claims_hash, m->claims_hash, sizeof(f.claims_hash));
-		f.mapped = m->mapped;
 		f.lifetime = m->lifetime;
 		f.mtu = m->mtu;
 		f.keepalive = m->keepalive;
 		f.routed = m->routed;
 	}
+	if (IN(m, PA_MSG_ACCEPT, PA_MSG_ALIVE))
+		f.mapped = m->mapped;
 	if (IN(m, PA_MSG_ACCEPT, PA_MSG_KEEPALIVE, PA_MSG_ALIVE))
 		memcpy(f.token, m->token, sizeof(f.token));
 	if (IN(m, PA_MSG_KEEPALIVE, PA_MSG_ALIVE, PA_MSG_RECONFIRM)) {

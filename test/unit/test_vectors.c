@@ -85,7 +85,7 @@ static void handshake_vectors(const char *page, struct peer *p)
 	struct pa_msg accept = {.lifetime = 3600, .mtu = 1472, .keepalive = 25, .routed = true};
 	uint8_t b[PA_CTL_MAX];
 
-	accept.mapped = peer_at("192.0.2.1:40000");
+	accept.mapped = peer_at(PEER_MAPPED);
 	in_page(page, "HELLO", b, peer_hello(p, b));
 	in_page(page, "CHALLENGE", b, peer_challenge(p, b));
 	cr_assert_eq(peer_derive(p), 0);
