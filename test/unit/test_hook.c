@@ -391,18 +391,19 @@ static void *worker(void *arg)
 	return NULL;
 }
 
+static atomic_bool broker_stop;
+
+/* Ends when it is told to: a thread that is cancelled leaks what it holds, and AddressSanitizer loses track of its stack. */
 static void *echo(void *arg)
 {
 	(void)arg;
-	for (;;) {
-		json_t *c = stub_read(&t.broker);
-		int old;
+	while (!atomic_load(&broker_stop)) {
+		struct pollfd p = {t.broker.conn, POLLIN, 0};
 
-		/* Whoever is cancelled inside write(2) leaks the command. */
-		(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-		stub_reply(&t.broker, c, 0, GRANT);
-		json_decref(c);
-		(void)pthread_setcancelstate(old, NULL);
+		if (!stub_quiet(&t.broker))
+			serve(0, GRANT);
+		else
+			(void)poll(&p, 1, 10);
 	}
 	return NULL;
 }
@@ -440,7 +441,7 @@ Test(hook, threads)
 	}
 	for (size_t i = 0; i < WORKERS; i++)
 		(void)pthread_join(threads[i], NULL);
-	(void)pthread_cancel(broker);
+	atomic_store(&broker_stop, true);
 	(void)pthread_join(broker, NULL);
 	cr_expect_eq(done, WORKERS * EACH);
 }
