@@ -354,6 +354,28 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return 0;
 }
 
+void pa_gatewayd_reload(struct pa_gatewayd *g)
+{
+	struct pa_keyring *fresh = NULL;
+	char err[PA_GATEWAYD_ERRLEN];
+	int rc = pa_gatewayd_keys_load(g->conf, &fresh, err, sizeof(err));
+
+	if (rc == 0) {
+		rc = pa_gatewayd_keys_use(g->gw, fresh, pa_now_get());
+		(void)snprintf(err, sizeof(err), "%s", pa_strerror(rc));
+	}
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "daemon.reload-failed", "kept=former-keys reason=\"%s\"", err);
+		pa_keyring_free(fresh);
+		return;
+	}
+	pa_keyring_free(g->keys);
+	g->keys = fresh;
+	pa_gatewayd_keys_check(g->conf, fresh);
+	pa_log(PA_LOG_INFO, "daemon.reload", "file=%s keys=%zu bindings=%zu ended=%d", g->conf->key_file,
+	       pa_keyring_count(fresh), pa_gw_count(g->gw), rc);
+}
+
 /* ---- stop ---- */
 
 void pa_gatewayd_stop(struct pa_gatewayd *g)
