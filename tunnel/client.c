@@ -66,7 +66,7 @@ unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint 
 	return 0;
 }
 
-static bool pa_client_healthy(const struct pa_client *cl)
+static bool session_healthy(const struct pa_client *cl)
 {
 	return cl->s.valid && !cl->s.lost;
 }
@@ -176,7 +176,7 @@ static void give_up(struct pa_client *cl, struct pa_now now)
 	unsigned gateway = cl->h.gateway;
 
 	pa_client_event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
-	if (pa_client_healthy(cl)) {
+	if (session_healthy(cl)) {
 		cl->round++;
 		start_handshake(cl, now, gateway);
 		return;
@@ -530,7 +530,7 @@ static bool have_already(const struct pa_client *cl, const struct pa_grant *g, c
 
 	if (!cl->has_grant || memcmp(claims, cl->claims, PA_CLAIMS_LEN) != 0)
 		return false;
-	if (pa_client_healthy(cl) && pa_claims_eq(&cl->s.b.claims, &g->claims))
+	if (session_healthy(cl) && pa_claims_eq(&cl->s.b.claims, &g->claims))
 		return true;
 	return pa_secret_eq(g->secret, own->secret, PA_KEY_LEN) &&
 	       memcmp(g->gateway_key, own->gateway_key, PA_KEY_LEN) == 0 && g->n_gateways == own->n_gateways &&
@@ -591,7 +591,7 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 	}
 	if (cl->s.valid && now.boot_ms >= cl->s.expires_ms)
 		go_down(cl, PA_REASON_EXPIRED);
-	if (pa_client_healthy(cl) && now.boot_ms >= cl->s.next_ms)
+	if (session_healthy(cl) && now.boot_ms >= cl->s.next_ms)
 		keepalive_due(cl, now);
 	if (cl->h.active && now.boot_ms >= cl->h.next_ms) {
 		if (cl->h.tries < TRIES)
@@ -602,7 +602,7 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 	next = cl->expires_ms;
 	if (cl->s.valid)
 		next = min_u64(next, cl->s.expires_ms);
-	if (pa_client_healthy(cl))
+	if (session_healthy(cl))
 		next = min_u64(next, cl->s.next_ms);
 	if (cl->h.active)
 		next = min_u64(next, cl->h.next_ms);
