@@ -1,48 +1,63 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# e2e.sh [ROUNDS]: from the DHCPACK on the client's wire to a usable address (gateway's ACCEPT, interface and routes up,
-# as pubaddr-tunneld logs it). Each round is a lease of its own, in a laboratory with one NAT. Prints a table and appends
-# to bench-results/e2e.jsonl.
-set -Eeuo pipefail
+# From the arrival of the DHCP ACK at the client until its public address is usable, in the lab: real Kea, broker, dhclient,
+# client daemon, NAT and gateway. Each round gives the lease back and asks anew, and ends with a datagram from the peer
+# that arrives at the public address. ack_to_usable.c says what exactly is measured.
+# shellcheck source=test/bench/bench.sh
+. "$(dirname "$0")/bench.sh"
+LAB=$BENCH_TOP/../lab
+WATCH=${PUBADDR_BUILD:-$BENCH_SRC/build}/test/bench/ack_to_usable
+PORT=7007
+export PUBADDR_LAB=${PUBADDR_LAB:-bench$$}
+bench_begin e2e 50 ip nft dhclient kea-dhcp4 socat
+[ -x "$WATCH" ] || die "$WATCH is missing; make -C $PUBADDR_BUILD/test bench/ack_to_usable"
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-lab=$top/test/lab
-rounds=${1:-50}
-export PUBADDR_LAB=bench$$
-tmp=$(mktemp -d)
-trap '"$lab" down >/dev/null 2>&1; rm -rf "$tmp"' EXIT
+cleanup() {
+	[ -z "${vars:-}" ] || "$LAB" down >/dev/null 2>&1
+	rm -rf "$TMP"
+}
+trap cleanup EXIT
 trap 'exit 130' INT TERM
-log=/run/pubaddr-lab/$PUBADDR_LAB/log/client1.tunneld
 
-"$lab" up >"$tmp/vars"
-"$lab" exec client1 -- tcpdump -tt -v -nn -l -i eth0 udp src port 67 >"$tmp/dhcp" 2>"$tmp/tcpdump" &
-until grep -q 'listening on' "$tmp/tcpdump"; do sleep 0.05; done
+# Not by `lab renew`, which polls for the lease and would compete with what is measured.
+run_dhclient() {
+	exec "$LAB" exec client1 -- dhclient -4 -v "$1" -cf /etc/dhcp/dhclient.conf -lf /var/lib/dhcp/dhclient.leases \
+		-pf /run/dhclient.pid eth0 >>"$LAB_DIR/log/client1.dhclient" 2>&1 </dev/null
+}
 
-# The times of all ACKs to the client, and of all moments when the tunnel was up; seconds since 1970.
-acks() { awk '/^[0-9]+\.[0-9]+ IP/ {t = $1} /DHCP-Message.*: ACK/ {print t}' "$tmp/dhcp"; }
-ups() { sed -n 's/^\([^ ]*\) .* tunnel\.up .*/\1/p' "$log" | tail -n +2 | date -f - +%s.%3N; }
-as_many() { [ "$(acks | wc -l)" = "$1" ] && [ "$(ups | wc -l)" = "$1" ]; }
+no_tunnel() { ! "$LAB" exec client1 -- ip link show dev pub0; }
 
-for ((i = 1; i <= rounds; i++)); do
-	"$lab" release client1
-	"$lab" renew client1
-	end=$((SECONDS + 10))
-	until as_many "$i"; do
-		[ "$SECONDS" -lt "$end" ] || { echo "round $i: no ACK or no tunnel seen" >&2 && exit 1; }
-		sleep 0.02
-	done
+# Adds a line "LAN HELLO ACCEPT USABLE" to $TMP/rounds, microseconds after the ACK.
+one_round() {
+	local word p figures dhclient
+	within 5 no_tunnel || return 1
+	exec {from_watch}< <(exec "$LAB" exec client1 -- "$WATCH" eth0 pub0 "$PEER_IP" "$PORT" 30)
+	read -r word <&"$from_watch" && [ "$word" = ready ] || return 1
+	run_dhclient -d &
+	dhclient=$!
+	read -r word p figures <&"$from_watch" && [ "$word" = usable ] || return 1
+	echo x | "$LAB" exec peer -- socat -u - "UDP4-SENDTO:$p:$PORT" || return 1
+	read -r word <&"$from_watch" && [ "$word" = reached ] || return 1
+	exec {from_watch}<&-
+	(run_dhclient -r) || return 1
+	wait "$dhclient" # ended by it
+	echo "$figures" >>"$TMP/rounds"
+}
+
+column_ms() { awk -v c="$1" '{print $c / 1000}' "$TMP/rounds"; }
+
+vars=$("$LAB" up) || die "the lab does not come up"
+eval "$vars"
+"$LAB" release client1 || die "dhclient -r failed"
+for ((i = 1; i <= ROUNDS; i++)); do
+	one_round || { tail -n 20 "$LAB_DIR"/log/{client1.dhclient,client1.tunneld,kea,brokerd,gatewayd} >&2; die "round $i failed"; }
 done
-
-acks >"$tmp/acks"
-ups >"$tmp/ups"
-paste "$tmp/acks" "$tmp/ups" | awk '{printf "%.1f\n", ($2 - $1) * 1000}' | sort -n >"$tmp/ms"
-median=$(awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}' "$tmp/ms")
-worst=$(tail -n 1 "$tmp/ms")
-
-printf 'from the ACK to a usable address, %d rounds\n%-10s %8.1f ms\n%-10s %8.1f ms\n%-10s %8.1f ms\n' \
-	"$rounds" best "$(head -n 1 "$tmp/ms")" median "$median" worst "$worst"
-mkdir -p "$top/bench-results"
-for metric in median worst; do
-	printf '{"bench": "e2e", "variant": "pubaddr", "metric": "ack_to_usable_%s_ms", "value": %.1f, "unit": "ms", "rounds": %d}\n' \
-		"$metric" "${!metric}" "$rounds"
-done >>"$top/bench-results/e2e.jsonl"
+record pubaddr ack_to_usable_median_ms "$(column_ms 4 | median)" ms
+record pubaddr ack_to_usable_worst_ms "$(column_ms 4 | worst)" ms
+# Where the time goes: DHCP client and its script until the LAN's address is set, then until the grant is with the tunnel
+# daemon and its first packet leaves, the handshake, and device, routes and rules.
+record pubaddr ack_to_lan_address_median_ms "$(column_ms 1 | median)" ms
+record pubaddr ack_to_hello_median_ms "$(column_ms 2 | median)" ms
+record pubaddr hello_to_accept_median_ms "$(awk '{print ($3 - $2) / 1000}' "$TMP/rounds" | median)" ms
+record pubaddr accept_to_usable_median_ms "$(awk '{print ($4 - $3) / 1000}' "$TMP/rounds" | median)" ms
+bench_end
