@@ -107,6 +107,7 @@ daemon() { # daemon NAME: the command line that starts it
 
 # start NAME: a good one, in the background, until it serves its socket.
 start() {
+	: >"$dir/$1.log" # what a former one said does not count
 	# shellcheck disable=SC2046 # words are wanted
 	ip netns exec "$ns" $(daemon "$1") >"$dir/$1.log" 2>&1 &
 	pid=$!
