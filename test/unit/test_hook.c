@@ -391,11 +391,14 @@ static void *worker(void *arg)
 	return NULL;
 }
 
+static atomic_bool enough; /* the broker ends after the next command */
+
 static void *echo(void *arg)
 {
 	(void)arg;
-	for (;;)
+	do
 		serve(0, GRANT);
+	while (!atomic_load(&enough));
 	return NULL;
 }
 
@@ -407,6 +410,8 @@ static void drop_line(enum pa_log_level level, const char *event, const char *te
 Test(hook, threads)
 {
 	static const size_t numbers[WORKERS] = {0, 1, 2, 3};
+	static const uint8_t id[] = {0xff};
+	static const struct pa_hook_lease last = {1, 1, 600, id, sizeof(id), NULL, 0};
 	pthread_t threads[WORKERS], broker;
 	struct pa_hook_done d;
 	unsigned done = 0;
@@ -432,7 +437,8 @@ Test(hook, threads)
 	}
 	for (size_t i = 0; i < WORKERS; i++)
 		(void)pthread_join(threads[i], NULL);
-	(void)pthread_cancel(broker);
+	atomic_store(&enough, true);
+	pa_hook_release(t.hook, &last);
 	(void)pthread_join(broker, NULL);
 	cr_expect_eq(done, WORKERS * EACH);
 }
