@@ -87,6 +87,11 @@ int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, struct pa_b
 	}
 	b->reply = reply;
 	b->api.conf = setup->conf;
+	b->api.reports = pa_reports_new();
+	if (b->api.reports == NULL) {
+		pa_batch_free(b);
+		return PA_ENOMEM;
+	}
 	rc = load(b, &leases);
 	if (rc < 0) {
 		pa_batch_free(b);
@@ -108,6 +113,7 @@ void pa_batch_free(struct pa_batch *b)
 		return;
 	PA_REQUIRE(b->n == 0);
 	pa_lease_table_free(b->leases);
+	pa_reports_free(b->api.reports);
 	pa_store_close(b->store);
 	free(b->waiting);
 	free(b);
@@ -234,6 +240,11 @@ void pa_batch_flush(struct pa_batch *b, struct pa_now now)
 size_t pa_batch_size(const struct pa_batch *b)
 {
 	return b->n;
+}
+
+uint64_t pa_batch_gateway_news(const struct pa_batch *b)
+{
+	return b->leases != NULL ? pa_api_gateway_news(&b->api) : 0;
 }
 
 size_t pa_batch_rows(const struct pa_batch *b)
