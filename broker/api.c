@@ -198,7 +198,7 @@ static void status_get(struct pa_api_call *c)
 static void config_get(struct pa_api_call *c)
 {
 	pa_api_set(c, PA_RESULT_SUCCESS, "running configuration");
-	pa_api_give(c, json_pack("{s:O}", "config", c->api->conf->json));
+	pa_api_give(c, json_pack("{s:O}", "config", pa_conf_json(c->api->conf->source)));
 }
 
 /* The file is opened with the broker's rights, and what is wrong is quoted: not for everyone who may ask for leases. */

@@ -74,14 +74,15 @@ static void set_leases(struct pa_batch *b, struct pa_lease_table *leases)
 int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, struct pa_batch **ret)
 {
 	struct pa_batch *b = calloc(1, sizeof(*b));
-	char err[PA_STORE_ERRLEN] = "out of memory";
+	char err[PA_STORE_ERRLEN] = "out of memory", place[PA_CONF_PLACELEN];
 	struct pa_lease_table *leases;
 	int rc = PA_ENOMEM;
 
 	if (b != NULL)
 		rc = pa_store_open(setup->conf->database, &b->store, err);
 	if (rc < 0) {
-		pa_log(PA_LOG_ERROR, "store.open-failed", "error=\"%s\"", err);
+		pa_log(PA_LOG_ERROR, "store.open-failed", "error=\"%s%s\"",
+		       pa_conf_place(setup->conf->source, "database", place), err);
 		pa_batch_free(b);
 		return rc;
 	}

@@ -9,6 +9,7 @@
 
 #include "broker/ident.h"
 #include "common/addr.h"
+#include "common/conf.h"
 #include "common/log.h"
 #include "common/proto.h"
 
@@ -47,6 +48,7 @@ struct pa_pool_conf {
 };
 
 struct pa_brokerconf {
+	char *user;	   /* owned; "": whoever started the broker */
 	char *socket, *socket_group, *database, *master_key_file; /* owned; socket_group may be "" */
 	struct pa_string_list socket_users;
 	uint32_t quarantine; /* seconds */
@@ -59,7 +61,7 @@ struct pa_brokerconf {
 	uint16_t outbound;	 /* enum pa_outbound */
 	uint16_t inbound;	 /* enum pa_inbound */
 	enum pa_log_level log_level;
-	json_t *json; /* owned; the file as it was read, without comments; holds no secret */
+	struct pa_conf *source; /* owned; the file as it was read: pa_conf_json, pa_conf_place. It holds no secret */
 };
 
 /*

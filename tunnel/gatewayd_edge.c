@@ -12,6 +12,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "tunnel/gatewayd_keys.h"
 #include "tunnel/net_lan.h"
 #include "tunnel/net_route.h"
 #include "tunnel/net_tun.h"
@@ -32,8 +33,8 @@ struct pa_gatewayd {
 	struct pa_gw *gw;
 	struct pa_server *server;
 	struct pa_deny deny;
-	struct pa_prefix *refused; /* what deny.deny points to: configured, then own addresses */
-	struct pa_prefix *pools;   /* what deny.pools points to */
+	struct pa_prefix *own;	 /* what deny.own points to */
+	struct pa_prefix *pools; /* what deny.pools points to */
 	uv_timer_t timer;
 	uv_poll_t monitor;
 	bool has_timer, has_monitor, stopped;
@@ -114,21 +115,19 @@ static void on_timer(uv_timer_t *t)
 	(void)uv_timer_start(t, on_timer, wait < TICK_MAX_MS ? wait : TICK_MAX_MS, 0);
 }
 
-/* Own addresses are refused as destinations: a client must not reach this host from behind. */
+/* What this host takes for itself is refused as a destination: a client must not reach it from behind. */
 static int read_own(struct pa_gatewayd *g)
 {
-	struct pa_lan lan;
-	size_t n = g->conf->n_deny;
-	int rc = pa_lan_read(g->nl, NULL, NULL, &lan);
+	struct pa_prefix *own;
+	size_t n;
+	int rc = pa_lan_local_read(g->nl, &own, &n);
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < lan.n_own; i++) {
-		g->refused[n].addr = lan.own[i];
-		g->refused[n].len = pa_addr_is_ipv4(&lan.own[i]) ? 32 : 128;
-		n++;
-	}
-	g->deny.n_deny = n;
+	free(g->own);
+	g->own = own;
+	g->deny.own = own;
+	g->deny.n_own = n;
 	return 0;
 }
 
@@ -143,6 +142,15 @@ static void on_monitor(uv_poll_t *h, int status, int events)
 }
 
 /* ---- start ---- */
+
+/* Says what is wrong with the value at path, as the configuration reader does. Returns rc. */
+static int fail_at(const struct pa_gatewayd *g, const char *path, const char *text, int rc, char err[PA_GATEWAYD_ERRLEN])
+{
+	char place[PA_CONF_PLACELEN];
+
+	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s%s", pa_conf_place(g->conf->source, path, place), text);
+	return rc;
+}
 
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret)
 {
@@ -165,30 +173,27 @@ static int make_deny(struct pa_gatewayd *g)
 {
 	const struct pa_gatewayd_conf *c = g->conf;
 
-	g->refused = calloc(c->n_deny + PA_LAN_OWN_MAX, sizeof(*g->refused));
 	g->pools = calloc(c->n_pools, sizeof(*g->pools));
-	if (g->refused == NULL || g->pools == NULL)
+	if (g->pools == NULL)
 		return PA_ENOMEM;
-	if (c->n_deny > 0)
-		memcpy(g->refused, c->deny, c->n_deny * sizeof(*g->refused));
 	for (size_t i = 0; i < c->n_pools; i++)
 		g->pools[i] = c->pools[i].prefix;
-	g->deny = (struct pa_deny){.deny = g->refused, .allow = c->allow, .n_allow = c->n_allow, .ports = c->deny_ports,
-				   .n_ports = c->n_deny_ports, .isolate = c->isolate, .pools = g->pools,
-				   .n_pools = c->n_pools};
+	g->deny = (struct pa_deny){.deny = c->deny, .n_deny = c->n_deny, .allow = c->allow, .n_allow = c->n_allow,
+				   .ports = c->deny_ports, .n_ports = c->n_deny_ports, .isolate = c->isolate,
+				   .pools = g->pools, .n_pools = c->n_pools};
 	return 0;
 }
 
 static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
-	char text[PA_PREFIX_STRLEN];
+	char text[PA_PREFIX_STRLEN], path[32], detail[160];
 	int rc = 0;
 
 	if (!pa_addr_is_none(&g->conf->device_address)) {
 		rc = pa_net_addr_add(g->nl, g->tun.ifindex, &g->conf->device_address);
 		if (rc < 0) {
-			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: cannot add device-address: %s", g->tun.name, strerror(errno));
-			return rc;
+			(void)snprintf(detail, sizeof(detail), "cannot add it to %s: %s", g->tun.name, strerror(errno));
+			return fail_at(g, "device-address", detail, rc, err);
 		}
 	}
 	for (size_t i = 0; i < g->conf->n_pools; i++) {
@@ -197,10 +202,11 @@ static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 
 		rc = pa_net_route_add(g->nl, &r, false);
 		if (rc < 0) {
-			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: cannot route pool %s here: %s%s", g->tun.name,
-				       pa_prefix_format(&r.dst, text), strerror(errno),
+			(void)snprintf(path, sizeof(path), "pools[%zu]", i);
+			(void)snprintf(detail, sizeof(detail), "cannot route %s to %s: %s%s", pa_prefix_format(&r.dst, text),
+				       g->tun.name, strerror(errno),
 				       rc == PA_EEXIST ? "; remove the other route to this prefix (see: ip route)" : "");
-			return rc;
+			return fail_at(g, path, detail, rc, err);
 		}
 	}
 	return 0;
@@ -216,10 +222,8 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		return rc;
 	}
 	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, &g->tun, detail);
-	if (rc < 0) {
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
-		return rc;
-	}
+	if (rc < 0)
+		return fail_at(g, "device", detail, rc, err);
 	rc = add_routes(g, err);
 	if (rc == 0) {
 		rc = make_deny(g);
@@ -231,26 +235,33 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc;
 }
 
+static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
+	char detail[PA_UDP_ERRLEN], text[PA_UDP_ERRLEN + 96], path[32];
+	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+	const char *remedy = "";
+
+	if (rc == 0)
+		return pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
+	if (errno == EADDRNOTAVAIL)
+		remedy = "; it must be an address of this host";
+	else if (errno == EADDRINUSE)
+		remedy = "; stop the process that has it (see: ss -lunp), or listen elsewhere";
+	(void)snprintf(text, sizeof(text), "%s%s", detail, remedy);
+	(void)snprintf(path, sizeof(path), "listen[%zu]", i);
+	return fail_at(g, path, text, rc, err);
+}
+
 static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	struct pa_dp_config cfg = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = g->tun.fd, .deny = &g->deny,
 				   .events = {on_control, on_foreign}, .ctx = g};
-	char detail[PA_UDP_ERRLEN];
 	int rc = pa_dp_user.open(&cfg, &g->dp);
 
-	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++) {
-		struct pa_udp_config udp = {.bind = g->conf->listen[i]};
-
-		rc = pa_udp_open(&udp, &g->fds[i], detail);
-		if (rc < 0) {
-			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "listen[%zu]: %s%s", i, detail,
-				       errno == EADDRNOTAVAIL ? "; it must be an address of this host" : "");
-			return rc;
-		}
-		rc = pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
-	}
-	if (rc < 0)
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path: %s", pa_strerror(rc));
+	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path");
+	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++)
+		rc = open_listen(g, i, err);
 	return rc;
 }
 
@@ -259,39 +270,30 @@ static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	const struct pa_gatewayd_conf *c = g->conf;
 	struct pa_gw_config cfg = {.pools = c->pools, .n_pools = c->n_pools, .mtu = c->mtu, .keepalive = c->keepalive,
 				   .max_bindings = c->max_bindings};
-	char detail[PA_FILE_ERRLEN];
-	int rc = pa_keyring_load(c->key_file, &g->keys, detail);
+	int rc = pa_gatewayd_keys_load(c, &g->keys, err, PA_GATEWAYD_ERRLEN);
 
-	if (rc < 0) {
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
-		return rc;
-	}
-	cfg.keys = g->keys;
-	for (size_t i = 0; i < c->n_pools; i++) {
-		bool found = false;
-
-		for (size_t k = 0; k < pa_keyring_count(g->keys) && !found; k++) {
-			const struct pa_key *key = pa_keyring_at(g->keys, k);
-
-			found = key->kind == PA_KEY_POOL && key->pool_id == c->pools[i].id;
-		}
-		if (!found)
-			pa_log(PA_LOG_WARN, "config.keyless", "pool=%u file=%s reason=\"no key for this pool: its clients are "
-			       "refused; make one by pubaddrctl key pool\"", (unsigned)c->pools[i].id, c->key_file);
-	}
-	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
 	if (rc < 0)
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: %s", c->key_file, rc == PA_EINVAL ?
-			       "has no gateway key; make one by pubaddrctl key new-gateway" : pa_strerror(rc));
-	return rc;
+		return rc;
+	cfg.keys = g->keys;
+	pa_gatewayd_keys_check(c, g->keys);
+	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
+	return rc < 0 ? fail_at(g, "max-bindings", pa_strerror(rc), rc, err) : 0;
+}
+
+/* Before anything of the network: what another gateway on this host uses is not touched. */
+static int open_server(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_server_config server = {.path = g->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
+	char detail[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
+	int rc = pa_dir_create_for(g->conf->control_socket, (uid_t)-1, detail);
+
+	if (rc == 0)
+		rc = pa_server_new(g->loop, &server, pa_gatewayd_command, g, &g->server, detail);
+	return rc < 0 ? fail_at(g, "control-socket", detail, rc, err) : 0;
 }
 
 static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
-	struct pa_server_config server = {.path = g->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
-	char detail[PA_SERVER_ERRLEN];
-	int rc;
-
 	if (uv_timer_init(g->loop, &g->timer) == 0) {
 		g->has_timer = true;
 		g->timer.data = g;
@@ -306,10 +308,7 @@ static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot make a timer or watch own addresses");
 		return PA_EIO;
 	}
-	rc = pa_server_new(g->loop, &server, pa_gatewayd_command, g, &g->server, detail);
-	if (rc < 0)
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
-	return rc;
+	return 0;
 }
 
 static void check_forwarding(void)
@@ -330,6 +329,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	int rc = open_core(g, err);
 
+	if (rc == 0)
+		rc = open_server(g, err);
 	if (rc == 0)
 		rc = open_network(g, err);
 	if (rc == 0)
@@ -380,7 +381,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 	pa_gw_free(g->gw);
 	pa_keyring_free(g->keys);
 	pa_nl_close(g->nl);
-	free(g->refused);
+	free(g->own);
 	free(g->pools);
 	free(g);
 }

@@ -493,12 +493,18 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	send_alive(gw, rx, e);
 }
 
+/* True if rx comes from where the client was until a moment ago. */
+static bool may_object(const struct pa_gw_entry *e, const struct rx *rx)
+{
+	return rx->now.boot_ms < e->contest_until_ms && e->old_local == rx->local &&
+	       pa_endpoint_eq(&e->old_mapped, rx->from);
+}
+
 /* Moves e to where rx came from, and asks at the old place whether that is right; only once, or two would play ping-pong. */
 static void move(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
 {
 	uint64_t now = rx->now.boot_ms;
-	bool back = now < e->contest_until_ms && e->old_local == rx->local &&
-		    pa_endpoint_eq(&e->old_mapped, rx->from);
+	bool back = may_object(e, rx);
 	struct pa_endpoint old = e->b.mapped;
 	unsigned old_local = e->b.local;
 	struct rx ask = *rx;
@@ -536,12 +542,23 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_gw_entry *e = find_authentic(gw, rx);
 
-	if (e == NULL || !check_cookie(gw, rx, rx->m.session))
+	if (e == NULL)
 		return;
+	/* The very packet that moved the binding comes from the former place too: that one was a listener's copy. */
+	if (rx->m.seq == e->seq && may_object(e, rx)) {
+		move(gw, rx, e);
+		return;
+	}
 	if (rx->m.seq <= e->seq) {
 		gw->count.replayed++;
 		return;
 	}
+	/*
+	 * From where we know the client to be it needs no cookie. If it answers there to a RECHALLENGE that somebody else
+	 * got and passed on, a copy of that answer, with the cookie for somebody else's place, comes too late.
+	 */
+	if (!is_at(e, rx) && !check_cookie(gw, rx, rx->m.session))
+		return;
 	e->seq = rx->m.seq;
 	if (is_at(e, rx)) {
 		seen(gw, rx->now, e);

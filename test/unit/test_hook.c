@@ -391,14 +391,20 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-static atomic_bool enough; /* the broker ends after the next command */
+static atomic_bool broker_stop;
 
+/* Ends when it is told to: a thread that is cancelled leaks what it holds, and AddressSanitizer loses track of its stack. */
 static void *echo(void *arg)
 {
 	(void)arg;
-	do
-		serve(0, GRANT);
-	while (!atomic_load(&enough));
+	while (!atomic_load(&broker_stop)) {
+		struct pollfd p = {t.broker.conn, POLLIN, 0};
+
+		if (!stub_quiet(&t.broker))
+			serve(0, GRANT);
+		else
+			(void)poll(&p, 1, 10);
+	}
 	return NULL;
 }
 
@@ -410,8 +416,6 @@ static void drop_line(enum pa_log_level level, const char *event, const char *te
 Test(hook, threads)
 {
 	static const size_t numbers[WORKERS] = {0, 1, 2, 3};
-	static const uint8_t id[] = {0xff};
-	static const struct pa_hook_lease last = {1, 1, 600, id, sizeof(id), NULL, 0};
 	pthread_t threads[WORKERS], broker;
 	struct pa_hook_done d;
 	unsigned done = 0;
@@ -437,8 +441,7 @@ Test(hook, threads)
 	}
 	for (size_t i = 0; i < WORKERS; i++)
 		(void)pthread_join(threads[i], NULL);
-	atomic_store(&enough, true);
-	pa_hook_release(t.hook, &last);
+	atomic_store(&broker_stop, true);
 	(void)pthread_join(broker, NULL);
 	cr_expect_eq(done, WORKERS * EACH);
 }
