@@ -6,8 +6,6 @@
  */
 #include "broker/broker_edge.h"
 
-#include <libgen.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include "broker/batch.h"
 #include "broker/setup.h"
 #include "common/edge_file.h"
+#include "common/edge_sandbox.h"
 #include "common/edge_server.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -109,6 +108,8 @@ static bool same_list(const struct pa_string_list *a, const struct pa_string_lis
 /* What is opened once; the name of the first such setting that differs, or NULL. */
 static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_brokerconf *b)
 {
+	if (strcmp(a->user, b->user) != 0)
+		return "user";
 	if (strcmp(a->socket, b->socket) != 0)
 		return "socket";
 	if (strcmp(a->socket_group, b->socket_group) != 0)
@@ -191,23 +192,18 @@ static int start_handles(struct broker *b)
 	return rc;
 }
 
-/* /run is empty after each boot. */
-static int make_folder_of(const char *path)
+static int start_failed(const struct broker *b, const char *key, const char *err, int rc)
 {
-	char copy[PATH_MAX], err[PA_FILE_ERRLEN];
-	int rc;
+	char place[PA_CONF_PLACELEN];
 
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	rc = pa_dir_create(dirname(copy), 0755, err);
-	if (rc < 0)
-		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
+	pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s%s\"", pa_conf_place(b->setup.conf->source, key, place), err);
 	return rc;
 }
 
 static int start_server(struct broker *b)
 {
 	struct pa_server_config cfg;
-	char err[PA_SERVER_ERRLEN];
+	char err[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
 	int rc;
 
 	memset(&cfg, 0, sizeof(cfg));
@@ -218,12 +214,48 @@ static int start_server(struct broker *b)
 	memcpy(cfg.uids, b->setup.uids, b->setup.n_uids * sizeof(cfg.uids[0]));
 	cfg.n_uids = b->setup.n_uids;
 	cfg.max_clients = CLIENTS_MAX;
-	rc = pa_server_new(&b->loop, &cfg, on_request, b, &b->server, err);
+	rc = pa_dir_create_for(cfg.path, (uid_t)-1, err); /* /run is empty after each boot */
+	if (rc == 0)
+		rc = pa_server_new(&b->loop, &cfg, on_request, b, &b->server, err);
+	return rc < 0 ? start_failed(b, "socket", err, rc) : 0;
+}
+
+/*
+ * Becomes the configured user, if there is one, before the database is opened: what it makes is then its own. A folder
+ * of the database that is not there yet is made for it.
+ */
+static int become_user(struct broker *b)
+{
+	const char *database = b->setup.conf->database, *key = b->setup.conf->master_key_file;
+	char err[PA_FILE_ERRLEN > PA_SANDBOX_ERRLEN ? PA_FILE_ERRLEN : PA_SANDBOX_ERRLEN];
+	uid_t uid = b->setup.user_uid;
+	int rc = pa_dir_create_for(database, uid == geteuid() ? (uid_t)-1 : uid, err);
+
+	if (rc < 0)
+		return start_failed(b, "database", err, rc);
+	if (uid == (uid_t)-1)
+		return 0;
+	rc = pa_sandbox_user(uid, b->setup.user_gid, err);
+	if (rc < 0)
+		return start_failed(b, "user", err, rc);
+	if (access(key, R_OK) < 0)
+		pa_log(PA_LOG_WARN, "broker.key-unreadable", "file=%s user=%s reason=\"SIGHUP will be refused, for this user cannot "
+		       "read the key again; run: chown %s %s\"", key, b->setup.conf->user, b->setup.conf->user, key);
+	return 0;
+}
+
+static int enter_sandbox(void)
+{
+	static const struct pa_sandbox nothing;
+	char err[PA_SANDBOX_ERRLEN];
+	int rc = pa_sandbox_enter(&nothing, err);
+
 	if (rc < 0)
 		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", err);
 	return rc;
 }
 
+/* The socket comes first: what another broker uses is not touched. Nothing is answered before the loop runs. */
 static int start(struct broker *b)
 {
 	int rc = start_handles(b);
@@ -232,12 +264,14 @@ static int start(struct broker *b)
 		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", uv_strerror(rc));
 		return PA_EIO;
 	}
-	if (make_folder_of(b->setup.conf->database) < 0 || make_folder_of(b->setup.conf->socket) < 0)
-		return PA_EIO;
-	rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+	rc = start_server(b);
 	if (rc < 0)
 		return rc;
-	rc = start_server(b);
+	rc = become_user(b);
+	if (rc == 0)
+		rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+	if (rc == 0)
+		rc = enter_sandbox();
 	if (rc < 0)
 		return rc;
 	arm_timer(b);

@@ -35,11 +35,13 @@ void pa_brokerconf_free(struct pa_brokerconf *conf)
 	free(conf->groups);
 	list_clear(&conf->realms);
 	list_clear(&conf->socket_users);
+	free(conf->user);
 	free(conf->socket);
 	free(conf->socket_group);
 	free(conf->database);
 	free(conf->master_key_file);
-	json_decref(conf->json);
+	pa_brokerconf_free_reservations(conf);
+	pa_conf_free(conf->source);
 	free(conf);
 }
 
@@ -152,13 +154,14 @@ static void read_log_level(const struct pa_node *root, struct pa_brokerconf *con
 
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 {
-	static const char *const keys[] = {"socket",	     "socket-group", "socket-users",   "database",
-					   "master-key-file", "quarantine",   "realms",	       "gateway-groups",
-					   "pools",	     "grant",	     "log-level",      NULL};
+	static const char *const keys[] = {"user", "socket", "socket-group", "socket-users", "database", "master-key-file",
+					   "quarantine", "realms", "gateway-groups", "pools", "reservations", "grant",
+					   "log-level", NULL};
 	int rc;
 
 	pa_node_only(root, keys);
-	if ((rc = read_path(root, "socket", PA_BROKER_SOCKET, &conf->socket)) < 0 ||
+	if ((rc = read_text(root, "user", "", &conf->user)) < 0 ||
+	    (rc = read_path(root, "socket", PA_BROKER_SOCKET, &conf->socket)) < 0 ||
 	    (rc = read_text(root, "socket-group", "", &conf->socket_group)) < 0 ||
 	    (rc = pa_string_list_read(root, "socket-users", &conf->socket_users)) < 0 ||
 	    (rc = read_path(root, "database", PA_BROKER_DB, &conf->database)) < 0 ||
@@ -172,7 +175,9 @@ static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 	read_log_level(root, conf);
 	if ((rc = pa_brokerconf_read_groups(root, conf)) < 0)
 		return rc;
-	return pa_brokerconf_read_pools(root, conf);
+	if ((rc = pa_brokerconf_read_pools(root, conf)) < 0)
+		return rc;
+	return pa_brokerconf_read_reservations(root, conf);
 }
 
 int pa_brokerconf_parse(const char *file, const char *text, size_t len, struct pa_brokerconf **ret,
@@ -187,22 +192,18 @@ int pa_brokerconf_parse(const char *file, const char *text, size_t len, struct p
 		root = pa_conf_root(src);
 		rc = read_root(&root, conf);
 	}
-	if (rc == 0 && pa_conf_error(src) == NULL) {
-		conf->json = json_deep_copy(pa_conf_json(src));
-		rc = conf->json != NULL ? 0 : PA_ENOMEM;
-	}
 	if (rc < 0) {
 		(void)snprintf(err, PA_CONF_ERRLEN, "%s: out of memory", file);
 	} else if (pa_conf_error(src) != NULL) {
 		(void)snprintf(err, PA_CONF_ERRLEN, "%s", pa_conf_error(src));
 		rc = PA_EFORMAT;
 	} else {
+		conf->source = src;
 		*ret = conf;
-		conf = NULL;
+		return 0;
 	}
 	pa_brokerconf_free(conf);
-	if (src != NULL)
-		pa_conf_free(src);
+	pa_conf_free(src);
 	return rc;
 }
 

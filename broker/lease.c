@@ -14,7 +14,7 @@ int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row)
 
 	if (pa_table_find_addr(t, &row->addr) != NULL)
 		return PA_EEXIST;
-	if (pa_table_reserve(t, 0) < 0 || (e = pa_table_add(t, &row->addr)) == NULL)
+	if (pa_table_reserve(t, 1) < 0 || (e = pa_table_add(t, &row->addr)) == NULL)
 		return PA_ENOMEM;
 	latest = pa_table_find_ident(t, row->ident);
 	e->row = *row;
@@ -25,6 +25,8 @@ int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row)
 		e->row.ident = pa_ident_get(row->ident); /* an earlier lease of a client that has a later one */
 	if (row->serial >= t->next_serial)
 		t->next_serial = row->serial + 1;
+	if (row->revoked != 0)
+		pa_revoke_append(t->revocations, &e->row);
 	pa_table_place(t, e);
 	return 0;
 }
@@ -37,6 +39,8 @@ static bool is_active(const struct entry *e, uint64_t now_s)
 /* May this client (still, again) have this address? */
 static bool is_eligible(const struct entry *e, const struct pa_lease_request *req)
 {
+	if (e->reserved != NULL)
+		return e->pool != NULL && pa_ident_eq(e->reserved->ident, req->ident);
 	return e->pool != NULL &&
 	       pa_pool_serves(e->pool->conf, pa_ident_realm(req->ident), req->classes, req->n_classes);
 }
@@ -93,10 +97,13 @@ static void give_new(struct pa_lease_table *t, struct entry *e, const struct pa_
 	give(t, e, req, now / 1000);
 }
 
-static void end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended)
+/* ended: Unix seconds. An expiry is revoked as well, for older and longer grants of the same address may be about. */
+static void end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended, uint64_t now)
 {
 	e->row.state = state;
 	e->row.ended = ended;
+	e->row.revoked = pa_revoke_next(t->revocations, now);
+	pa_revoke_append(t->revocations, &e->row);
 	pa_table_place(t, e);
 	pa_table_mark(t, e);
 }
@@ -122,25 +129,55 @@ static int choose(struct pa_lease_table *t, const struct pa_lease_request *req, 
 			return *ret != NULL ? 0 : PA_ENOMEM;
 		}
 		pa_pool_promote(pool, now_s);
-		item = pa_heap_peek(&pool->rested);
-		if (item != NULL) {
-			*ret = pa_table_entry_of(item);
-			return 0;
+		while ((item = pa_heap_peek(&pool->rested)) != NULL) {
+			struct entry *e = pa_table_entry_of(item);
+
+			if (pa_table_available_at(t, e) <= now_s) {
+				*ret = e;
+				return 0;
+			}
+			pa_table_place(t, e); /* a gateway has lost what it had acknowledged */
 		}
 	}
 	return rc;
+}
+
+/* Can the client have the address that is reserved for it now? e: its row; NULL: it was never used. */
+static bool can_move(const struct pa_lease_table *t, const struct entry *e, const struct pa_lease_request *req, uint64_t now_s)
+{
+	if (e == NULL || pa_ident_eq(e->row.ident, req->ident))
+		return true;
+	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, &e->row) <= now_s;
+}
+
+/* An address for a client that does not stay where it is: the one reserved for it, or one of its pools. */
+static int find_place(struct pa_lease_table *t, const struct pa_lease_request *req, const struct pa_reservation *own,
+		      uint64_t now_s, struct entry **ret)
+{
+	struct entry *e;
+
+	if (own == NULL)
+		return choose(t, req, now_s, ret);
+	e = pa_table_find_addr(t, &own->addr);
+	if (e == NULL)
+		e = pa_table_add(t, &own->addr);
+	*ret = e;
+	return e != NULL ? 0 : PA_ENOMEM;
 }
 
 int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *req, uint64_t now,
 		      const struct pa_lease **ret)
 {
 	struct entry *mine = pa_table_find_ident(t, req->ident), *e = NULL;
+	const struct pa_reservation *own = pa_brokerconf_reserved_for(t->conf, req->ident);
 	uint64_t now_s = now / 1000;
 	int rc;
 
 	if (pa_table_reserve(t, 2) < 0)
 		return PA_ENOMEM;
-	if (mine != NULL && is_eligible(mine, req)) {
+	if (own != NULL && !can_move(t, pa_table_find_addr(t, &own->addr), req, now_s))
+		own = NULL; /* not yet */
+	if (mine != NULL && is_eligible(mine, req) && (own == NULL || pa_addr_eq(&own->addr, &mine->row.addr))) {
 		*ret = &mine->row;
 		if (!is_active(mine, now_s) || !same_claims(mine, req)) {
 			give_new(t, mine, req, now);
@@ -151,12 +188,12 @@ int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *r
 		give(t, mine, req, now_s);
 		return PA_LEASE_RENEWED;
 	}
-	rc = choose(t, req, now_s, &e);
+	rc = find_place(t, req, own, now_s, &e);
 	if (rc < 0)
 		return rc;
 	/* Its address was excluded, or its pool went or is not for it any more: one lease a client. */
 	if (mine != NULL && mine->row.state == PA_LEASE_ACTIVE)
-		end(t, mine, PA_LEASE_RELEASED, now_s);
+		end(t, mine, PA_LEASE_RELEASED, now_s, now);
 	give_new(t, e, req, now);
 	*ret = &e->row;
 	return PA_LEASE_NEW;
@@ -174,7 +211,7 @@ int pa_lease_release(struct pa_lease_table *t, const struct pa_lease_name *name,
 		return PA_EREPLAY;
 	if (pa_table_reserve(t, 1) < 0)
 		return PA_ENOMEM;
-	end(t, e, PA_LEASE_RELEASED, now / 1000);
+	end(t, e, PA_LEASE_RELEASED, now / 1000, now);
 	*ret = &e->row;
 	return 0;
 }
@@ -190,7 +227,7 @@ size_t pa_lease_expire(struct pa_lease_table *t, uint64_t now, size_t max)
 		if (pa_table_reserve(t, 1) < 0)
 			break; /* the next call finds it still due */
 		/* Not now: after a restart the address has rested since then. */
-		end(t, e, PA_LEASE_EXPIRED, e->row.expires);
+		end(t, e, PA_LEASE_EXPIRED, e->row.expires, now);
 		n++;
 	}
 	return n;

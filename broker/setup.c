@@ -26,20 +26,22 @@ static int load_conf(const char *file, struct pa_brokerconf **ret, char err[PA_C
 	return rc;
 }
 
-static int load_keys(const char *file, const char *conf_file, struct pa_keyring **ret, char err[PA_CONF_ERRLEN])
+static int load_keys(const struct pa_brokerconf *conf, uid_t user, struct pa_keyring **ret, char err[PA_CONF_ERRLEN])
 {
-	char detail[PA_FILE_ERRLEN];
+	char detail[PA_FILE_ERRLEN], place[PA_CONF_PLACELEN];
+	const char *file = conf->master_key_file;
 	struct pa_keyring *keys;
-	int rc = pa_keyring_load(file, &keys, detail);
+	int rc = pa_keyring_load_as(file, user, &keys, detail);
 
+	(void)pa_conf_place(conf->source, "master-key-file", place);
 	if (rc < 0) {
-		(void)snprintf(err, PA_CONF_ERRLEN, "%s%s (master-key-file of %s)", detail,
-			       rc == PA_ENOTFOUND ? "; 'pubaddrctl key new' makes one" : "", conf_file);
+		(void)snprintf(err, PA_CONF_ERRLEN, "%s%s%s", place, detail,
+			       rc == PA_ENOTFOUND ? "; 'pubaddrctl key new' makes one" : "");
 		return rc;
 	}
 	if (pa_keyring_first(keys, PA_KEY_MASTER) == NULL) {
-		(void)snprintf(err, PA_CONF_ERRLEN, "%s: holds no master key; 'pubaddrctl key new' makes one "
-			       "(master-key-file of %s)", file, conf_file);
+		(void)snprintf(err, PA_CONF_ERRLEN, "%s%s: holds no master key; 'pubaddrctl key new' makes one",
+			       place, file);
 		pa_keyring_free(keys);
 		return PA_EFORMAT;
 	}
@@ -47,27 +49,58 @@ static int load_keys(const char *file, const char *conf_file, struct pa_keyring 
 	return 0;
 }
 
-static int find_users(const char *file, struct pa_setup *s, char err[PA_CONF_ERRLEN])
+static int find_user(struct pa_setup *s, char err[PA_CONF_ERRLEN])
+{
+	const char *name = s->conf->user;
+	char place[PA_CONF_PLACELEN];
+	const struct passwd *p;
+
+	s->user_uid = (uid_t)-1;
+	if (name[0] == '\0')
+		return 0;
+	p = getpwnam(name);
+	if (p == NULL) {
+		(void)snprintf(err, PA_CONF_ERRLEN, "%sno user \"%s\" on this machine; make it with adduser --system --group, or "
+			       "name another", pa_conf_place(s->conf->source, "user", place), name);
+		return PA_EFORMAT;
+	}
+	s->user_uid = p->pw_uid;
+	s->user_gid = p->pw_gid;
+	return 0;
+}
+
+static int find_group(struct pa_setup *s, char err[PA_CONF_ERRLEN])
+{
+	const char *name = s->conf->socket_group;
+	char place[PA_CONF_PLACELEN];
+	const struct group *g;
+
+	s->gid = (gid_t)-1;
+	if (name[0] == '\0')
+		return 0;
+	g = getgrnam(name);
+	if (g == NULL) {
+		(void)snprintf(err, PA_CONF_ERRLEN, "%sno group \"%s\" on this machine; make it with addgroup --system, or "
+			       "name another", pa_conf_place(s->conf->source, "socket-group", place), name);
+		return PA_EFORMAT;
+	}
+	s->gid = g->gr_gid;
+	return 0;
+}
+
+static int find_users(struct pa_setup *s, char err[PA_CONF_ERRLEN])
 {
 	const struct pa_string_list *users = &s->conf->socket_users;
 
-	s->gid = (gid_t)-1;
-	if (s->conf->socket_group[0] != '\0') {
-		const struct group *g = getgrnam(s->conf->socket_group);
-
-		if (g == NULL) {
-			(void)snprintf(err, PA_CONF_ERRLEN, "%s: socket-group: no group \"%s\" on this machine; make it with "
-				       "addgroup --system, or name another", file, s->conf->socket_group);
-			return PA_EFORMAT;
-		}
-		s->gid = g->gr_gid;
-	}
 	for (size_t i = 0; i < users->n; i++) {
 		const struct passwd *p = getpwnam(users->items[i]);
+		char path[32], place[PA_CONF_PLACELEN];
 
 		if (p == NULL) {
-			(void)snprintf(err, PA_CONF_ERRLEN, "%s: socket-users: no user \"%s\" on this machine; leave it out, or "
-				       "install what makes it (Debian's kea-dhcp4-server makes _kea)", file, users->items[i]);
+			(void)snprintf(path, sizeof(path), "socket-users[%zu]", i);
+			(void)snprintf(err, PA_CONF_ERRLEN, "%sno user \"%s\" on this machine; leave it out, or install what "
+				       "makes it (Debian's kea-dhcp4-server makes _kea)",
+				       pa_conf_place(s->conf->source, path, place), users->items[i]);
 			return PA_EFORMAT;
 		}
 		s->uids[s->n_uids++] = p->pw_uid;
@@ -83,9 +116,13 @@ int pa_setup_load(const char *file, struct pa_setup *ret, char err[PA_CONF_ERRLE
 	memset(&s, 0, sizeof(s));
 	rc = load_conf(file, &s.conf, err);
 	if (rc == 0)
-		rc = load_keys(s.conf->master_key_file, file, &s.keys, err);
+		rc = find_user(&s, err);
 	if (rc == 0)
-		rc = find_users(file, &s, err);
+		rc = load_keys(s.conf, s.user_uid, &s.keys, err);
+	if (rc == 0)
+		rc = find_group(&s, err);
+	if (rc == 0)
+		rc = find_users(&s, err);
 	if (rc < 0)
 		pa_setup_clear(&s);
 	else

@@ -11,6 +11,8 @@
 struct pa_setup {
 	struct pa_brokerconf *conf;
 	struct pa_keyring *keys;
+	uid_t user_uid;	/* of user; (uid_t)-1: none */
+	gid_t user_gid;
 	gid_t gid; /* of socket-group; (gid_t)-1: none */
 	uid_t uids[PA_SOCKET_USERS_MAX];
 	size_t n_uids;

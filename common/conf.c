@@ -102,6 +102,17 @@ const void *pa_conf_json(const struct pa_conf *conf)
 	return conf->root;
 }
 
+const char *pa_conf_place(const struct pa_conf *conf, const char *path, char dst[PA_CONF_PLACELEN])
+{
+	unsigned line = conf->root != NULL ? pa_conf_find_line(conf->text, path) : 0;
+
+	if (line > 0)
+		(void)snprintf(dst, PA_CONF_PLACELEN, "%s:%u: %s: ", conf->file, line, path);
+	else
+		(void)snprintf(dst, PA_CONF_PLACELEN, "%s: %s (by default): ", conf->file, path);
+	return dst;
+}
+
 static const char *type_name(const json_t *v)
 {
 	switch (json_typeof(v)) {

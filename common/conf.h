@@ -31,6 +31,13 @@ struct pa_node pa_conf_root(struct pa_conf *conf);
 /* The conf's root as jansson value, for config echo; borrowed, NULL after a syntax error. */
 const void *pa_conf_json(const struct pa_conf *conf);
 
+/*
+ * "FILE:LINE: PATH: ", for errors that show only when a value is used, such as a socket that is taken; "FILE: PATH (by default): "
+ * if the file leaves the value out. path: "listen[0]". Returns dst.
+ */
+#define PA_CONF_PLACELEN 256
+const char *pa_conf_place(const struct pa_conf *conf, const char *path, char dst[PA_CONF_PLACELEN]);
+
 bool pa_node_has(const struct pa_node *n, const char *key);
 /* Any member not named in the NULL-terminated list is an error that names it (typing errors should not pass). */
 void pa_node_only(const struct pa_node *n, const char *const *keys);

@@ -17,13 +17,18 @@
 static int fail_errno(const char *path, const char *what, char err[PA_FILE_ERRLEN])
 {
 	int e = errno;
+	const char *remedy = "";
 
-	(void)snprintf(err, PA_FILE_ERRLEN, "%s: %s: %s", path, what, strerror(e));
+	if ((e == EACCES || e == EPERM) && geteuid() != 0)
+		remedy = "; start as root, or give this user the right to it";
+	else if (e == EROFS || e == ENOSPC)
+		remedy = e == EROFS ? "; name a place that can be written" : "; make room on the disk";
+	(void)snprintf(err, PA_FILE_ERRLEN, "%s: %s: %s%s", path, what, strerror(e), remedy);
 	errno = e;
 	return e == ENOENT ? PA_ENOTFOUND : e == EEXIST ? PA_EEXIST : PA_EIO;
 }
 
-static int check_file(int fd, const char *path, bool secret, struct stat *st, char err[PA_FILE_ERRLEN])
+static int check_file(int fd, const char *path, bool secret, uid_t owner, struct stat *st, char err[PA_FILE_ERRLEN])
 {
 	if (fstat(fd, st) < 0)
 		return fail_errno(path, "cannot stat", err);
@@ -40,7 +45,7 @@ static int check_file(int fd, const char *path, bool secret, struct stat *st, ch
 			       path, (unsigned)(st->st_mode & 07777), path);
 		return PA_EAUTH;
 	}
-	if (secret && st->st_uid != 0 && st->st_uid != geteuid()) {
+	if (secret && st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != owner) {
 		(void)snprintf(err, PA_FILE_ERRLEN, "%s: holds keys but belongs to uid %u; it must belong to root or to uid %u",
 			       path, (unsigned)st->st_uid, (unsigned)geteuid());
 		return PA_EAUTH;
@@ -66,7 +71,7 @@ static ssize_t read_all(int fd, char *buf, size_t len)
 	return (ssize_t)got;
 }
 
-int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN])
+static int read_file(const char *path, bool secret, uid_t owner, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char *buf = NULL;
@@ -76,7 +81,7 @@ int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, cha
 
 	if (fd < 0)
 		return fail_errno(path, "cannot open", err);
-	rc = check_file(fd, path, secret, &st, err);
+	rc = check_file(fd, path, secret, owner, &st, err);
 	if (rc < 0)
 		goto out;
 	buf = malloc((size_t)st.st_size + 1);
@@ -98,6 +103,11 @@ out:
 	free(buf);
 	close(fd);
 	return rc;
+}
+
+int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN])
+{
+	return read_file(path, secret, (uid_t)-1, ret, ret_len, err);
 }
 
 static int write_all(int fd, const char *data, size_t len)
@@ -197,12 +207,32 @@ int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN])
 	return 0;
 }
 
+int pa_dir_create_for(const char *path, uid_t owner, char err[PA_FILE_ERRLEN])
+{
+	char copy[PATH_MAX], *folder;
+	bool there;
+	int rc;
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	folder = dirname(copy);
+	there = access(folder, F_OK) == 0;
+	rc = pa_dir_create(folder, 0755, err);
+	if (rc == 0 && !there && owner != (uid_t)-1 && chown(folder, owner, (gid_t)-1) < 0)
+		rc = fail_errno(folder, "cannot give it to its user", err);
+	return rc;
+}
+
 int pa_keyring_load(const char *path, struct pa_keyring **ret, char err[PA_FILE_ERRLEN])
+{
+	return pa_keyring_load_as(path, (uid_t)-1, ret, err);
+}
+
+int pa_keyring_load_as(const char *path, uid_t owner, struct pa_keyring **ret, char err[PA_FILE_ERRLEN])
 {
 	char detail[PA_KEYFILE_ERRLEN];
 	char *text;
 	size_t len;
-	int rc = pa_file_read(path, true, &text, &len, err);
+	int rc = read_file(path, true, owner, &text, &len, err);
 
 	if (rc < 0)
 		return rc;

@@ -27,7 +27,11 @@ int pa_file_write(const char *path, const char *data, size_t len, mode_t mode, c
 int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
 /* Creates path and its parents as needed (0755; the last one gets mode, but for the umask). PA_EIO, PA_EINVAL. */
 int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN]);
+/* Creates the folder that path is in, 0755, as pa_dir_create; one that is new is given to owner ((uid_t)-1: to nobody else). */
+int pa_dir_create_for(const char *path, uid_t owner, char err[PA_FILE_ERRLEN]);
 /* Reads (as a secret) and parses a key file. */
 int pa_keyring_load(const char *path, struct pa_keyring **ret, char err[PA_FILE_ERRLEN]);
+/* The same; the file may belong to owner too, as whom the caller is going to run. (uid_t)-1: nobody more. */
+int pa_keyring_load_as(const char *path, uid_t owner, struct pa_keyring **ret, char err[PA_FILE_ERRLEN]);
 
 #endif

@@ -428,7 +428,8 @@ static int make_socket(const struct pa_server_config *cfg, char err[PA_SERVER_ER
 	(void)unlink(cfg->path);
 	errno = rc;
 fail:
-	(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: %s: %s", cfg->path, what, strerror(errno));
+	(void)snprintf(err, PA_SERVER_ERRLEN, "%.150s: %s: %s%s", cfg->path, what, strerror(errno),
+		       errno == EACCES ? "; start as root, or let this user write to its folder" : "");
 	if (fd >= 0)
 		close(fd);
 	return PA_EIO;

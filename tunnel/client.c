@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tunnel/client.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cred.h"
 #include "common/err.h"
 #include "common/msg.h"
+#include "tunnel/client_int.h"
 #include "tunnel/limit.h"
 
 #define TRIES 3			 /* unanswered messages before a gateway is given up */
@@ -15,53 +14,6 @@
 #define HINT_INTERVAL_MS 5000	 /* an unauthenticated UNBOUND makes us ask at most so often */
 #define RECONFIRM_BURST 2	 /* the second one objects to a relayed packet */
 
-/* A binding that a gateway accepted. */
-struct session {
-	bool valid;
-	bool lost; /* silent for too long, or our address changed: only a new handshake can help */
-	struct pa_client_binding b;
-	uint8_t c2g[PA_KEY_LEN], g2c[PA_KEY_LEN];
-	uint8_t token[PA_TOKEN_LEN];
-	uint64_t sent_seq, acked_seq;
-	bool waiting; /* for ALIVE */
-	unsigned misses;
-	uint64_t next_ms;    /* keepalive or its retry */
-	uint64_t expires_ms; /* of the grant it was made with */
-	uint64_t reconfirm_tat;
-};
-
-struct handshake {
-	bool active;
-	bool confirming; /* CHALLENGE came, CONFIRM was sent */
-	unsigned gateway; /* of the grant's list */
-	unsigned tries;	  /* of the present message */
-	unsigned attempt; /* messages since the start at this gateway */
-	uint64_t next_ms, sent_ms;
-	uint64_t bind;
-	uint8_t nonce[PA_NONCE_LEN];
-	uint8_t confirm[PA_CONFIRM_LEN];
-	struct pa_session_keys keys;
-};
-
-struct pa_client {
-	const struct pa_client_ops *ops;
-	void *ctx;
-	uint8_t secret_key[PA_KEY_LEN], public_key[PA_KEY_LEN];
-	bool has_grant, up;
-	struct pa_grant grant;
-	uint8_t claims[PA_CLAIMS_LEN], claims_hash[PA_KEY_LEN], k0[PA_KEY_LEN];
-	uint64_t expires_ms;
-	struct pa_claims floor; /* the newest grant that a gateway accepted, with its key: nobody vouches for others */
-	uint8_t floor_key[PA_KEY_LEN];
-	struct session s;
-	struct handshake h;
-	unsigned failed, round; /* gateways that did not answer in a row; times that the whole list did not */
-	uint64_t last_alive_ms, last_hint_ms;
-	uint32_t rtt_us;
-	uint8_t last_reason;
-	struct pa_client_counters count;
-};
-
 /* ---------------------------------------------------------------- small things */
 
 static const struct pa_endpoint *handshake_gateway(const struct pa_client *cl)
@@ -69,7 +21,7 @@ static const struct pa_endpoint *handshake_gateway(const struct pa_client *cl)
 	return &cl->grant.gateways[cl->h.gateway];
 }
 
-static void event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail)
+void pa_client_event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail)
 {
 	cl->ops->event(cl->ctx, name, gateway, detail);
 }
@@ -106,8 +58,7 @@ static void take_rtt(struct pa_client *cl, uint64_t sample_us)
 		cl->rtt_us = 1;
 }
 
-/* The number of a gateway in the grant's list; its first one if it is not there. */
-static unsigned gateway_index(const struct pa_client *cl, const struct pa_endpoint *gateway)
+unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint *gateway)
 {
 	for (unsigned i = 0; i < cl->grant.n_gateways; i++)
 		if (pa_endpoint_eq(&cl->grant.gateways[i], gateway))
@@ -149,7 +100,7 @@ static void go_down(struct pa_client *cl, unsigned reason)
 /* The grant is over. */
 static void finish(struct pa_client *cl, unsigned reason)
 {
-	event(cl, "grant.end", NULL, reason);
+	pa_client_event(cl, "grant.end", NULL, reason);
 	pa_wipe(&cl->s, sizeof(cl->s));
 	pa_wipe(&cl->h, sizeof(cl->h));
 	pa_wipe(cl->k0, sizeof(cl->k0));
@@ -183,7 +134,7 @@ static void send_hello(struct pa_client *cl)
 /* Sends HELLO, or CONFIRM again, and sets the time of the next try. */
 static void try_again(struct pa_client *cl, struct pa_now now)
 {
-	struct handshake *h = &cl->h;
+	struct pa_client_handshake *h = &cl->h;
 	unsigned shift = h->tries + cl->round;
 
 	if (h->confirming)
@@ -201,19 +152,18 @@ static void try_again(struct pa_client *cl, struct pa_now now)
 /* A higher bind number each time: a CONFIRM of which only the ACCEPT was lost has used the last one up. */
 static void start_handshake(struct pa_client *cl, struct pa_now now, unsigned gateway)
 {
-	struct handshake *h = &cl->h;
+	struct pa_client_handshake *h = &cl->h;
 
 	pa_wipe(h, sizeof(*h));
 	h->active = true;
 	h->gateway = gateway;
 	h->bind = cl->ops->next_bind(cl->ctx);
 	cl->count.handshakes++;
-	event(cl, "handshake.start", handshake_gateway(cl), cl->round);
+	pa_client_event(cl, "handshake.start", handshake_gateway(cl), cl->round);
 	try_again(cl, now);
 }
 
-/* From the beginning: other gateways and longer pauses are forgotten. */
-static void begin(struct pa_client *cl, struct pa_now now, unsigned gateway)
+void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway)
 {
 	cl->failed = 0;
 	cl->round = 0;
@@ -225,7 +175,7 @@ static void give_up(struct pa_client *cl, struct pa_now now)
 {
 	unsigned gateway = cl->h.gateway;
 
-	event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
+	pa_client_event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
 	if (session_healthy(cl)) {
 		cl->round++;
 		start_handshake(cl, now, gateway);
@@ -240,7 +190,7 @@ static void give_up(struct pa_client *cl, struct pa_now now)
 	}
 	cl->ops->fresh_port(cl->ctx);
 	gateway = (gateway + 1) % cl->grant.n_gateways;
-	event(cl, "gateway.next", &cl->grant.gateways[gateway], cl->failed);
+	pa_client_event(cl, "gateway.next", &cl->grant.gateways[gateway], cl->failed);
 	start_handshake(cl, now, gateway);
 }
 
@@ -266,7 +216,7 @@ static int derive_keys(struct pa_client *cl, const struct pa_msg *m)
 static void handle_challenge(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
 			     const struct pa_msg *in)
 {
-	struct handshake *h = &cl->h;
+	struct pa_client_handshake *h = &cl->h;
 	struct pa_msg m = {.type = PA_MSG_CONFIRM};
 	int n;
 
@@ -279,7 +229,7 @@ static void handle_challenge(struct pa_client *cl, struct pa_now now, const uint
 		return;
 	}
 	if (derive_keys(cl, in) < 0) { /* the grant names a useless gateway key; another grant may come */
-		event(cl, "handshake.refused", handshake_gateway(cl), 0);
+		pa_client_event(cl, "handshake.refused", handshake_gateway(cl), 0);
 		return;
 	}
 	take_rtt(cl, (now.boot_ms - h->sent_ms) * 1000);
@@ -331,8 +281,8 @@ static void leave_old(struct pa_client *cl, const struct pa_endpoint *gateway)
 /* Swaps the new session in. */
 static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *m)
 {
-	struct session *s = &cl->s;
-	struct handshake *h = &cl->h;
+	struct pa_client_session *s = &cl->s;
+	struct pa_client_handshake *h = &cl->h;
 	const struct pa_endpoint gateway = *handshake_gateway(cl);
 	unsigned attempts = h->attempt;
 
@@ -361,13 +311,13 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	cl->up = true;
 	cl->count.accepts++;
 	cl->ops->up(cl->ctx, &s->b);
-	event(cl, "handshake.accept", &gateway, attempts);
+	pa_client_event(cl, "handshake.accept", &gateway, attempts);
 }
 
 static void handle_accept(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
 			  const struct pa_msg *m)
 {
-	const struct handshake *h = &cl->h;
+	const struct pa_client_handshake *h = &cl->h;
 
 	if (!h->confirming || memcmp(m->nonce, h->nonce, sizeof(h->nonce)) != 0 || m->bind != h->bind) {
 		cl->count.unexpected++;
@@ -380,7 +330,7 @@ static void handle_accept(struct pa_client *cl, struct pa_now now, const uint8_t
 	if (memcmp(m->claims_hash, cl->claims_hash, sizeof(cl->claims_hash)) != 0 || !m->routed ||
 	    m->mtu < PA_MTU_MIN || m->lifetime == 0) {
 		cl->count.unexpected++;
-		event(cl, "handshake.refused", handshake_gateway(cl), 0);
+		pa_client_event(cl, "handshake.refused", handshake_gateway(cl), 0);
 		give_up(cl, now);
 		return;
 	}
@@ -396,7 +346,7 @@ static uint64_t boot_us(struct pa_now now)
 
 static void send_keepalive(struct pa_client *cl, struct pa_now now)
 {
-	struct session *s = &cl->s;
+	struct pa_client_session *s = &cl->s;
 	struct pa_msg m = {.type = PA_MSG_KEEPALIVE, .seq = ++s->sent_seq, .echo = boot_us(now)};
 
 	memcpy(m.session, s->b.session, sizeof(m.session));
@@ -414,19 +364,19 @@ static void lose(struct pa_client *cl, struct pa_now now)
 {
 	cl->s.lost = true;
 	cl->count.lost++;
-	event(cl, "gateway.lost", &cl->s.b.gateway, cl->s.misses);
+	pa_client_event(cl, "gateway.lost", &cl->s.b.gateway, cl->s.misses);
 	cl->ops->fresh_port(cl->ctx);
-	begin(cl, now, gateway_index(cl, &cl->s.b.gateway));
+	pa_client_begin(cl, now, pa_client_gateway(cl, &cl->s.b.gateway));
 }
 
 static void keepalive_due(struct pa_client *cl, struct pa_now now)
 {
-	struct session *s = &cl->s;
+	struct pa_client_session *s = &cl->s;
 
 	if (s->waiting) {
 		s->misses++;
 		cl->count.misses++;
-		event(cl, "gateway.miss", &s->b.gateway, s->misses);
+		pa_client_event(cl, "gateway.miss", &s->b.gateway, s->misses);
 		if (s->misses > PA_KEEPALIVE_RETRIES) {
 			lose(cl, now);
 			return;
@@ -438,7 +388,7 @@ static void keepalive_due(struct pa_client *cl, struct pa_now now)
 static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
 			 const struct pa_msg *m)
 {
-	struct session *s = &cl->s;
+	struct pa_client_session *s = &cl->s;
 
 	if (memcmp(m->session, s->b.session, sizeof(s->b.session)) != 0 || m->seq <= s->acked_seq ||
 	    m->seq > s->sent_seq) {
@@ -457,7 +407,7 @@ static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t 
 		take_rtt(cl, boot_us(now) - m->echo);
 	if (!pa_endpoint_eq(&m->mapped, &s->b.mapped)) {
 		s->b.mapped = m->mapped;
-		event(cl, "gateway.mapped", &s->b.gateway, 0);
+		pa_client_event(cl, "gateway.mapped", &s->b.gateway, 0);
 	}
 	schedule_keepalive(cl, now);
 }
@@ -465,7 +415,7 @@ static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t 
 /* Not authenticated, so all that it can get from us is one message to our own gateway, once in a while. */
 static void handle_rechallenge(struct pa_client *cl, struct pa_now now, const struct pa_msg *in)
 {
-	struct session *s = &cl->s;
+	struct pa_client_session *s = &cl->s;
 	struct pa_msg m = {.type = PA_MSG_RECONFIRM, .echo = boot_us(now)};
 
 	if (!pa_limit_one(&s->reconfirm_tat, now.boot_ms, PA_RECHALLENGE_MS, RECONFIRM_BURST)) {
@@ -476,7 +426,7 @@ static void handle_rechallenge(struct pa_client *cl, struct pa_now now, const st
 	memcpy(m.session, s->b.session, sizeof(m.session));
 	memcpy(m.cookie, in->cookie, sizeof(m.cookie));
 	cl->count.rechallenged++;
-	event(cl, "gateway.rechallenge", &s->b.gateway, 0);
+	pa_client_event(cl, "gateway.rechallenge", &s->b.gateway, 0);
 	send_msg(cl, &s->b.gateway, &m, s->c2g);
 }
 
@@ -490,15 +440,15 @@ static void handle_hint(struct pa_client *cl, struct pa_now now)
 		return;
 	}
 	cl->last_hint_ms = now.boot_ms;
-	event(cl, "gateway.hint", &cl->s.b.gateway, 0);
-	begin(cl, now, gateway_index(cl, &cl->s.b.gateway));
+	pa_client_event(cl, "gateway.hint", &cl->s.b.gateway, 0);
+	pa_client_begin(cl, now, pa_client_gateway(cl, &cl->s.b.gateway));
 }
 
 static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
 			   const struct pa_msg *m)
 {
 	static const uint8_t no_mac[PA_MAC_LEN];
-	struct session *s = &cl->s;
+	struct pa_client_session *s = &cl->s;
 
 	if (memcmp(m->session, s->b.session, sizeof(s->b.session)) != 0) {
 		cl->count.unexpected++;
@@ -514,12 +464,12 @@ static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_
 	}
 	cl->last_reason = m->reason;
 	cl->last_alive_ms = now.boot_ms;
-	event(cl, "gateway.unbound", &s->b.gateway, m->reason);
+	pa_client_event(cl, "gateway.unbound", &s->b.gateway, m->reason);
 	if (m->reason == PA_REASON_SHUTDOWN) {
-		unsigned next = (gateway_index(cl, &s->b.gateway) + 1) % cl->grant.n_gateways;
+		unsigned next = (pa_client_gateway(cl, &s->b.gateway) + 1) % cl->grant.n_gateways;
 
 		drop_session(cl);
-		begin(cl, now, next);
+		pa_client_begin(cl, now, next);
 	} else if (pa_claims_eq(&s->b.claims, &cl->grant.claims)) {
 		finish(cl, m->reason);
 	} else { /* an older grant's binding ended while the newer grant's handshake runs */
@@ -605,8 +555,8 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	pa_claims_hash(claims, cl->claims_hash);
 	pa_derive_k0(g->secret, cl->k0);
 	cl->last_reason = 0;
-	event(cl, "grant.new", &g->gateways[0], 0);
-	begin(cl, now, cl->s.valid ? gateway_index(cl, &cl->s.b.gateway) : 0);
+	pa_client_event(cl, "grant.new", &g->gateways[0], 0);
+	pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0);
 	return 0;
 }
 
@@ -626,7 +576,7 @@ void pa_client_kick(struct pa_client *cl, struct pa_now now)
 		return;
 	cl->s.lost = cl->s.valid;
 	cl->ops->fresh_port(cl->ctx);
-	begin(cl, now, cl->s.valid ? gateway_index(cl, &cl->s.b.gateway) : cl->h.gateway);
+	pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : cl->h.gateway);
 }
 
 uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)

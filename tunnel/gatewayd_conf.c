@@ -121,6 +121,7 @@ int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret)
 		pa_gatewayd_conf_clear(&c);
 		return rc;
 	}
+	c.source = conf;
 	*ret = c;
 	return 0;
 }

@@ -15,6 +15,7 @@
 #define PA_GATEWAYD_CONF "/etc/pubaddr/gatewayd.conf"
 
 struct pa_gatewayd_conf {
+	const struct pa_conf *source; /* as given to pa_gatewayd_conf_read, borrowed: errors at the start name places in it */
 	struct pa_endpoint listen[PA_GATEWAYD_LISTEN_MAX];
 	size_t n_listen;
 	char device[16];

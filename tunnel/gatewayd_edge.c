@@ -12,6 +12,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "tunnel/gatewayd_keys.h"
 #include "tunnel/net_lan.h"
 #include "tunnel/net_route.h"
 #include "tunnel/net_tun.h"
@@ -142,6 +143,15 @@ static void on_monitor(uv_poll_t *h, int status, int events)
 
 /* ---- start ---- */
 
+/* Says what is wrong with the value at path, as the configuration reader does. Returns rc. */
+static int fail_at(const struct pa_gatewayd *g, const char *path, const char *text, int rc, char err[PA_GATEWAYD_ERRLEN])
+{
+	char place[PA_CONF_PLACELEN];
+
+	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s%s", pa_conf_place(g->conf->source, path, place), text);
+	return rc;
+}
+
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret)
 {
 	struct pa_gatewayd *g = calloc(1, sizeof(*g));
@@ -176,14 +186,14 @@ static int make_deny(struct pa_gatewayd *g)
 
 static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
-	char text[PA_PREFIX_STRLEN];
+	char text[PA_PREFIX_STRLEN], path[32], detail[160];
 	int rc = 0;
 
 	if (!pa_addr_is_none(&g->conf->device_address)) {
 		rc = pa_net_addr_add(g->nl, g->tun.ifindex, &g->conf->device_address);
 		if (rc < 0) {
-			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: cannot add device-address: %s", g->tun.name, strerror(errno));
-			return rc;
+			(void)snprintf(detail, sizeof(detail), "cannot add it to %s: %s", g->tun.name, strerror(errno));
+			return fail_at(g, "device-address", detail, rc, err);
 		}
 	}
 	for (size_t i = 0; i < g->conf->n_pools; i++) {
@@ -192,10 +202,11 @@ static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 
 		rc = pa_net_route_add(g->nl, &r, false);
 		if (rc < 0) {
-			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: cannot route pool %s here: %s%s", g->tun.name,
-				       pa_prefix_format(&r.dst, text), strerror(errno),
+			(void)snprintf(path, sizeof(path), "pools[%zu]", i);
+			(void)snprintf(detail, sizeof(detail), "cannot route %s to %s: %s%s", pa_prefix_format(&r.dst, text),
+				       g->tun.name, strerror(errno),
 				       rc == PA_EEXIST ? "; remove the other route to this prefix (see: ip route)" : "");
-			return rc;
+			return fail_at(g, path, detail, rc, err);
 		}
 	}
 	return 0;
@@ -211,10 +222,8 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		return rc;
 	}
 	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, &g->tun, detail);
-	if (rc < 0) {
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
-		return rc;
-	}
+	if (rc < 0)
+		return fail_at(g, "device", detail, rc, err);
 	rc = add_routes(g, err);
 	if (rc == 0) {
 		rc = make_deny(g);
@@ -226,26 +235,33 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc;
 }
 
+static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
+	char detail[PA_UDP_ERRLEN], text[PA_UDP_ERRLEN + 96], path[32];
+	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+	const char *remedy = "";
+
+	if (rc == 0)
+		return pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
+	if (errno == EADDRNOTAVAIL)
+		remedy = "; it must be an address of this host";
+	else if (errno == EADDRINUSE)
+		remedy = "; stop the process that has it (see: ss -lunp), or listen elsewhere";
+	(void)snprintf(text, sizeof(text), "%s%s", detail, remedy);
+	(void)snprintf(path, sizeof(path), "listen[%zu]", i);
+	return fail_at(g, path, text, rc, err);
+}
+
 static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	struct pa_dp_config cfg = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = g->tun.fd, .deny = &g->deny,
 				   .events = {on_control, on_foreign}, .ctx = g};
-	char detail[PA_UDP_ERRLEN];
 	int rc = pa_dp_user.open(&cfg, &g->dp);
 
-	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++) {
-		struct pa_udp_config udp = {.bind = g->conf->listen[i]};
-
-		rc = pa_udp_open(&udp, &g->fds[i], detail);
-		if (rc < 0) {
-			(void)snprintf(err, PA_GATEWAYD_ERRLEN, "listen[%zu]: %s%s", i, detail,
-				       errno == EADDRNOTAVAIL ? "; it must be an address of this host" : "");
-			return rc;
-		}
-		rc = pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
-	}
-	if (rc < 0)
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path: %s", pa_strerror(rc));
+	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path");
+	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++)
+		rc = open_listen(g, i, err);
 	return rc;
 }
 
@@ -254,39 +270,30 @@ static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	const struct pa_gatewayd_conf *c = g->conf;
 	struct pa_gw_config cfg = {.pools = c->pools, .n_pools = c->n_pools, .mtu = c->mtu, .keepalive = c->keepalive,
 				   .max_bindings = c->max_bindings};
-	char detail[PA_FILE_ERRLEN];
-	int rc = pa_keyring_load(c->key_file, &g->keys, detail);
+	int rc = pa_gatewayd_keys_load(c, &g->keys, err, PA_GATEWAYD_ERRLEN);
 
-	if (rc < 0) {
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
-		return rc;
-	}
-	cfg.keys = g->keys;
-	for (size_t i = 0; i < c->n_pools; i++) {
-		bool found = false;
-
-		for (size_t k = 0; k < pa_keyring_count(g->keys) && !found; k++) {
-			const struct pa_key *key = pa_keyring_at(g->keys, k);
-
-			found = key->kind == PA_KEY_POOL && key->pool_id == c->pools[i].id;
-		}
-		if (!found)
-			pa_log(PA_LOG_WARN, "config.keyless", "pool=%u file=%s reason=\"no key for this pool: its clients are "
-			       "refused; make one by pubaddrctl key pool\"", (unsigned)c->pools[i].id, c->key_file);
-	}
-	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
 	if (rc < 0)
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: %s", c->key_file, rc == PA_EINVAL ?
-			       "has no gateway key; make one by pubaddrctl key new-gateway" : pa_strerror(rc));
-	return rc;
+		return rc;
+	cfg.keys = g->keys;
+	pa_gatewayd_keys_check(c, g->keys);
+	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
+	return rc < 0 ? fail_at(g, "max-bindings", pa_strerror(rc), rc, err) : 0;
+}
+
+/* Before anything of the network: what another gateway on this host uses is not touched. */
+static int open_server(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_server_config server = {.path = g->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
+	char detail[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
+	int rc = pa_dir_create_for(g->conf->control_socket, (uid_t)-1, detail);
+
+	if (rc == 0)
+		rc = pa_server_new(g->loop, &server, pa_gatewayd_command, g, &g->server, detail);
+	return rc < 0 ? fail_at(g, "control-socket", detail, rc, err) : 0;
 }
 
 static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
-	struct pa_server_config server = {.path = g->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
-	char detail[PA_SERVER_ERRLEN];
-	int rc;
-
 	if (uv_timer_init(g->loop, &g->timer) == 0) {
 		g->has_timer = true;
 		g->timer.data = g;
@@ -301,10 +308,7 @@ static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot make a timer or watch own addresses");
 		return PA_EIO;
 	}
-	rc = pa_server_new(g->loop, &server, pa_gatewayd_command, g, &g->server, detail);
-	if (rc < 0)
-		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", detail);
-	return rc;
+	return 0;
 }
 
 static void check_forwarding(void)
@@ -325,6 +329,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	int rc = open_core(g, err);
 
+	if (rc == 0)
+		rc = open_server(g, err);
 	if (rc == 0)
 		rc = open_network(g, err);
 	if (rc == 0)

@@ -13,7 +13,7 @@
 /* The gateway daemon: the pure core (gw.h) with device, sockets, data path, timer and command socket. One loop's thread. */
 struct pa_gatewayd;
 
-#define PA_GATEWAYD_ERRLEN 384
+#define PA_GATEWAYD_ERRLEN 640
 
 /* conf is borrowed until pa_gatewayd_free. */
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* pubaddr-gatewayd: the tunnel's end on the public network. */
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/cred.h"
 #include "common/edge_file.h"
+#include "common/edge_sandbox.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "config.h"
 #include "tunnel/cli.h"
 #include "tunnel/gatewayd_edge.h"
+#include "tunnel/gatewayd_keys.h"
 
 #define PROGRAM "pubaddr-gatewayd"
 
@@ -20,7 +23,8 @@ static void on_signal(uv_signal_t *h, int signum)
 	uv_stop(h->loop);
 }
 
-static int read_conf(const char *file, struct pa_gatewayd_conf *ret)
+/* *source stays the caller's to free, after ret, which borrows it. */
+static int read_conf(const char *file, struct pa_conf **source, struct pa_gatewayd_conf *ret)
 {
 	char err[PA_FILE_ERRLEN];
 	struct pa_conf *conf;
@@ -37,13 +41,18 @@ static int read_conf(const char *file, struct pa_gatewayd_conf *ret)
 	rc = conf != NULL ? pa_gatewayd_conf_read(conf, ret) : PA_ENOMEM;
 	if (rc < 0)
 		fprintf(stderr, "%s: %s\n", PROGRAM, rc == PA_EFORMAT ? pa_conf_error(conf) : pa_strerror(rc));
-	pa_conf_free(conf);
+	if (rc < 0)
+		pa_conf_free(conf);
+	else
+		*source = conf;
 	return rc;
 }
 
 static int run(const struct pa_gatewayd_conf *conf)
 {
 	char err[PA_GATEWAYD_ERRLEN] = "";
+	static const struct pa_sandbox needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
+						 .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL};
 	uv_signal_t term, intr;
 	struct pa_gatewayd *g = NULL;
 	uv_loop_t loop;
@@ -56,6 +65,8 @@ static int run(const struct pa_gatewayd_conf *conf)
 	(void)uv_signal_start(&term, on_signal, SIGTERM);
 	(void)uv_signal_start(&intr, on_signal, SIGINT);
 	rc = pa_gatewayd_start(g, err);
+	if (rc == 0)
+		rc = pa_sandbox_enter(&needed, err);
 	if (rc == 0) {
 		pa_log(PA_LOG_INFO, "daemon.start", "version=%s", PACKAGE_VERSION);
 		(void)uv_run(&loop, UV_RUN_DEFAULT);
@@ -68,19 +79,21 @@ static int run(const struct pa_gatewayd_conf *conf)
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	pa_gatewayd_free(g);
 	(void)uv_loop_close(&loop);
-	return rc == 0 ? 0 : 1;
+	/* Wrong keys are wrong configuration: starting again does not help. */
+	return rc == 0 ? 0 : rc == PA_EFORMAT || rc == PA_EAUTH ? 2 : 1;
 }
 
 int main(int argc, char **argv)
 {
 	struct pa_cli cli = {.config = PA_GATEWAYD_CONF};
 	struct pa_gatewayd_conf conf;
-	char err[PA_FILE_ERRLEN];
+	struct pa_conf *source;
+	char err[PA_GATEWAYD_ERRLEN];
 	int rc = pa_cli_parse(argc, argv, PROGRAM, false, &cli);
 
 	if (rc >= 0)
 		return rc;
-	if (read_conf(cli.config, &conf) < 0)
+	if (read_conf(cli.config, &source, &conf) < 0)
 		return 2;
 	pa_log_init(PROGRAM, cli.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -88,7 +101,7 @@ int main(int argc, char **argv)
 	if (cli.test) {
 		struct pa_keyring *keys = NULL;
 
-		rc = pa_keyring_load(conf.key_file, &keys, err) < 0 ? 2 : 0;
+		rc = pa_gatewayd_keys_load(&conf, &keys, err, sizeof(err)) < 0 ? 2 : 0;
 		if (rc != 0)
 			fprintf(stderr, "%s: %s\n", PROGRAM, err);
 		else
@@ -101,5 +114,6 @@ int main(int argc, char **argv)
 		rc = run(&conf);
 	}
 	pa_gatewayd_conf_clear(&conf);
+	pa_conf_free(source);
 	return rc;
 }

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tunnel/gw.h"
-
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/cred.h"
 #include "common/cursor.h"
 #include "common/err.h"
 #include "common/msg.h"
-#include "tunnel/gw_table.h"
-#include "tunnel/limit.h"
+#include "tunnel/gw_int.h"
 
-/* Answers to what nobody vouched for: each source prefix may hold many clients that all heal at once, so not too few. */
-#define SOURCE_INTERVAL_MS 50
-#define SOURCE_BURST 40
 /* RECHALLENGE of one binding, data and control apart so that forged data cannot use up what a KEEPALIVE needs. */
 #define BINDING_INTERVAL_MS 250
 #define BINDING_BURST 4
@@ -21,23 +14,6 @@
 #define REVIEW_MS 60000	   /* each entry is looked at so often, whatever the Unix clock does in between */
 
 enum cookie_purpose { COOKIE_HELLO = 1, COOKIE_REBIND = 2 };
-
-struct pa_gw {
-	const struct pa_gw_ops *ops;
-	void *ctx;
-	const struct pa_keyring *keys;
-	const uint8_t *secret_key; /* X25519, inside keys */
-	uint8_t public_key[PA_KEY_LEN];
-	struct pa_gw_pool *pools;
-	size_t n_pools;
-	uint16_t mtu, keepalive;
-	struct pa_gw_table *table;
-	size_t n_bound;
-	uint8_t cookie_key[2][PA_KEY_LEN]; /* current, previous */
-	uint64_t cookie_rotated_ms;
-	struct pa_limit rechallenge_limit, hint_limit;
-	struct pa_gw_counters count;
-};
 
 /* One datagram and what it became. */
 struct rx {
@@ -201,8 +177,7 @@ static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entr
 
 /* ---------------------------------------------------------------- table */
 
-/* When e needs attention next: silence while delivering, expiry of the grant, the end of what must be remembered. */
-static void schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now)
+void pa_gw_schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now)
 {
 	uint64_t due = now.boot_ms + REVIEW_MS, until = e->bound ? e->b.claims.expires : e->floor_until, left;
 
@@ -221,7 +196,7 @@ static void event(struct pa_gw *gw, const char *name, const struct pa_gw_entry *
 }
 
 /* The floor (claims.epoch, bind) and the pin stay until no grant seen for this address is valid any more. */
-static void end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell)
+void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell)
 {
 	if (tell)
 		send_unbound(gw, e, reason);
@@ -235,7 +210,7 @@ static void end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry 
 	pa_wipe(e->g2c, sizeof(e->g2c));
 	pa_wipe(e->token, sizeof(e->token));
 	pa_wipe(e->old_token, sizeof(e->old_token));
-	schedule(gw, e, now);
+	pa_gw_schedule(gw, e, now);
 }
 
 /* An authentic message came from where the client is known to be. */
@@ -247,7 +222,7 @@ static void seen(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 	e->b.delivering = true;
 	gw->ops->deliver(gw->ctx, &e->b);
 	event(gw, "binding.resumed", e, 0);
-	schedule(gw, e, now);
+	pa_gw_schedule(gw, e, now);
 }
 
 /* ---------------------------------------------------------------- handshake */
@@ -294,7 +269,7 @@ static bool check_claims(struct pa_gw *gw, const struct rx *rx, struct proof *p)
 		gw->count.bad_mac++;
 		return false;
 	}
-	return true;
+	return pa_gw_admits(gw, &p->claims);
 }
 
 static void handle_hello(struct pa_gw *gw, const struct rx *rx)
@@ -404,7 +379,7 @@ static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof
 	e->bound = true;
 	gw->n_bound++;
 	pa_gw_table_index(gw->table, e);
-	schedule(gw, e, rx->now);
+	pa_gw_schedule(gw, e, rx->now);
 	gw->count.confirm++;
 	gw->count.accept++;
 	gw->ops->deliver(gw->ctx, &e->b);
@@ -461,7 +436,7 @@ static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
 	}
 	if (claims_expired(&e->b.claims, rx->now)) {
 		gw->count.expired++;
-		end_binding(gw, rx->now, e, PA_REASON_EXPIRED, true);
+		pa_gw_end_binding(gw, rx->now, e, PA_REASON_EXPIRED, true);
 		return NULL;
 	}
 	return e;
@@ -551,7 +526,7 @@ static void move(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
 		event(gw, "binding.moved", e, 0);
 	}
 	e->b.last_seen_ms = now;
-	schedule(gw, e, rx->now);
+	pa_gw_schedule(gw, e, rx->now);
 	send_alive(gw, rx, e);
 	if (!back) {
 		struct pa_msg m = {.type = PA_MSG_RECHALLENGE};
@@ -598,7 +573,7 @@ static void handle_bye(struct pa_gw *gw, const struct rx *rx)
 	struct pa_gw_entry *e = find_authentic(gw, rx);
 
 	if (e != NULL)
-		end_binding(gw, rx->now, e, PA_REASON_RELEASED, false);
+		pa_gw_end_binding(gw, rx->now, e, PA_REASON_RELEASED, false);
 }
 
 void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
@@ -650,7 +625,7 @@ void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const st
 static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 {
 	if (e->bound && claims_expired(&e->b.claims, now))
-		end_binding(gw, now, e, PA_REASON_EXPIRED, true);
+		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
 	if (e->bound && e->b.delivering && now.boot_ms >= e->b.last_seen_ms + silence_ms(gw)) {
 		e->b.delivering = false;
 		gw->count.timed_out++;
@@ -660,7 +635,7 @@ static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 	if (!e->bound && e->floor_until <= now.unix_ms / 1000)
 		pa_gw_table_remove(gw->table, e);
 	else
-		schedule(gw, e, now);
+		pa_gw_schedule(gw, e, now);
 }
 
 uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now)
@@ -681,7 +656,7 @@ int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, e
 
 	if (e == NULL || !e->bound)
 		return PA_ENOTFOUND;
-	end_binding(gw, now, e, reason, true);
+	pa_gw_end_binding(gw, now, e, reason, true);
 	return 0;
 }
 
@@ -691,100 +666,7 @@ void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now)
 		struct pa_gw_entry *e = pa_gw_table_at(gw->table, pa_gw_table_size(gw->table) - 1);
 
 		if (e->bound)
-			end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
+			pa_gw_end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
 		pa_gw_table_remove(gw->table, e);
 	}
-}
-
-/* ---------------------------------------------------------------- life and queries */
-
-int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys)
-{
-	const struct pa_key *own = keys != NULL ? pa_keyring_first(keys, PA_KEY_GATEWAY) : NULL;
-
-	if (own == NULL)
-		return PA_EINVAL;
-	gw->keys = keys;
-	gw->secret_key = own->key;
-	pa_keypair_public(gw->secret_key, gw->public_key);
-	return 0;
-}
-
-int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void *ctx, struct pa_gw **ret)
-{
-	uint8_t hash_key[3][PA_GW_HASH_KEY_LEN];
-	struct pa_gw *gw;
-	int rc = PA_EINVAL;
-
-	if (cfg->n_pools == 0 || cfg->max_bindings == 0 || cfg->mtu < PA_MTU_MIN ||
-	    cfg->keepalive < PA_KEEPALIVE_MIN || cfg->keepalive > PA_KEEPALIVE_MAX)
-		return PA_EINVAL;
-	gw = calloc(1, sizeof(*gw));
-	if (gw == NULL)
-		return PA_ENOMEM;
-	gw->ops = ops;
-	gw->ctx = ctx;
-	gw->mtu = cfg->mtu;
-	gw->keepalive = cfg->keepalive;
-	rc = pa_gw_set_keys(gw, cfg->keys);
-	if (rc < 0)
-		goto fail;
-	rc = PA_ENOMEM;
-	gw->n_pools = cfg->n_pools;
-	gw->pools = calloc(cfg->n_pools, sizeof(*gw->pools));
-	if (gw->pools == NULL)
-		goto fail;
-	memcpy(gw->pools, cfg->pools, cfg->n_pools * sizeof(*gw->pools));
-	ops->random(ctx, (uint8_t *)hash_key, sizeof(hash_key));
-	ops->random(ctx, (uint8_t *)gw->cookie_key, sizeof(gw->cookie_key));
-	rc = pa_gw_table_new(hash_key[0], cfg->max_bindings, &gw->table);
-	if (rc < 0)
-		goto fail;
-	pa_limit_init(&gw->rechallenge_limit, hash_key[1], SOURCE_INTERVAL_MS, SOURCE_BURST);
-	pa_limit_init(&gw->hint_limit, hash_key[2], SOURCE_INTERVAL_MS, SOURCE_BURST);
-	*ret = gw;
-	return 0;
-fail:
-	pa_gw_free(gw);
-	return rc;
-}
-
-void pa_gw_free(struct pa_gw *gw)
-{
-	if (gw == NULL)
-		return;
-	pa_gw_table_free(gw->table);
-	free(gw->pools);
-	pa_wipe(gw, sizeof(*gw));
-	free(gw);
-}
-
-void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg)
-{
-	for (size_t i = 0; i < pa_gw_table_size(gw->table); i++) {
-		const struct pa_gw_entry *e = pa_gw_table_at(gw->table, i);
-
-		if (e->bound && !fn(arg, &e->b))
-			return;
-	}
-}
-
-int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_binding *ret)
-{
-	const struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);
-
-	if (e == NULL || !e->bound)
-		return PA_ENOTFOUND;
-	*ret = e->b;
-	return 0;
-}
-
-size_t pa_gw_count(const struct pa_gw *gw)
-{
-	return gw->n_bound;
-}
-
-void pa_gw_counters_get(const struct pa_gw *gw, struct pa_gw_counters *ret)
-{
-	*ret = gw->count;
 }

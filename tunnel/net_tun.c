@@ -27,7 +27,8 @@ static int attach(const char *name, struct pa_tun *t, char err[PA_TUN_ERRLEN])
 	t->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (t->fd < 0) {
 		e = errno;
-		(void)snprintf(err, PA_TUN_ERRLEN, "/dev/net/tun: %s; load the kernel module tun and run as root", strerror(e));
+		(void)snprintf(err, PA_TUN_ERRLEN, "/dev/net/tun: %s; %s", strerror(e), e == EACCES || e == EPERM ?
+			       "it needs CAP_NET_ADMIN, run as root" : "load the kernel module tun");
 		return e == EACCES || e == EPERM ? PA_EDENIED : PA_ENOTSUP;
 	}
 	memset(&ifr, 0, sizeof(ifr));
@@ -45,7 +46,7 @@ static int attach(const char *name, struct pa_tun *t, char err[PA_TUN_ERRLEN])
 			       "another \"device\"", name);
 		return PA_EEXIST;
 	}
-	(void)snprintf(err, PA_TUN_ERRLEN, "%s: cannot create the TUN interface: %s; it needs CAP_NET_ADMIN", name, strerror(e));
+	(void)snprintf(err, PA_TUN_ERRLEN, "%s: cannot create the TUN interface: %s; it needs CAP_NET_ADMIN, run as root", name, strerror(e));
 	return e == EPERM ? PA_EDENIED : PA_EIO;
 }
 

@@ -109,8 +109,9 @@ int pa_udp_open(const struct pa_udp_config *cfg, int *ret_fd, char err[PA_UDP_ER
 		return 0;
 	}
 	e = errno;
-	(void)snprintf(err, PA_UDP_ERRLEN, "UDP %s%s%s: %s: %s", pa_endpoint_format(&local, text),
-		       cfg->device != NULL ? " on " : "", cfg->device != NULL ? cfg->device : "", what, strerror(e));
+	(void)snprintf(err, PA_UDP_ERRLEN, "UDP %s%s%s: %s: %s%s", pa_endpoint_format(&local, text),
+		       cfg->device != NULL ? " on " : "", cfg->device != NULL ? cfg->device : "", what, strerror(e),
+		       e == EPERM ? "; it needs CAP_NET_ADMIN, run as root" : "");
 	if (fd >= 0)
 		close(fd);
 	errno = e;

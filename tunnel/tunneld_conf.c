@@ -85,6 +85,7 @@ int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 		pa_tunneld_conf_clear(&c);
 		return rc;
 	}
+	c.source = conf;
 	*ret = c;
 	return 0;
 }

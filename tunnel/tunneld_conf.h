@@ -16,6 +16,7 @@
 #define PA_TUNNELD_RUN_DIR "/run/pubaddr"
 
 struct pa_tunneld_conf {
+	const struct pa_conf *source; /* as given to pa_tunneld_conf_read, borrowed: errors at the start name places in it */
 	char device[16];
 	int outbound; /* enum pa_outbound; -1: what the grant proposes */
 	bool allow_documentation;

@@ -326,25 +326,49 @@ int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const ch
 	return 0;
 }
 
-static int open_core(struct pa_tunneld *t, char err[PA_FILE_ERRLEN])
+/* Says what is wrong with the value at path, as the configuration reader does. Returns rc. */
+static int fail_at(const struct pa_tunneld *t, const char *path, const char *text, int rc, char err[PA_TUNNELD_ERRLEN])
+{
+	char place[PA_CONF_PLACELEN];
+
+	(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s%s", pa_conf_place(t->conf->source, path, place), text);
+	return rc;
+}
+
+static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	uint8_t secret_key[PA_KEY_LEN];
-	int rc = pa_dir_create(t->conf->state_dir, 0755, err);
+	char detail[PA_FILE_ERRLEN];
+	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
 
 	(void)snprintf(t->bind_path, sizeof(t->bind_path), "%s/bind", t->conf->state_dir);
 	if (rc == 0)
-		rc = pa_dir_create(t->conf->run_dir, 0755, err);
-	if (rc == 0)
-		rc = pa_bind_load(t->bind_path, &t->last_bind, err);
-	if (rc == 0)
-		rc = pa_client_key_load(t->conf->key_file, secret_key, err);
+		rc = pa_bind_load(t->bind_path, &t->last_bind, detail);
 	if (rc < 0)
-		return rc;
+		return fail_at(t, "state-dir", detail, rc, err);
+	rc = pa_client_key_load(t->conf->key_file, secret_key, detail);
+	if (rc < 0)
+		return fail_at(t, "key-file", detail, rc, err);
 	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
 	pa_wipe(secret_key, sizeof(secret_key));
 	if (rc < 0)
-		(void)snprintf(err, PA_FILE_ERRLEN, "%s", pa_strerror(rc));
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", pa_strerror(rc));
 	return rc;
+}
+
+/* Before anything of the network: what another daemon of this interface uses is not touched. */
+static int open_server(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	char path[PATH_MAX], detail[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
+	struct pa_server_config server = {.path = path, .mode = 0666, .gid = (gid_t)-1, .any_uid = true, .max_clients = 32};
+	int rc;
+
+	if (snprintf(path, sizeof(path), "%s/tunneld-%s.sock", t->conf->run_dir, t->iface) >= (int)sizeof(path))
+		return fail_at(t, "run-dir", "name too long", PA_EINVAL, err);
+	rc = pa_dir_create(t->conf->run_dir, 0755, detail);
+	if (rc == 0)
+		rc = pa_server_new(t->loop, &server, pa_tunneld_command, t, &t->server, detail);
+	return rc < 0 ? fail_at(t, "run-dir", detail, rc, err) : 0;
 }
 
 static int open_network(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
@@ -376,10 +400,6 @@ static int open_network(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 
 static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
-	char path[PATH_MAX], detail[PA_SERVER_ERRLEN];
-	struct pa_server_config server = {.path = path, .mode = 0666, .gid = (gid_t)-1, .any_uid = true, .max_clients = 32};
-	int rc;
-
 	(void)uv_timer_init(t->loop, &t->timer);
 	(void)uv_timer_init(t->loop, &t->drain);
 	(void)uv_timer_init(t->loop, &t->settle);
@@ -392,14 +412,7 @@ static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	t->has_monitor = true;
 	t->monitor.data = t;
 	(void)uv_poll_start(&t->monitor, UV_READABLE, on_monitor);
-	if (snprintf(path, sizeof(path), "%s/tunneld-%s.sock", t->conf->run_dir, t->iface) >= (int)sizeof(path)) {
-		(void)snprintf(err, PA_TUNNELD_ERRLEN, "run-dir: name too long");
-		return PA_EINVAL;
-	}
-	rc = pa_server_new(t->loop, &server, pa_tunneld_command, t, &t->server, detail);
-	if (rc < 0)
-		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
-	return rc;
+	return 0;
 }
 
 /* A grant that came while no daemon was there to take it. */
@@ -430,14 +443,12 @@ static void take_pending(struct pa_tunneld *t)
 
 int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
-	char detail[PA_FILE_ERRLEN];
-	int rc = open_core(t, detail);
+	int rc = open_server(t, err);
 
-	if (rc < 0) {
-		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
-		return rc;
-	}
-	rc = open_network(t, err);
+	if (rc == 0)
+		rc = open_network(t, err);
+	if (rc == 0)
+		rc = open_core(t, err);
 	if (rc == 0)
 		rc = open_handles(t, err);
 	if (rc == 0)

@@ -20,7 +20,7 @@
  */
 struct pa_tunneld;
 
-#define PA_TUNNELD_ERRLEN 384
+#define PA_TUNNELD_ERRLEN 640
 #define PA_TUNNELD_HOSTS_MAX 32
 
 /* conf and iface are borrowed until pa_tunneld_free. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* pubaddr-tunneld: the tunnel's end on the host behind the NAT, one for each interface towards a NAT. */
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include "common/cred.h"
 #include "common/edge_file.h"
+#include "common/edge_sandbox.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "config.h"
@@ -21,8 +23,11 @@ static void on_signal(uv_signal_t *h, int signum)
 	uv_stop(h->loop);
 }
 
-/* An absent file gives the defaults, unless it was named on the command line. */
-static int read_conf(const struct pa_cli *cli, bool named, struct pa_tunneld_conf *ret)
+/*
+ * An absent file gives the defaults, unless it was named on the command line. *source stays the caller's to free, after ret,
+ * which borrows it.
+ */
+static int read_conf(const struct pa_cli *cli, bool named, struct pa_conf **source, struct pa_tunneld_conf *ret)
 {
 	char err[PA_FILE_ERRLEN], *text = NULL;
 	struct pa_conf *conf;
@@ -38,13 +43,18 @@ static int read_conf(const struct pa_cli *cli, bool named, struct pa_tunneld_con
 	rc = conf != NULL ? pa_tunneld_conf_read(conf, ret) : PA_ENOMEM;
 	if (rc < 0)
 		fprintf(stderr, "%s: %s\n", PROGRAM, rc == PA_EFORMAT ? pa_conf_error(conf) : pa_strerror(rc));
-	pa_conf_free(conf);
+	if (rc < 0)
+		pa_conf_free(conf);
+	else
+		*source = conf;
 	return rc;
 }
 
 static int run(const struct pa_tunneld_conf *conf, const char *iface)
 {
 	char err[PA_TUNNELD_ERRLEN] = "";
+	static const struct pa_sandbox needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
+						 .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL};
 	uv_signal_t term, intr;
 	struct pa_tunneld *t = NULL;
 	uv_loop_t loop;
@@ -57,6 +67,8 @@ static int run(const struct pa_tunneld_conf *conf, const char *iface)
 	(void)uv_signal_start(&term, on_signal, SIGTERM);
 	(void)uv_signal_start(&intr, on_signal, SIGINT);
 	rc = pa_tunneld_start(t, err);
+	if (rc == 0)
+		rc = pa_sandbox_enter(&needed, err);
 	if (rc == 0) {
 		pa_log(PA_LOG_INFO, "daemon.start", "version=%s iface=%s", PACKAGE_VERSION, iface);
 		(void)uv_run(&loop, UV_RUN_DEFAULT);
@@ -69,13 +81,15 @@ static int run(const struct pa_tunneld_conf *conf, const char *iface)
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	pa_tunneld_free(t);
 	(void)uv_loop_close(&loop);
-	return rc == 0 ? 0 : 1;
+	/* Wrong keys are wrong configuration: starting again does not help. */
+	return rc == 0 ? 0 : rc == PA_EFORMAT || rc == PA_EAUTH ? 2 : 1;
 }
 
 int main(int argc, char **argv)
 {
 	struct pa_cli cli = {.config = NULL};
 	struct pa_tunneld_conf conf;
+	struct pa_conf *source;
 	bool named;
 	int rc = pa_cli_parse(argc, argv, PROGRAM, true, &cli);
 
@@ -88,7 +102,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: -i: \"%s\" is no interface name\n", PROGRAM, cli.iface);
 		return 2;
 	}
-	if (read_conf(&cli, named, &conf) < 0)
+	if (read_conf(&cli, named, &source, &conf) < 0)
 		return 2;
 	pa_log_init(PROGRAM, cli.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -102,5 +116,6 @@ int main(int argc, char **argv)
 		rc = run(&conf, cli.iface);
 	}
 	pa_tunneld_conf_clear(&conf);
+	pa_conf_free(source);
 	return rc;
 }

@@ -47,7 +47,7 @@ int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, ch
 	if (rc >= 0)
 		rc = pa_tunnet_refresh(net, &changed);
 	if (rc < 0) {
-		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot read or clean the routing tables: %s; it needs CAP_NET_ADMIN",
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot read or clean the routing tables: %s; it needs CAP_NET_ADMIN, run as root",
 			       strerror(errno));
 		pa_nl_close(net->nl);
 		free(net);

@@ -25,6 +25,10 @@ counters() {
 		direct out oifname "eth0" ip daddr $PEER_IP
 		public_on_lan out oifname "eth0" ip saddr $CLIENT_PUBLIC_IP
 	END
+	watch inet <<-END
+		outer in iifname "nat" ip saddr 198.51.100.2 ip daddr 198.51.100.10 udp dport 6080
+		beside in iifname "nat" ip saddr . ip daddr != { 198.51.100.2 . 198.51.100.10 }
+	END
 	watch dhcp <<-END
 		renewals in ip saddr $CLIENT_PRIVATE_IP udp sport 68 udp dport 67
 		pings in ip saddr $CLIENT_PRIVATE_IP icmp type echo-request
@@ -42,9 +46,18 @@ what_a_program_sees() {
 	is "the peer of a connection sees P" "$(on client1 socat -u "TCP4:$PEER_IP:7001" -)" "$CLIENT_PUBLIC_IP"
 }
 
+# Packets that the gateway's daemon has sent to the client through the tunnel.
+tunnelled() {
+	ask_gateway "{\"command\": \"binding-get\", \"arguments\": {\"address\": \"$CLIENT_PUBLIC_IP\"}}" |
+		sed -n 's/.*"packets-to-client": *\([0-9]*\).*/\1/p'
+}
+
 from_the_peer() {
+	local before
+	before=$(tunnelled)
 	check "ping from the peer is answered" on peer ping -c3 -i0.2 -W2 "$CLIENT_PUBLIC_IP"
 	is "by the client: all three requests came by pub0" "$(counter client1 ping)" 3
+	check "the tunnel's counter at the gateway rose" test "$(tunnelled)" -ge $((before + 3))
 	check "full-size packets with DF pass to the client" on peer ping -c2 -i0.2 -W2 -M 'do' -s 1444 "$CLIENT_PUBLIC_IP"
 	check "and from it" on client1 ping -c2 -i0.2 -W2 -M 'do' -s 1444 "$PEER_IP"
 
@@ -101,6 +114,8 @@ what_stays_on_the_lan() {
 	is "P is still the client's after the renewal" \
 		"$(on client1 ip -4 -o addr show dev pub0 | awk '{print $4}')" "$CLIENT_PUBLIC_IP/32"
 	check "and still reached" on peer ping -c1 -W2 "$CLIENT_PUBLIC_IP"
+	check "outside the NAT the tunnel has the NAT's address" counter_above inet outer 100
+	is "and nothing but the tunnel to the gateway comes out of it" "$(counter inet beside)" 0
 	is "no packet with source P on the LAN" "$(counter client1 public_on_lan)" 0
 	is "nothing went to the peer beside the tunnel" "$(counter client1 direct)" 0
 	check "no private or foreign source on the Internet" no_leaks

@@ -381,7 +381,7 @@ Test(brokerd, refuses_a_second_one)
 	start();
 	first = pid;
 	spawn(NULL);
-	cr_assert(wait_log("store.open-failed"));
+	cr_assert(wait_log("socket: "), "it names the place");
 	cr_assert_eq(WEXITSTATUS(finish(0)), 1);
 	cr_assert_eq(access(sock, F_OK), 0, "the first one's socket is left alone");
 	pid = first;

@@ -42,6 +42,19 @@ static void syntax(const char *text, const char *where, const char *what)
 	expect(conf, where, what);
 }
 
+Test(conf, names_the_place_of_a_value)
+{
+	struct pa_conf *conf = open_conf("{\n\"a\": [1,\n2]\n}");
+	char place[PA_CONF_PLACELEN];
+
+	cr_assert_str_eq(pa_conf_place(conf, "a[1]", place), "dir/x.conf:3: a[1]: ");
+	cr_assert_str_eq(pa_conf_place(conf, "b", place), "dir/x.conf: b (by default): ");
+	pa_conf_free(conf);
+	conf = open_conf("{");
+	cr_assert_str_eq(pa_conf_place(conf, "a", place), "dir/x.conf: a (by default): ");
+	pa_conf_free(conf);
+}
+
 Test(conf, reads_values)
 {
 	struct pa_conf *conf = open_conf("{\"s\": \"text\", \"i\": -7, \"t\": true, \"f\": false, \"a\": \"192.0.2.1\","

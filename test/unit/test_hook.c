@@ -391,11 +391,20 @@ static void *worker(void *arg)
 	return NULL;
 }
 
+static atomic_bool broker_stop;
+
+/* Ends when it is told to: a thread that is cancelled leaks what it holds, and AddressSanitizer loses track of its stack. */
 static void *echo(void *arg)
 {
 	(void)arg;
-	for (;;)
-		serve(0, GRANT);
+	while (!atomic_load(&broker_stop)) {
+		struct pollfd p = {t.broker.conn, POLLIN, 0};
+
+		if (!stub_quiet(&t.broker))
+			serve(0, GRANT);
+		else
+			(void)poll(&p, 1, 10);
+	}
 	return NULL;
 }
 
@@ -432,7 +441,7 @@ Test(hook, threads)
 	}
 	for (size_t i = 0; i < WORKERS; i++)
 		(void)pthread_join(threads[i], NULL);
-	(void)pthread_cancel(broker);
+	atomic_store(&broker_stop, true);
 	(void)pthread_join(broker, NULL);
 	cr_expect_eq(done, WORKERS * EACH);
 }

@@ -146,6 +146,7 @@ Test(msg, no_answer_is_longer_than_its_question)
 	cr_assert_leq(PA_CHALLENGE_LEN, PA_HELLO_LEN);
 	cr_assert_leq(PA_ACCEPT_LEN, PA_CONFIRM_LEN);
 	cr_assert_leq(PA_ALIVE_LEN, PA_KEEPALIVE_LEN);
+	cr_assert_leq(PA_ALIVE_LEN, PA_RECONFIRM_LEN);
 	cr_assert_leq(PA_UNBOUND_LEN, PA_KEEPALIVE_LEN);
 	cr_assert_leq(PA_RECHALLENGE_LEN, 20, "not longer than the smallest IP packet that can cause it");
 }

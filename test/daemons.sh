@@ -1,0 +1,133 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# Every daemon started with something wrong, as TAP: it exits with 1 or 2, says in one line what is wrong, where (file, line,
+# key) and what helps, and leaves nothing behind: no file, no process, no interface, no route. Needs root.
+set -u
+. "${top_srcdir:?}/test/daemons-net.sh"
+
+state() {
+	find "$d" -printf '%p %M %U %s %l\n' | sort
+	in_ns ip -o link show
+	in_ns ip -o addr show
+	in_ns ip route show table all
+	in_ns ip rule show
+}
+
+# bad NAME CODE PATTERN WHAT [AS...]: starts the daemon by AS and looks at what it does.
+bad() {
+	name=$1 code=$2 pattern=$3 what=$4
+	shift 4
+	state >"$dir/before"
+	# shellcheck disable=SC2046 # words are wanted
+	in_ns timeout -k 5 10 "$@" $(daemon "$name") >"$dir/out" 2>&1
+	rc=$?
+	state >"$dir/after"
+	[ $rc -eq "$code" ] && [ "$(wc -l <"$dir/out")" -eq 1 ] && grep -qE "$pattern" "$dir/out" &&
+		cmp -s "$dir/before" "$dir/after"
+	good=$?
+	ok $good "$name: $what"
+	[ $good -eq 0 ] || { echo "# exit code $rc, wanted $code and: $pattern" && sed 's/^/# /' "$dir/out" &&
+		diff "$dir/before" "$dir/after" | sed 's/^/# /'; }
+}
+nobody() { bad "$1" "$2" "$3" "$4" setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all; }
+
+# ---- configuration ----
+for name in brokerd gatewayd tunneld; do
+	fresh && rm "$d/$name.conf"
+	bad $name 2 "$d/$name.conf: cannot open: No such file" 'no configuration'
+	fresh && edit $name '2s/,$//'
+	bad $name 2 "$d/$name.conf:3: " 'a syntax error: file and line'
+	fresh && edit $name '2s/^/"no-such-key": 1,/'
+	bad $name 2 "$d/$name.conf:2: no-such-key: " 'an unknown member: file, line, key'
+	fresh && edit $name '2s/^/"log-level": "loud",/'
+	bad $name 2 "$d/$name.conf:2: log-level: expected .*got \"loud\"" 'an impossible value: what is expected'
+	fresh && : >"$d/$name.conf"
+	bad $name 2 "$d/$name.conf:1: " 'an empty file'
+done
+fresh && edit brokerd 's|203.0.113.128/25|203.0.113.64/26|'
+bad brokerd 2 'brokerd.conf:9: pools\[1\].prefix: overlaps 203.0.113.0/25 of pool "one"; an address may be in one pool only' 'overlapping pools'
+fresh && edit gatewayd 's|203.0.113.128/25|203.0.113.64/26|'
+bad gatewayd 2 'gatewayd.conf:8: pools\[1\].prefix: overlaps' 'overlapping pools'
+fresh && edit brokerd '2s|^|"socket-group": "nosuchgroup",|'
+bad brokerd 2 'brokerd.conf:2: socket-group: no group "nosuchgroup" on this machine; make it' 'a group that is not there'
+fresh && edit brokerd '2s|^|"socket-users": ["root", "nosuchuser"],|'
+bad brokerd 2 'brokerd.conf:2: socket-users\[1\]: no user "nosuchuser" on this machine; leave it out' 'a user that is not there'
+
+# ---- keys ----
+fresh && rm "$d/master.key"
+bad brokerd 2 "brokerd.conf:4: master-key-file: $d/master.key: cannot open: .*'pubaddrctl key new' makes one" 'no key'
+fresh && chmod 644 "$d/master.key"
+bad brokerd 2 "brokerd.conf:4: master-key-file: $d/master.key: .*others can access it .*run: chmod 600 $d/master.key" 'a key that others can read'
+fresh && chown 65534 "$d/master.key"
+bad brokerd 2 "brokerd.conf:4: master-key-file: $d/master.key: .*belongs to uid 65534" "somebody else's key"
+fresh && echo 'master 2 12' >>"$d/master.key"
+bad brokerd 2 "$d/master.key:2: the key must be 64 hexadecimal digits" 'a broken key: file and line'
+fresh && cp "$d/gateway.key" "$d/master.key"
+bad brokerd 2 "master.key: holds no master key; 'pubaddrctl key new' makes one" 'a file with other keys'
+fresh && rm "$d/gateway.key"
+bad gatewayd 2 "gatewayd.conf:5: key-file: $d/gateway.key: cannot open: .*'pubaddrctl key new-gateway' makes one" 'no key'
+fresh && chmod 604 "$d/gateway.key"
+bad gatewayd 2 "gatewayd.conf:5: key-file: $d/gateway.key: .*run: chmod 600 $d/gateway.key" 'a key that others can read'
+fresh && sed -i 1d "$d/gateway.key"
+bad gatewayd 2 "gatewayd.conf:5: key-file: $d/gateway.key: has no gateway key; make one" 'no key of its own'
+fresh && chmod 640 "$d/client.key"
+bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: .*run: chmod 600 $d/client.key" 'a key that others can read'
+fresh && cp "$d/gateway.key" "$d/client.key"
+bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: holds no client key; move it away" 'a file with other keys'
+
+# ---- what is taken ----
+fresh && start brokerd "$d/run/broker.sock"
+edit brokerd 's|broker.db|other.db|'
+bad brokerd 1 "brokerd.conf:2: socket: $d/run/broker.sock: another process already serves this socket; stop it first" 'its socket is taken'
+edit brokerd 's|other.db|broker.db|; s|broker.sock|other.sock|'
+bad brokerd 1 "brokerd.conf:3: database: $d/state/broker.db: .*another process has it open: stop the other broker" 'its database is taken'
+stop_all
+fresh && start gatewayd "$d/run/gateway.sock"
+bad gatewayd 1 "gatewayd.conf:10: control-socket: $d/run/gateway.sock: another process already serves this socket" 'its command socket is taken'
+edit gatewayd 's|gateway.sock|other.sock|'
+bad gatewayd 1 'gatewayd.conf:3: device: pubgw0: another process .* holds this interface; stop it or choose' 'its device is taken'
+edit gatewayd 's|pubgw0|pubgw1|; /device-address/s|198.51.100.10|198.51.100.11|; s|203.0.113|203.0.112|'
+bad gatewayd 1 'gatewayd.conf:2: listen\[0\]: UDP 198.51.100.10:6080: cannot bind: .*stop the process that has it' 'its port is taken'
+stop_all
+fresh && edit gatewayd '2s|198.51.100.10|198.51.100.99|'
+bad gatewayd 1 'gatewayd.conf:2: listen\[0\]: .*it must be an address of this host' "an address of another host"
+fresh && in_ns ip route add 203.0.113.0/25 dev far0
+bad gatewayd 1 'gatewayd.conf:7: pools\[0\]: cannot route 203.0.113.0/25 .*remove the other route' 'its pool is routed elsewhere'
+in_ns ip route del 203.0.113.0/25
+fresh && start tunneld "$d/run/tunneld-eth0.sock"
+bad tunneld 1 "tunneld.conf:5: run-dir: $d/run/tunneld-eth0.sock: another process already serves this socket" 'its interface has a daemon'
+stop_all
+fresh && iface=eth9 bad tunneld 1 'eth9: no such interface; -i names the one towards the NAT' 'no such interface'
+fresh && echo x >"$d/state/broker.db" && chmod 600 "$d/state/broker.db"
+bad brokerd 1 "brokerd.conf:3: database: $d/state/broker.db: .*not a database; stop the broker and put a copy from the backup" 'a damaged database'
+fresh && edit brokerd "s|state/broker.db|master.key/broker.db|"
+bad brokerd 1 "brokerd.conf:3: database: $d/master.key: exists and is not a folder; remove it" 'a folder that is none'
+fresh && echo x >"$d/run/broker.sock"
+bad brokerd 1 "brokerd.conf:2: socket: $d/run/broker.sock: exists and is not a socket; remove it" 'a file in its place'
+
+# ---- no privilege ----
+fresh
+nobody brokerd 2 "brokerd.conf:4: master-key-file: $d/master.key: cannot open: Permission denied; start as root" 'may not read the key'
+fresh && chown 65534 "$d/master.key"
+nobody brokerd 1 "brokerd.conf:2: socket: $d/run/broker.sock: cannot bind: Permission denied; start as root" 'may not make the socket'
+fresh && chown 65534 "$d/master.key" "$d/run"
+nobody brokerd 1 "brokerd.conf:3: database: $d/state/broker.db: .*the broker's user must be able to write" 'may not make the database'
+fresh && chown 65534 "$d/gateway.key" "$d/run"
+nobody gatewayd 1 'gatewayd.conf:3: device: .*it needs CAP_NET_ADMIN, run as root' 'may not make a device'
+fresh && chown 65534 "$d/client.key" "$d/run"
+nobody tunneld 1 'it needs CAP_NET_ADMIN, run as root' 'may not change the network'
+nobody tunneld 1 'it needs CAP_NET_ADMIN, run as root' 'and again, with what the first one left'
+
+# ---- the command line ----
+for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_t/pubaddr-tunneld"; do
+	"$cmd" -x >"$dir/out" 2>&1
+	[ $? -eq 2 ] && grep -q '^usage: ' "$dir/out"
+	ok $? "${cmd##*/}: an unknown option"
+	"$cmd" extra >"$dir/out" 2>&1
+	[ $? -eq 2 ] && grep -q 'unexpected argument' "$dir/out"
+	ok $? "${cmd##*/}: an argument too many"
+done
+"$bin_t/pubaddr-tunneld" -c "$d/tunneld.conf" >"$dir/out" 2>&1
+[ $? -eq 2 ] && grep -q 'name the interface towards the NAT' "$dir/out"
+ok $? 'pubaddr-tunneld: no interface named'
+finish

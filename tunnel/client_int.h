@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_CLIENT_INT_H
+#define PA_CLIENT_INT_H
+
+#include "common/cred.h"
+#include "tunnel/client.h"
+
+/* What the files of the client's core (client*.c) share; nobody else includes it. */
+
+/* A binding that a gateway accepted. */
+struct pa_client_session {
+	bool valid;
+	bool lost; /* silent for too long, or our address changed: only a new handshake can help */
+	struct pa_client_binding b;
+	uint8_t c2g[PA_KEY_LEN], g2c[PA_KEY_LEN];
+	uint8_t token[PA_TOKEN_LEN];
+	uint64_t sent_seq, acked_seq;
+	bool waiting; /* for ALIVE */
+	unsigned misses;
+	uint64_t next_ms;    /* keepalive or its retry */
+	uint64_t expires_ms; /* of the grant it was made with */
+	uint64_t reconfirm_tat;
+};
+
+struct pa_client_handshake {
+	bool active;
+	bool confirming; /* CHALLENGE came, CONFIRM was sent */
+	unsigned gateway; /* of the grant's list */
+	unsigned tries;	  /* of the present message */
+	unsigned attempt; /* messages since the start at this gateway */
+	uint64_t next_ms, sent_ms;
+	uint64_t bind;
+	uint8_t nonce[PA_NONCE_LEN];
+	uint8_t confirm[PA_CONFIRM_LEN];
+	struct pa_session_keys keys;
+};
+
+struct pa_client {
+	const struct pa_client_ops *ops;
+	void *ctx;
+	uint8_t secret_key[PA_KEY_LEN], public_key[PA_KEY_LEN];
+	bool has_grant, up;
+	struct pa_grant grant;
+	uint8_t claims[PA_CLAIMS_LEN], claims_hash[PA_KEY_LEN], k0[PA_KEY_LEN];
+	uint64_t expires_ms;
+	struct pa_claims floor; /* the newest grant that a gateway accepted, with its key: nobody vouches for others */
+	uint8_t floor_key[PA_KEY_LEN];
+	struct pa_client_session s;
+	struct pa_client_handshake h;
+	unsigned failed, round; /* gateways that did not answer in a row; times that the whole list did not */
+	uint64_t last_alive_ms, last_hint_ms;
+	uint32_t rtt_us;
+	uint8_t last_reason;
+	struct pa_client_counters count;
+};
+
+/* Starts a handshake with a gateway of the grant's list; what was tried before is forgotten. */
+void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway);
+/* The number of a gateway in the grant's list; its first one if it is not there. */
+unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint *gateway);
+void pa_client_event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_GATEWAYD_KEYS_H
+#define PA_GATEWAYD_KEYS_H
+
+#include "common/keyfile.h"
+#include "tunnel/gatewayd_conf.h"
+
+/*
+ * Reads the key file that the configuration names; it must hold a gateway key. Blocking. On failure err (len bytes) says place and
+ * remedy, and *ret is untouched: PA_EFORMAT (also when it is missing), PA_EAUTH, PA_EIO, PA_ENOMEM. The caller frees *ret.
+ */
+int pa_gatewayd_keys_load(const struct pa_gatewayd_conf *conf, struct pa_keyring **ret, char *err, size_t len);
+
+/* Logs a warning (config.keyless) for each pool that has no key. */
+void pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa_keyring *keys);
+
+#endif

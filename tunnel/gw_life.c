@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The gateway's core: making and ending it, and what others may ask of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cred.h"
+#include "common/err.h"
+#include "tunnel/gw_int.h"
+
+/* Answers to what nobody vouched for: each source prefix may hold many clients that all heal at once, so not too few. */
+#define SOURCE_INTERVAL_MS 50
+#define SOURCE_BURST 40
+
+int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys)
+{
+	const struct pa_key *own = keys != NULL ? pa_keyring_first(keys, PA_KEY_GATEWAY) : NULL;
+
+	if (own == NULL)
+		return PA_EINVAL;
+	gw->keys = keys;
+	gw->secret_key = own->key;
+	pa_keypair_public(gw->secret_key, gw->public_key);
+	return 0;
+}
+
+int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void *ctx, struct pa_gw **ret)
+{
+	uint8_t hash_key[3][PA_GW_HASH_KEY_LEN];
+	struct pa_gw *gw;
+	int rc = PA_EINVAL;
+
+	if (cfg->n_pools == 0 || cfg->max_bindings == 0 || cfg->mtu < PA_MTU_MIN ||
+	    cfg->keepalive < PA_KEEPALIVE_MIN || cfg->keepalive > PA_KEEPALIVE_MAX)
+		return PA_EINVAL;
+	gw = calloc(1, sizeof(*gw));
+	if (gw == NULL)
+		return PA_ENOMEM;
+	gw->ops = ops;
+	gw->ctx = ctx;
+	gw->mtu = cfg->mtu;
+	gw->keepalive = cfg->keepalive;
+	rc = pa_gw_set_keys(gw, cfg->keys);
+	if (rc < 0)
+		goto fail;
+	rc = PA_ENOMEM;
+	gw->n_pools = cfg->n_pools;
+	gw->pools = calloc(cfg->n_pools, sizeof(*gw->pools));
+	if (gw->pools == NULL)
+		goto fail;
+	memcpy(gw->pools, cfg->pools, cfg->n_pools * sizeof(*gw->pools));
+	ops->random(ctx, (uint8_t *)hash_key, sizeof(hash_key));
+	ops->random(ctx, (uint8_t *)gw->cookie_key, sizeof(gw->cookie_key));
+	rc = pa_gw_table_new(hash_key[0], cfg->max_bindings, &gw->table);
+	if (rc < 0)
+		goto fail;
+	pa_limit_init(&gw->rechallenge_limit, hash_key[1], SOURCE_INTERVAL_MS, SOURCE_BURST);
+	pa_limit_init(&gw->hint_limit, hash_key[2], SOURCE_INTERVAL_MS, SOURCE_BURST);
+	*ret = gw;
+	return 0;
+fail:
+	pa_gw_free(gw);
+	return rc;
+}
+
+void pa_gw_free(struct pa_gw *gw)
+{
+	if (gw == NULL)
+		return;
+	pa_gw_table_free(gw->table);
+	free(gw->pools);
+	pa_wipe(gw, sizeof(*gw));
+	free(gw);
+}
+
+void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg)
+{
+	for (size_t i = 0; i < pa_gw_table_size(gw->table); i++) {
+		const struct pa_gw_entry *e = pa_gw_table_at(gw->table, i);
+
+		if (e->bound && !fn(arg, &e->b))
+			return;
+	}
+}
+
+int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_binding *ret)
+{
+	const struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);
+
+	if (e == NULL || !e->bound)
+		return PA_ENOTFOUND;
+	*ret = e->b;
+	return 0;
+}
+
+size_t pa_gw_count(const struct pa_gw *gw)
+{
+	return gw->n_bound;
+}
+
+void pa_gw_counters_get(const struct pa_gw *gw, struct pa_gw_counters *ret)
+{
+	*ret = gw->count;
+}
