@@ -147,7 +147,7 @@ static bool can_move(const struct pa_lease_table *t, const struct entry *e, cons
 {
 	if (e == NULL || pa_ident_eq(e->row.ident, req->ident))
 		return true;
-	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, &e->row) <= now_s;
+	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, e) <= now_s;
 }
 
 /* An address for a client that does not stay where it is: the one reserved for it, or one of its pools. */
