@@ -180,12 +180,14 @@ static void status_get(struct pa_api_call *c)
 	for (size_t i = 0; i < api->conf->n_pools; i++)
 		active += pa_lease_pool_stats(c->api->leases, i, c->now.unix_ms).active;
 	pa_api_set(c, PA_RESULT_SUCCESS, "pubaddr-brokerd %s", api->version);
-	pa_api_give(c, json_pack("{s:s, s:i, s:I, s:s, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
+	pa_api_give(c, json_pack("{s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
 				 "version", api->version, "pid", api->pid,
 				 "uptime", (json_int_t)((c->now.boot_ms - api->started_boot_ms) / 1000),
 				 "database", api->conf->database,
 				 "active-leases", (json_int_t)active,
 				 "known-addresses", (json_int_t)pa_lease_count(api->leases),
+				 "revocations", (json_int_t)pa_lease_revoked_head(api->leases),
+				 "gateways", pa_api_gateways_json(api, c->now),
 				 "counters", "granted", (json_int_t)n->granted, "renewed", (json_int_t)n->renewed,
 				 "repeated", (json_int_t)n->repeated, "released", (json_int_t)n->released,
 				 "expired", (json_int_t)n->expired, "refused", (json_int_t)n->refused,
@@ -275,6 +277,8 @@ static const struct {
 	{"config-get", config_get},
 	{"config-reload", config_reload},
 	{"config-test", config_test},
+	{"gateway-report", pa_api_gateway_report},
+	{"gateway-sync", pa_api_gateway_sync},
 	{"lease-allocate", pa_api_lease_allocate},
 	{"lease-get", lease_get},
 	{"lease-get-page", lease_get_page},

@@ -9,6 +9,7 @@
 
 #include "broker/brokerconf.h"
 #include "broker/lease.h"
+#include "broker/report.h"
 #include "common/clock.h"
 #include "common/command.h"
 #include "common/keyfile.h"
@@ -29,6 +30,7 @@ struct pa_api_counters {
 /* What the commands work on; everything is borrowed. */
 struct pa_api {
 	struct pa_lease_table *leases;
+	struct pa_reports *reports;
 	const struct pa_brokerconf *conf;
 	const struct pa_keyring *keys;
 	const char *version;
@@ -57,6 +59,9 @@ struct pa_api_reply {
 /* Handles one command; ret is filled in every case. admin: the peer is root or the broker's own user. */
 void pa_api_handle(struct pa_api *api, struct pa_now now, bool admin, const char *name, const json_t *arguments,
 		   struct pa_api_reply *ret);
+
+/* Rises whenever a gateway that waits for news may have some. */
+uint64_t pa_api_gateway_news(const struct pa_api *api);
 
 /* A lease as the commands show it; a new reference, or NULL without memory. */
 json_t *pa_api_lease_json(const struct pa_lease *lease, struct pa_now now);

@@ -5,7 +5,8 @@
 #include "broker/api.h"
 #include "broker/api_args.h"
 
-/* The inside of the API: api.c has the table of commands and those that only read, api_lease.c those that change leases. */
+/* The inside of the API: api.c has the table of commands and those that only read, api_lease.c those that change leases, api_gateway.c
+ * those of gateways. */
 struct pa_api_call {
 	struct pa_api *api;
 	struct pa_now now;
@@ -23,5 +24,9 @@ void pa_api_give(struct pa_api_call *c, json_t *arguments);
 
 void pa_api_lease_allocate(struct pa_api_call *c);
 void pa_api_lease_release(struct pa_api_call *c);
+void pa_api_gateway_report(struct pa_api_call *c);
+void pa_api_gateway_sync(struct pa_api_call *c);
+/* The gateways for status-get; a new reference, or NULL without memory. */
+json_t *pa_api_gateways_json(const struct pa_api *api, struct pa_now now);
 
 #endif

@@ -37,6 +37,11 @@ static int take_row(void *ctx, const struct pa_lease *row)
 	return pa_lease_load(ctx, row);
 }
 
+static void take_ack(void *ctx, const struct pa_ack *ack)
+{
+	(void)pa_lease_ack(ctx, ack->name, ack->number); /* a gateway that is not configured any more is left out */
+}
+
 /* Reads the lease table from the store. */
 static int load(struct pa_batch *b, struct pa_lease_table **ret)
 {
@@ -49,6 +54,8 @@ static int load(struct pa_batch *b, struct pa_lease_table **ret)
 	t = pa_lease_table_new(b->api.conf, seed);
 	if (t != NULL)
 		rc = pa_store_load(b->store, take_row, t, err);
+	if (rc == 0)
+		rc = pa_store_load_acks(b->store, take_ack, t, err);
 	if (rc < 0) {
 		pa_log(PA_LOG_ERROR, "store.load-failed", "error=\"%s\"", err);
 		pa_lease_table_free(t);
@@ -98,6 +105,11 @@ int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, struct pa_b
 	}
 	b->reply = reply;
 	b->api.conf = setup->conf;
+	b->api.reports = pa_reports_new();
+	if (b->api.reports == NULL) {
+		pa_batch_free(b);
+		return PA_ENOMEM;
+	}
 	rc = load(b, &leases);
 	if (rc < 0) {
 		pa_batch_free(b);
@@ -121,6 +133,7 @@ void pa_batch_free(struct pa_batch *b)
 		return;
 	PA_REQUIRE(b->n == 0);
 	pa_lease_table_free(b->leases);
+	pa_reports_free(b->api.reports);
 	pa_store_close(b->store);
 	free(b->waiting);
 	free(b);
@@ -194,12 +207,16 @@ static bool commit(struct pa_batch *b)
 {
 	const struct pa_lease *const *rows;
 	struct pa_lease_table *fresh = NULL;
+	const struct pa_ack *acks = NULL;
+	size_t n_acks;
 	char err[PA_STORE_ERRLEN], fields[PA_API_FIELDSLEN];
 	size_t n = b->leases != NULL ? pa_lease_changes(b->leases, &rows) : 0;
 
 	if (n == 0)
 		return true;
-	if (pa_store_append(b->store, rows, n, err) == 0) {
+	/* What a gateway acknowledged is worth no transaction of its own: lost, it is asked again, or its absence costs time. */
+	n_acks = pa_lease_acks(b->leases, &acks);
+	if (pa_store_append(b->store, rows, n, acks, n_acks, err) == 0) {
 		b->api.counters.commits++;
 		for (size_t i = 0; i < n; i++)
 			if (rows[i]->state == PA_LEASE_EXPIRED)
@@ -243,6 +260,11 @@ void pa_batch_flush(struct pa_batch *b, struct pa_now now)
 size_t pa_batch_size(const struct pa_batch *b)
 {
 	return b->n;
+}
+
+uint64_t pa_batch_gateway_news(const struct pa_batch *b)
+{
+	return b->leases != NULL ? pa_api_gateway_news(&b->api) : 0;
 }
 
 size_t pa_batch_rows(const struct pa_batch *b)

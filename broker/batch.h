@@ -46,6 +46,8 @@ void pa_batch_flush(struct pa_batch *b, struct pa_now now);
 
 /* Requests that wait for the flush. */
 size_t pa_batch_size(const struct pa_batch *b);
+/* Rises whenever a gateway that waits for news may have some. */
+uint64_t pa_batch_gateway_news(const struct pa_batch *b);
 /* Addresses in the lease table. */
 size_t pa_batch_rows(const struct pa_batch *b);
 /* Unix seconds, UINT64_MAX for never. */

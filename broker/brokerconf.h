@@ -26,6 +26,8 @@ struct pa_gateway_group {
 	uint8_t public_key[PA_KEY_LEN];
 	struct pa_endpoint gateways[PA_GATEWAYS_MAX]; /* in order of preference */
 	unsigned n_gateways;
+	char names[PA_GATEWAYS_MAX][PA_NAME_MAX + 1]; /* of the gateways on the channel; the same one may stand twice */
+	unsigned n_names; /* 0: these gateways have no channel; else as many as gateways */
 };
 
 struct pa_string_list {

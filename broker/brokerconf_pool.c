@@ -49,9 +49,28 @@ static void check_grant_size(const struct pa_node *n, const struct pa_gateway_gr
 			     "name fewer IPv6 gateways", len, PA_GRANT_MAX);
 }
 
+/* A gateway without a name could not acknowledge, and whoever counted on the others would give its addresses away too early. */
+static void read_names(const struct pa_node *n, struct pa_gateway_group *g)
+{
+	size_t count = pa_node_list(n, "gateway-names", false);
+
+	if (count != 0 && count != g->n_gateways) {
+		pa_node_fail(n, "gateway-names", "expected one name for each of the %u gateways, in their order (a gateway with two "
+			     "addresses has its name twice), got %zu", g->n_gateways, count);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const char *name = pa_node_item_string(n, "gateway-names", i);
+
+		pa_name_check(n, "gateway-names", name);
+		copy_name(g->names[i], name);
+		g->n_names++;
+	}
+}
+
 static void read_group(const struct pa_node *n, struct pa_brokerconf *conf, struct pa_gateway_group *g)
 {
-	static const char *const keys[] = {"name", "public-key", "gateways", NULL};
+	static const char *const keys[] = {"name", "public-key", "gateways", "gateway-names", NULL};
 	static const uint8_t zeros[PA_KEY_LEN];
 	const char *name = pa_node_string(n, "name", PA_REQUIRED_STR);
 	size_t count = pa_node_list(n, "gateways", true);
@@ -71,6 +90,7 @@ static void read_group(const struct pa_node *n, struct pa_brokerconf *conf, stru
 	for (size_t i = 0; i < count; i++)
 		read_gateway(n, i, g);
 	check_grant_size(n, g);
+	read_names(n, g);
 }
 
 int pa_brokerconf_read_groups(const struct pa_node *root, struct pa_brokerconf *conf)

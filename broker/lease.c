@@ -14,7 +14,7 @@ int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row)
 
 	if (pa_table_find_addr(t, &row->addr) != NULL)
 		return PA_EEXIST;
-	if (pa_table_reserve(t, 0) < 0 || (e = pa_table_add(t, &row->addr)) == NULL)
+	if (pa_table_reserve(t, 1) < 0 || (e = pa_table_add(t, &row->addr)) == NULL)
 		return PA_ENOMEM;
 	latest = pa_table_find_ident(t, row->ident);
 	e->row = *row;
@@ -25,6 +25,8 @@ int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row)
 		e->row.ident = pa_ident_get(row->ident); /* an earlier lease of a client that has a later one */
 	if (row->serial >= t->next_serial)
 		t->next_serial = row->serial + 1;
+	if (row->revoked != 0)
+		pa_revoke_append(t->revocations, &e->row);
 	pa_table_place(t, e);
 	return 0;
 }
@@ -95,10 +97,13 @@ static void give_new(struct pa_lease_table *t, struct entry *e, const struct pa_
 	give(t, e, req, now / 1000);
 }
 
-static void end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended)
+/* ended: Unix seconds. An expiry is revoked as well, for older and longer grants of the same address may be about. */
+static void end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended, uint64_t now)
 {
 	e->row.state = state;
 	e->row.ended = ended;
+	e->row.revoked = pa_revoke_next(t->revocations, now);
+	pa_revoke_append(t->revocations, &e->row);
 	pa_table_place(t, e);
 	pa_table_mark(t, e);
 }
@@ -124,10 +129,14 @@ static int choose(struct pa_lease_table *t, const struct pa_lease_request *req, 
 			return *ret != NULL ? 0 : PA_ENOMEM;
 		}
 		pa_pool_promote(pool, now_s);
-		item = pa_heap_peek(&pool->rested);
-		if (item != NULL) {
-			*ret = pa_table_entry_of(item);
-			return 0;
+		while ((item = pa_heap_peek(&pool->rested)) != NULL) {
+			struct entry *e = pa_table_entry_of(item);
+
+			if (pa_table_available_at(t, e) <= now_s) {
+				*ret = e;
+				return 0;
+			}
+			pa_table_place(t, e); /* a gateway has lost what it had acknowledged */
 		}
 	}
 	return rc;
@@ -138,7 +147,7 @@ static bool can_move(const struct pa_lease_table *t, const struct entry *e, cons
 {
 	if (e == NULL || pa_ident_eq(e->row.ident, req->ident))
 		return true;
-	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, &e->row) <= now_s;
+	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, e) <= now_s;
 }
 
 /* An address for a client that does not stay where it is: the one reserved for it, or one of its pools. */
@@ -184,7 +193,7 @@ int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *r
 		return rc;
 	/* Its address was excluded, or its pool went or is not for it any more: one lease a client. */
 	if (mine != NULL && mine->row.state == PA_LEASE_ACTIVE)
-		end(t, mine, PA_LEASE_RELEASED, now_s);
+		end(t, mine, PA_LEASE_RELEASED, now_s, now);
 	give_new(t, e, req, now);
 	*ret = &e->row;
 	return PA_LEASE_NEW;
@@ -202,7 +211,7 @@ int pa_lease_release(struct pa_lease_table *t, const struct pa_lease_name *name,
 		return PA_EREPLAY;
 	if (pa_table_reserve(t, 1) < 0)
 		return PA_ENOMEM;
-	end(t, e, PA_LEASE_RELEASED, now / 1000);
+	end(t, e, PA_LEASE_RELEASED, now / 1000, now);
 	*ret = &e->row;
 	return 0;
 }
@@ -218,7 +227,7 @@ size_t pa_lease_expire(struct pa_lease_table *t, uint64_t now, size_t max)
 		if (pa_table_reserve(t, 1) < 0)
 			break; /* the next call finds it still due */
 		/* Not now: after a restart the address has rested since then. */
-		end(t, e, PA_LEASE_EXPIRED, e->row.expires);
+		end(t, e, PA_LEASE_EXPIRED, e->row.expires, now);
 		n++;
 	}
 	return n;

@@ -23,8 +23,9 @@
  *  - a renewal keeps address and epoch, and its expiry never becomes earlier;
  *  - every new lease, also of the same client, gets the epoch max(last + 1, now);
  *  - a client gets its former address back for as long as nobody else has it, even while it rests;
- *  - others get an address that was used only after the quarantine, and PA_EXPIRY_MARGIN past the highest expiry ever
- *    issued for it; addresses never used come first, then the one unused for the longest time;
+ *  - others get an address that was used only after the quarantine, and when every gateway has acknowledged that its last
+ *    lease was revoked, or PA_EXPIRY_MARGIN past the highest expiry ever issued for it; addresses never used come first,
+ *    then the one unused for the longest time;
  *  - a reserved address goes to its client only, whatever pool serves it; the client moves there with its next request once
  *    the address has no other holder and has rested.
  */
@@ -43,6 +44,7 @@ struct pa_lease {
 	uint64_t expires;
 	uint64_t highest; /* the highest expiry ever issued for addr, to whomever */
 	uint64_t ended;	  /* 0 while active */
+	uint64_t revoked; /* number of its latest revocation (revoke.h); 0: there was none, or none that gateways know */
 	uint32_t lifetime; /* seconds that the last grant was given for: the DHCP lifetime + PA_GRANT_GRACE */
 	uint32_t subnet_id;
 	uint32_t xid; /* DHCP transaction of the last grant, if has_xid */
@@ -109,6 +111,23 @@ int pa_lease_release(struct pa_lease_table *t, const struct pa_lease_name *name,
 size_t pa_lease_expire(struct pa_lease_table *t, uint64_t now, size_t max);
 /* When the next active lease expires, Unix seconds; UINT64_MAX: there is none. */
 uint64_t pa_lease_next_expiry(const struct pa_lease_table *t);
+
+/*
+ * What gateways are told (pubaddr-protocol(7), ONE HOLDER AT A TIME). floor: the least epoch of the row's address that is
+ * still good. revoked: up to max rows with revocations numbered above from, in the order of their numbers. head: the highest
+ * number.
+ */
+uint64_t pa_lease_floor(const struct pa_lease *row);
+size_t pa_lease_revoked(struct pa_lease_table *t, uint64_t from, const struct pa_lease **ret, size_t max);
+uint64_t pa_lease_revoked_head(const struct pa_lease_table *t);
+/*
+ * The gateway has every revocation up to number on its disk, and counts on no more. What every gateway of the
+ * configuration has acknowledged may go to other clients after the quarantine. PA_ENOTFOUND: no such gateway.
+ */
+int pa_lease_ack(struct pa_lease_table *t, const char *gateway, uint64_t number);
+/* What each gateway acknowledged; borrowed until the next configure. Returns how many gateways there are. */
+struct pa_ack;
+size_t pa_lease_acks(const struct pa_lease_table *t, const struct pa_ack **ret);
 
 /* Lookups; borrowed until the next change, or NULL. by_ident gives a client's latest row, active or not. */
 const struct pa_lease *pa_lease_by_addr(const struct pa_lease_table *t, const struct pa_addr *addr);

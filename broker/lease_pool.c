@@ -43,11 +43,18 @@ struct entry *pa_table_entry_of(struct pa_heap_item *item)
 	return (struct entry *)item; /* its first member */
 }
 
-uint64_t pa_table_available_at(const struct pa_lease_table *t, const struct pa_lease *row)
+/* True if every gateway that could serve this address knows that its last lease is revoked, and will know it after a crash. */
+static bool is_acknowledged(const struct pa_lease_table *t, const struct entry *e)
 {
-	uint64_t rest = row->ended + t->conf->quarantine, margin = row->highest + PA_EXPIRY_MARGIN;
+	return e->pool != NULL && t->conf->groups[e->pool->conf->group].n_names > 0 && e->row.revoked != 0 &&
+	       e->row.revoked <= pa_revoke_acked(t->revocations);
+}
 
-	return rest > margin ? rest : margin;
+uint64_t pa_table_available_at(const struct pa_lease_table *t, const struct entry *e)
+{
+	uint64_t rest = e->row.ended + t->conf->quarantine, margin = e->row.highest + PA_EXPIRY_MARGIN;
+
+	return rest > margin || is_acknowledged(t, e) ? rest : margin;
 }
 
 int pa_table_reserve(struct pa_lease_table *t, size_t changes)
@@ -70,7 +77,7 @@ int pa_table_reserve(struct pa_lease_table *t, size_t changes)
 		t->changes = list;
 		t->cap_changes = cap;
 	}
-	if (pa_heap_reserve(&t->active, t->n + 1) < 0 || pa_index_reserve(&t->by_addr, t->n + 1) < 0 ||
+	if (pa_revoke_reserve(t->revocations, changes) < 0 || pa_heap_reserve(&t->active, t->n + 1) < 0 || pa_index_reserve(&t->by_addr, t->n + 1) < 0 ||
 	    pa_index_reserve(&t->by_ident, t->n + 1) < 0)
 		return PA_ENOMEM;
 	return 0;
@@ -120,7 +127,7 @@ void pa_table_place(struct pa_lease_table *t, struct entry *e)
 			e->pool->active++;
 	} else if (e->pool != NULL && e->reserved == NULL) {
 		e->heap = &e->pool->resting;
-		pa_heap_push(e->heap, &e->item, pa_table_available_at(t, &e->row));
+		pa_heap_push(e->heap, &e->item, pa_table_available_at(t, e));
 	}
 }
 
@@ -216,8 +223,10 @@ int pa_lease_configure(struct pa_lease_table *t, const struct pa_brokerconf *con
 	struct pool *pools = pools_new(t, conf), *former = t->pools;
 	size_t n_former = t->conf->n_pools;
 
-	if (pools == NULL)
+	if (pools == NULL || pa_revoke_configure(t->revocations, conf) < 0) {
+		pools_free(pools, conf->n_pools);
 		return PA_ENOMEM;
+	}
 	t->conf = conf;
 	t->pools = pools;
 	for (size_t i = 0; i < t->n; i++) {
@@ -244,8 +253,9 @@ struct pa_lease_table *pa_lease_table_new(const struct pa_brokerconf *conf, cons
 	t->next_serial = 1;
 	t->conf = conf;
 	t->pools = pools_new(t, conf);
-	if (t->pools == NULL) {
-		free(t);
+	t->revocations = pa_revoke_new();
+	if (t->pools == NULL || t->revocations == NULL || pa_revoke_configure(t->revocations, conf) < 0) {
+		pa_lease_table_free(t);
 		return NULL;
 	}
 	return t;
@@ -263,6 +273,7 @@ void pa_lease_table_free(struct pa_lease_table *t)
 	pa_heap_clear(&t->active);
 	pa_index_clear(&t->by_addr);
 	pa_index_clear(&t->by_ident);
+	pa_revoke_free(t->revocations);
 	free(t->order);
 	free(t->changes);
 	free(t);

@@ -5,6 +5,7 @@
 #include "broker/heap.h"
 #include "broker/index.h"
 #include "broker/lease.h"
+#include "broker/revoke.h"
 
 /* The inside of the lease table, shared by lease.c (the rules), lease_pool.c (the structures) and lease_page.c. */
 
@@ -38,11 +39,12 @@ struct pa_lease_table {
 	size_t n, n_sorted, cap;
 	const struct pa_lease **changes;
 	size_t n_changes, cap_changes;
+	struct pa_revoke *revocations;
 	uint64_t next_serial;
 	uint8_t seed[16];
 };
 
-/* Makes room for one more entry and `changes` more changes, so that what follows cannot fail. 0 or PA_ENOMEM. */
+/* Makes room for one more entry and `changes` more changes and revocations, so that what follows cannot fail. 0 or PA_ENOMEM. */
 int pa_table_reserve(struct pa_lease_table *t, size_t changes);
 /* A new entry for addr, in no heap and with no client yet. Room must be reserved. NULL without memory. */
 struct entry *pa_table_add(struct pa_lease_table *t, const struct pa_addr *addr);
@@ -57,8 +59,8 @@ struct entry *pa_table_find_addr(const struct pa_lease_table *t, const struct pa
 struct entry *pa_table_find_ident(const struct pa_lease_table *t, const struct pa_ident *ident);
 struct entry *pa_table_entry_of(struct pa_heap_item *item);
 
-/* Unix seconds from which clients other than the last one may have the address of a row that ended. */
-uint64_t pa_table_available_at(const struct pa_lease_table *t, const struct pa_lease *row);
+/* Unix seconds from which clients other than the last one may have the address of an entry whose lease ended. */
+uint64_t pa_table_available_at(const struct pa_lease_table *t, const struct entry *e);
 /* Moves what has rested by now (Unix seconds) from resting to rested. */
 void pa_pool_promote(struct pool *pool, uint64_t now);
 /* The number of the first address that was never used and is not reserved, or the pool's count. */

@@ -13,7 +13,7 @@
 #include "broker/store_int.h"
 #include "common/err.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /* "pubaddr" would not fit; PRAGMA application_id tells our file from somebody else's database. */
 #define APPLICATION_ID 0x70756261
@@ -36,21 +36,34 @@ static const char schema[] =
 	" lifetime INTEGER NOT NULL,"
 	" xid INTEGER,"
 	" fingerprint BLOB NOT NULL,"
-	" state TEXT NOT NULL"
-	") WITHOUT ROWID;";
+	" state TEXT NOT NULL,"
+	" revoked INTEGER NOT NULL DEFAULT 0" /* since version 2 */
+	") WITHOUT ROWID;"
+	"CREATE TABLE gateway (name TEXT PRIMARY KEY NOT NULL, acknowledged INTEGER NOT NULL) WITHOUT ROWID;";
+
+/*
+ * What makes a file of version i + 1 one of version i + 2. Leases of version 1 that ended have no number in the revocation
+ * log; their addresses wait for the highest expiry, as they did then.
+ */
+static const char *const migrations[SCHEMA_VERSION - 1] = {
+	"ALTER TABLE lease ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE gateway (name TEXT PRIMARY KEY NOT NULL, acknowledged INTEGER NOT NULL) WITHOUT ROWID;",
+};
 
 static const char select_rows[] =
 	"SELECT address, pool_id, realm, client_kind, client, subnet_id, dhcp_address, serial, epoch, granted, expires,"
-	" highest, ended, lifetime, xid, fingerprint, state FROM lease";
+	" highest, ended, lifetime, xid, fingerprint, state, revoked FROM lease";
 
 static const char replace_row[] =
 	"INSERT OR REPLACE INTO lease (address, pool_id, realm, client_kind, client, subnet_id, dhcp_address, serial,"
-	" epoch, granted, expires, highest, ended, lifetime, xid, fingerprint, state)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+	" epoch, granted, expires, highest, ended, lifetime, xid, fingerprint, state, revoked)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+
+static const char replace_ack[] = "INSERT OR REPLACE INTO gateway (name, acknowledged) VALUES (?1, ?2)";
 
 struct pa_store {
 	sqlite3 *db;
-	sqlite3_stmt *replace;
+	sqlite3_stmt *replace, *replace_ack;
 	char *path;
 };
 
@@ -140,6 +153,21 @@ static int create_schema(const struct pa_store *s, char err[PA_STORE_ERRLEN])
 	return run(s, sql, "cannot make the tables", err);
 }
 
+static int migrate(const struct pa_store *s, int version, char err[PA_STORE_ERRLEN])
+{
+	char sql[sizeof(schema) + 128];
+	int rc = 0;
+
+	for (; rc == 0 && version < SCHEMA_VERSION; version++) {
+		(void)snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;", migrations[version - 1],
+			       version + 1);
+		rc = run(s, sql, "cannot bring the tables up to date", err);
+		if (rc < 0 && sqlite3_get_autocommit(s->db) == 0)
+			(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	}
+	return rc;
+}
+
 static int check_schema(const struct pa_store *s, char err[PA_STORE_ERRLEN])
 {
 	int version = 0, id = 0, tables = 0, rc;
@@ -154,12 +182,12 @@ static int check_schema(const struct pa_store *s, char err[PA_STORE_ERRLEN])
 		(void)snprintf(err, PA_STORE_ERRLEN, "%s: is a database of another program; name another file", s->path);
 		return PA_EFORMAT;
 	}
-	if (version != SCHEMA_VERSION) {
-		(void)snprintf(err, PA_STORE_ERRLEN, "%s: has schema version %d, this broker knows %d; use the version of "
+	if (version < 1 || version > SCHEMA_VERSION) {
+		(void)snprintf(err, PA_STORE_ERRLEN, "%s: has schema version %d, this broker knows 1 to %d; use the version of "
 			       "pubaddr that made it", s->path, version, SCHEMA_VERSION);
 		return PA_EVERSION;
 	}
-	return 0;
+	return migrate(s, version, err);
 }
 
 static int prepare(struct pa_store *s, char err[PA_STORE_ERRLEN])
@@ -177,6 +205,8 @@ static int prepare(struct pa_store *s, char err[PA_STORE_ERRLEN])
 	if ((rc = run(s, setup, "cannot open", err)) < 0 || (rc = check_schema(s, err)) < 0)
 		return rc;
 	code = sqlite3_prepare_v3(s->db, replace_row, -1, SQLITE_PREPARE_PERSISTENT, &s->replace, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_prepare_v3(s->db, replace_ack, -1, SQLITE_PREPARE_PERSISTENT, &s->replace_ack, NULL);
 	return code == SQLITE_OK ? 0 : fail(s, code, "cannot prepare", err);
 }
 
@@ -208,6 +238,7 @@ void pa_store_close(struct pa_store *store)
 	if (store == NULL)
 		return;
 	(void)sqlite3_finalize(store->replace);
+	(void)sqlite3_finalize(store->replace_ack);
 	(void)sqlite3_close(store->db);
 	free(store->path);
 	free(store);
@@ -244,27 +275,46 @@ static int bind_row(sqlite3_stmt *st, const struct pa_lease *row)
 	     sqlite3_bind_int64(st, 14, row->lifetime) == SQLITE_OK &&
 	     (row->has_xid ? sqlite3_bind_int64(st, 15, row->xid) : sqlite3_bind_null(st, 15)) == SQLITE_OK &&
 	     sqlite3_bind_blob(st, 16, row->fingerprint, PA_FINGERPRINT_LEN, SQLITE_TRANSIENT) == SQLITE_OK &&
-	     sqlite3_bind_text(st, 17, pa_lease_state_name(row->state), -1, SQLITE_STATIC) == SQLITE_OK;
+	     sqlite3_bind_text(st, 17, pa_lease_state_name(row->state), -1, SQLITE_STATIC) == SQLITE_OK &&
+	     sqlite3_bind_int64(st, 18, (sqlite3_int64)row->revoked) == SQLITE_OK;
 	return ok ? SQLITE_OK : SQLITE_NOMEM;
 }
 
-int pa_store_append(struct pa_store *store, const struct pa_lease *const *rows, size_t n, char err[PA_STORE_ERRLEN])
+static int bind_ack(sqlite3_stmt *st, const struct pa_ack *ack)
 {
-	int code = SQLITE_DONE, rc;
+	bool ok = sqlite3_bind_text(st, 1, ack->name, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
+		  sqlite3_bind_int64(st, 2, (sqlite3_int64)ack->number) == SQLITE_OK;
 
-	if (n == 0)
+	return ok ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* Runs a statement; code tells how the binding of its values went. */
+static int step(const struct pa_store *s, sqlite3_stmt *st, int code, char err[PA_STORE_ERRLEN])
+{
+	int rc = 0;
+
+	if (code == SQLITE_OK)
+		code = sqlite3_step(st);
+	if (code != SQLITE_DONE)
+		rc = fail(s, code, "cannot write", err);
+	(void)sqlite3_reset(st);
+	return rc;
+}
+
+int pa_store_append(struct pa_store *store, const struct pa_lease *const *rows, size_t n, const struct pa_ack *acks,
+		    size_t n_acks, char err[PA_STORE_ERRLEN])
+{
+	int rc;
+
+	if (n == 0 && n_acks == 0)
 		return 0;
 	rc = run(store, "BEGIN IMMEDIATE", "cannot begin to write", err);
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < n && code == SQLITE_DONE; i++) {
-		code = bind_row(store->replace, rows[i]);
-		if (code == SQLITE_OK)
-			code = sqlite3_step(store->replace);
-		if (code != SQLITE_DONE)
-			rc = fail(store, code, "cannot write", err);
-		(void)sqlite3_reset(store->replace);
-	}
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = step(store, store->replace, bind_row(store->replace, rows[i]), err);
+	for (size_t i = 0; i < n_acks && rc == 0; i++)
+		rc = step(store, store->replace_ack, bind_ack(store->replace_ack, &acks[i]), err);
 	if (rc == 0)
 		rc = run(store, "COMMIT", "cannot write to the disk", err);
 	if (rc < 0 && sqlite3_get_autocommit(store->db) == 0)
@@ -318,7 +368,8 @@ static bool read_row(sqlite3_stmt *st, struct pa_lease *row)
 	    !column_number(st, 7, INT64_MAX, &row->serial) || !column_number(st, 8, INT64_MAX, &row->epoch) ||
 	    !column_number(st, 9, INT64_MAX, &row->granted) || !column_number(st, 10, INT64_MAX, &row->expires) ||
 	    !column_number(st, 11, INT64_MAX, &row->highest) || !column_number(st, 12, INT64_MAX, &row->ended) ||
-	    !column_number(st, 13, UINT32_MAX, &lifetime) || (row->has_xid && !column_number(st, 14, UINT32_MAX, &xid)))
+	    !column_number(st, 13, UINT32_MAX, &lifetime) || !column_number(st, 17, INT64_MAX, &row->revoked) ||
+	    (row->has_xid && !column_number(st, 14, UINT32_MAX, &xid)))
 		return false;
 	row->pool_id = (uint16_t)pool;
 	row->subnet_id = (uint32_t)subnet;
@@ -356,4 +407,24 @@ int pa_store_load(struct pa_store *store, pa_store_row row, void *ctx, char err[
 		rc = fail(store, code, "cannot read", err);
 	(void)sqlite3_finalize(st);
 	return rc;
+}
+
+int pa_store_load_acks(struct pa_store *store, pa_store_ack ack, void *ctx, char err[PA_STORE_ERRLEN])
+{
+	sqlite3_stmt *st = NULL;
+	int code = sqlite3_prepare_v2(store->db, "SELECT name, acknowledged FROM gateway", -1, &st, NULL);
+	struct pa_ack a;
+
+	while (code == SQLITE_OK && (code = sqlite3_step(st)) == SQLITE_ROW) {
+		const char *name = (const char *)sqlite3_column_text(st, 0);
+
+		code = SQLITE_OK;
+		if (name == NULL || strlen(name) > PA_NAME_MAX || !column_number(st, 1, INT64_MAX, &a.number))
+			continue; /* not ours: then nothing is acknowledged, which is safe */
+		memset(a.name, 0, sizeof(a.name));
+		memcpy(a.name, name, strlen(name));
+		ack(ctx, &a);
+	}
+	(void)sqlite3_finalize(st);
+	return code == SQLITE_DONE ? 0 : fail(store, code, "cannot read", err);
 }

@@ -5,9 +5,11 @@
 #include <stddef.h>
 
 #include "broker/lease.h"
+#include "broker/revoke.h"
 
 /*
- * The durable copy of the lease table: one SQLite file, one row for each address. It holds no secret: the broker derives
+ * The durable copy of the lease table: one SQLite file, one row for each address, and what the gateways acknowledged. It
+ * holds no secret: the broker derives
  * them anew. Blocking; one thread at a time; one process at a time, which the file's lock enforces. err gets one line
  * with the file's name and the remedy.
  */
@@ -16,7 +18,7 @@ struct pa_store;
 #define PA_STORE_ERRLEN 512
 
 /*
- * Opens the file, or makes it (mode 0600) with an empty table. PA_EAGAIN: another process has it; PA_EVERSION: made by a
+ * Opens the file, or makes it (mode 0600) with an empty table; a file of an earlier version is brought up to date. PA_EAGAIN: another process has it; PA_EVERSION: made by a
  * later version; PA_EFORMAT: damaged or not a store; PA_EDENIED: may not be read or written; PA_EIO, PA_ENOMEM.
  */
 int pa_store_open(const char *path, struct pa_store **ret, char err[PA_STORE_ERRLEN]);
@@ -32,10 +34,15 @@ void pa_store_close(struct pa_store *store);
 typedef int (*pa_store_row)(void *ctx, const struct pa_lease *row);
 int pa_store_load(struct pa_store *store, pa_store_row row, void *ctx, char err[PA_STORE_ERRLEN]);
 
+/* Calls ack for each acknowledgement. */
+typedef void (*pa_store_ack)(void *ctx, const struct pa_ack *ack);
+int pa_store_load_acks(struct pa_store *store, pa_store_ack ack, void *ctx, char err[PA_STORE_ERRLEN]);
+
 /*
- * Writes n rows in one transaction, each in place of what was stored for its address. When it returns 0 they are on the
- * disk (fsync); otherwise none of them is stored. Errors as above.
+ * Writes n rows and n_acks acknowledgements in one transaction, each in place of what was stored for its address or gateway.
+ * When it returns 0 they are on the disk (fsync); otherwise none of them is stored. Errors as above.
  */
-int pa_store_append(struct pa_store *store, const struct pa_lease *const *rows, size_t n, char err[PA_STORE_ERRLEN]);
+int pa_store_append(struct pa_store *store, const struct pa_lease *const *rows, size_t n, const struct pa_ack *acks,
+		    size_t n_acks, char err[PA_STORE_ERRLEN]);
 
 #endif

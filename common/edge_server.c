@@ -15,8 +15,13 @@
 #include "common/err.h"
 #include "common/log.h"
 
-/* Bytes of replies that may wait for a slow reader before it is cut off. */
+/*
+ * Bytes of replies that may wait for a slow reader: above the first number nothing more is taken from it, above the second
+ * (replies to what was under way by then) it is cut off. Everybody may connect to some sockets, so the first one is low.
+ */
+#define WRITE_QUEUE_HOLD (64u << 10)
 #define WRITE_QUEUE_MAX (8u << 20)
+#define DENIED_LOG_MS 1000 /* one line a second: who is refused must not fill the log */
 
 struct client {
 	uv_pipe_t pipe; /* pipe.data is the client */
@@ -43,6 +48,8 @@ struct pa_server {
 	void *ctx;
 	struct client *clients;
 	unsigned n_clients;
+	uint64_t denied_ms; /* loop time of the last line about somebody refused; 0: none yet */
+	unsigned denied_held; /* that were not logged since */
 };
 
 struct pa_request {
@@ -93,6 +100,8 @@ static void close_if_done(struct client *c)
 		client_close(c);
 }
 
+static void pump(struct client *c);
+
 static void on_written(uv_write_t *req, int status)
 {
 	struct reply *r = req->data;
@@ -103,7 +112,7 @@ static void on_written(uv_write_t *req, int status)
 	if (status < 0)
 		client_close(c);
 	else
-		close_if_done(c);
+		pump(c);
 }
 
 static void send_json(struct client *c, json_t *json)
@@ -149,8 +158,6 @@ pid_t pa_request_pid(const struct pa_request *req)
 {
 	return req->client->peer.pid;
 }
-
-static void pump(struct client *c);
 
 void pa_request_reply(struct pa_request *req, enum pa_result result, const char *text, json_t *arguments)
 {
@@ -247,6 +254,13 @@ static void set_reading(struct client *c, bool on)
 		client_close(c);
 }
 
+/* May another request of this client come under way? */
+static bool has_room(const struct client *c)
+{
+	return c->in_flight < PA_SERVER_IN_FLIGHT_MAX &&
+	       uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe) <= WRITE_QUEUE_HOLD;
+}
+
 /*
  * Hands the lines that have come to the handler, as many as may be under way; reads on only if there is room for more, so
  * that what one client can make us hold is bounded.
@@ -260,13 +274,12 @@ static void pump(struct client *c)
 		return; /* a handler that answers at once: the loop below goes on */
 	c->pumping = true;
 	c->refs++; /* a handler may close us */
-	while (!c->closing && c->in_flight < PA_SERVER_IN_FLIGHT_MAX &&
-	       (line = pa_linebuf_next(c->lines, &len)) != NULL)
+	while (!c->closing && has_room(c) && (line = pa_linebuf_next(c->lines, &len)) != NULL)
 		if (len > 0)
 			handle_line(c, line, len);
 	c->pumping = false;
 	if (!c->closing)
-		set_reading(c, !c->eof && c->in_flight < PA_SERVER_IN_FLIGHT_MAX);
+		set_reading(c, !c->eof && has_room(c));
 	if (!c->closing)
 		close_if_done(c);
 	client_unref(c);
@@ -289,6 +302,23 @@ static bool allowed(const struct pa_server *s, const struct ucred *peer)
 	return false;
 }
 
+/* Turns a client away, and says so in the log, but not for each of many. */
+static void refuse(struct pa_server *s, struct client *c, const char *event, const char *text)
+{
+	uint64_t now = uv_now(s->pipe.loop) + 1;
+
+	if (s->denied_ms == 0 || now >= s->denied_ms + DENIED_LOG_MS) {
+		pa_log(PA_LOG_WARN, event, "uid=%u pid=%d clients=%u socket=%s held-back=%u", (unsigned)c->peer.uid,
+		       (int)c->peer.pid, s->n_clients, s->path, s->denied_held);
+		s->denied_ms = now;
+		s->denied_held = 0;
+	} else {
+		s->denied_held++;
+	}
+	reply_error(c, text);
+	client_close(c);
+}
+
 static void client_start(struct pa_server *s, struct client *c)
 {
 	socklen_t len = sizeof(c->peer);
@@ -304,15 +334,9 @@ static void client_start(struct pa_server *s, struct client *c)
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &len) < 0) {
 		client_close(c);
 	} else if (!allowed(s, &c->peer)) {
-		pa_log(PA_LOG_WARN, "command.denied", "uid=%u pid=%d socket=%s", (unsigned)c->peer.uid,
-		       (int)c->peer.pid, s->path);
-		reply_error(c, "permission denied: this socket serves root and the configured users");
-		client_close(c);
+		refuse(s, c, "command.denied", "permission denied: this socket serves root and the configured users");
 	} else if (s->n_clients > s->cfg.max_clients && !privileged(&c->peer)) {
-		pa_log(PA_LOG_WARN, "command.busy", "clients=%u uid=%u socket=%s", s->n_clients, (unsigned)c->peer.uid,
-		       s->path);
-		reply_error(c, "too many connections to this socket; try again later");
-		client_close(c);
+		refuse(s, c, "command.busy", "too many connections to this socket; try again later");
 	} else {
 		set_reading(c, true);
 	}

@@ -15,7 +15,8 @@
  * The peer's credentials (SO_PEERCRED) are checked when it connects: a uid that is not root, not ours, not in uids and
  * not a member of gid's group as its primary one is answered with an error and closed. Several requests may be in
  * flight on one connection; each may be answered later and out of order. A client with PA_SERVER_IN_FLIGHT_MAX of them is
- * not read on until some are answered; one that reads its replies too slowly is cut off; one that only stops sending
+ * not read on until some are answered, nor is one that does not read its replies; one that has still too many of them
+ * waiting is cut off; one that only stops sending
  * (shutdown, end of a pipe) gets its replies first.
  */
 struct pa_server;

@@ -290,7 +290,8 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 		leave_old(cl, &gateway);
 	pa_wipe(s, sizeof(*s));
 	s->valid = true;
-	s->b.claims = cl->grant.claims;
+	s->b.claims = cl->floor = cl->grant.claims;
+	memcpy(cl->floor_key, cl->grant.gateway_key, sizeof(cl->floor_key));
 	s->b.gateway = gateway;
 	s->b.mapped = m->mapped;
 	s->b.mtu = cl->grant.mtu != 0 && cl->grant.mtu < m->mtu ? cl->grant.mtu : m->mtu;
@@ -519,6 +520,23 @@ static int check_grant(const struct pa_client *cl, const struct pa_grant *g)
 	return memcmp(c->fingerprint, fingerprint, sizeof(fingerprint)) == 0 ? 0 : PA_EDENIED;
 }
 
+/*
+ * Nothing to do for a grant with these claims? A grant that no gateway has accepted may be a forgery with another secret
+ * or other gateways, and must not stand in the way of the true one.
+ */
+static bool have_already(const struct pa_client *cl, const struct pa_grant *g, const uint8_t claims[PA_CLAIMS_LEN])
+{
+	const struct pa_grant *own = &cl->grant;
+
+	if (!cl->has_grant || memcmp(claims, cl->claims, PA_CLAIMS_LEN) != 0)
+		return false;
+	if (session_healthy(cl) && pa_claims_eq(&cl->s.b.claims, &g->claims))
+		return true;
+	return pa_secret_eq(g->secret, own->secret, PA_KEY_LEN) &&
+	       memcmp(g->gateway_key, own->gateway_key, PA_KEY_LEN) == 0 && g->n_gateways == own->n_gateways &&
+	       memcmp(g->gateways, own->gateways, sizeof(g->gateways)) == 0;
+}
+
 int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g)
 {
 	uint8_t claims[PA_CLAIMS_LEN];
@@ -528,7 +546,7 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 		return rc;
 	if (pa_claims_encode(&g->claims, claims) < 0)
 		return PA_EINVAL;
-	if (cl->has_grant && memcmp(claims, cl->claims, sizeof(claims)) == 0)
+	if (have_already(cl, g, claims))
 		return 0;
 	cl->grant = *g;
 	cl->has_grant = true;
@@ -536,8 +554,6 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	memcpy(cl->claims, claims, sizeof(claims));
 	pa_claims_hash(claims, cl->claims_hash);
 	pa_derive_k0(g->secret, cl->k0);
-	cl->floor = g->claims;
-	memcpy(cl->floor_key, g->gateway_key, sizeof(cl->floor_key));
 	cl->last_reason = 0;
 	pa_client_event(cl, "grant.new", &g->gateways[0], 0);
 	pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0);

@@ -84,8 +84,9 @@ void pa_client_free(struct pa_client *cl);
 
 /*
  * Takes a grant (copied): the first one, or a later one. The same claims but for a higher expiry, or a higher epoch, starts a
- * handshake beside the running binding, swapped at ACCEPT; an identical one changes nothing; for the same address and gateway
- * key a lower epoch, or a lower expiry of the same epoch, is refused with PA_EREPLAY, also after pa_client_end. lifetime is
+ * handshake beside the running binding, swapped at ACCEPT; an identical one changes nothing. Once a gateway has accepted a grant, one
+ * for the same address and gateway key with a lower epoch, or a lower expiry of the same epoch, is refused with
+ * PA_EREPLAY, also after pa_client_end; a grant that no gateway accepted bars none. lifetime is
  * counted from now. PA_EINVAL: a withdrawal (use pa_client_end) or no gateway; PA_EDENIED: made for another client's key.
  */
 int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g);

@@ -43,7 +43,7 @@ struct pa_client {
 	struct pa_grant grant;
 	uint8_t claims[PA_CLAIMS_LEN], claims_hash[PA_KEY_LEN], k0[PA_KEY_LEN];
 	uint64_t expires_ms;
-	struct pa_claims floor; /* the newest grant ever taken, with its gateway key */
+	struct pa_claims floor; /* the newest grant that a gateway accepted, with its key: nobody vouches for others */
 	uint8_t floor_key[PA_KEY_LEN];
 	struct pa_client_session s;
 	struct pa_client_handshake h;

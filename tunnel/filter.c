@@ -161,7 +161,7 @@ static bool destination_denied(const struct pa_deny *d, const struct pa_addr *ds
 {
 	bool holder = in_any(d->pools, d->n_pools, dst);
 
-	if (holder && d->isolate)
+	if ((holder && d->isolate) || in_any(d->own, d->n_own, dst))
 		return true;
 	if (in_any(d->allow, d->n_allow, dst))
 		return false;

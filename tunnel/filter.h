@@ -33,8 +33,9 @@ enum pa_verdict {
 const char *pa_verdict_name(enum pa_verdict v);
 
 /*
- * Gateway: destinations that a client may reach. deny holds the gateway's own and management addresses; allow makes
- * exceptions (also from the built-in list of loopback, link-local, private, multicast, documentation and reserved space).
+ * Gateway: destinations that a client may reach. own holds what this host would take for itself, and has no exception;
+ * deny holds what the operator adds; allow makes exceptions from deny and from the built-in list of loopback, link-local,
+ * private, multicast, documentation and reserved space.
  */
 struct pa_deny {
 	const struct pa_prefix *deny;
@@ -46,6 +47,8 @@ struct pa_deny {
 	bool isolate;		       /* no hairpin between holders */
 	const struct pa_prefix *pools; /* what counts as another holder; always reachable unless isolate */
 	size_t n_pools;
+	const struct pa_prefix *own; /* addresses of this host and broadcast addresses of its networks */
+	size_t n_own;
 };
 enum pa_verdict pa_deny_check(const struct pa_deny *d, const struct pa_inner *in);
 

@@ -33,8 +33,8 @@ struct pa_gatewayd {
 	struct pa_gw *gw;
 	struct pa_server *server;
 	struct pa_deny deny;
-	struct pa_prefix *refused; /* what deny.deny points to: configured, then own addresses */
-	struct pa_prefix *pools;   /* what deny.pools points to */
+	struct pa_prefix *own;	 /* what deny.own points to */
+	struct pa_prefix *pools; /* what deny.pools points to */
 	uv_timer_t timer;
 	uv_poll_t monitor;
 	bool has_timer, has_monitor, stopped;
@@ -115,21 +115,19 @@ static void on_timer(uv_timer_t *t)
 	(void)uv_timer_start(t, on_timer, wait < TICK_MAX_MS ? wait : TICK_MAX_MS, 0);
 }
 
-/* Own addresses are refused as destinations: a client must not reach this host from behind. */
+/* What this host takes for itself is refused as a destination: a client must not reach it from behind. */
 static int read_own(struct pa_gatewayd *g)
 {
-	struct pa_lan lan;
-	size_t n = g->conf->n_deny;
-	int rc = pa_lan_read(g->nl, NULL, NULL, &lan);
+	struct pa_prefix *own;
+	size_t n;
+	int rc = pa_lan_local_read(g->nl, &own, &n);
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < lan.n_own; i++) {
-		g->refused[n].addr = lan.own[i];
-		g->refused[n].len = pa_addr_is_ipv4(&lan.own[i]) ? 32 : 128;
-		n++;
-	}
-	g->deny.n_deny = n;
+	free(g->own);
+	g->own = own;
+	g->deny.own = own;
+	g->deny.n_own = n;
 	return 0;
 }
 
@@ -175,17 +173,14 @@ static int make_deny(struct pa_gatewayd *g)
 {
 	const struct pa_gatewayd_conf *c = g->conf;
 
-	g->refused = calloc(c->n_deny + PA_LAN_OWN_MAX, sizeof(*g->refused));
 	g->pools = calloc(c->n_pools, sizeof(*g->pools));
-	if (g->refused == NULL || g->pools == NULL)
+	if (g->pools == NULL)
 		return PA_ENOMEM;
-	if (c->n_deny > 0)
-		memcpy(g->refused, c->deny, c->n_deny * sizeof(*g->refused));
 	for (size_t i = 0; i < c->n_pools; i++)
 		g->pools[i] = c->pools[i].prefix;
-	g->deny = (struct pa_deny){.deny = g->refused, .allow = c->allow, .n_allow = c->n_allow, .ports = c->deny_ports,
-				   .n_ports = c->n_deny_ports, .isolate = c->isolate, .pools = g->pools,
-				   .n_pools = c->n_pools};
+	g->deny = (struct pa_deny){.deny = c->deny, .n_deny = c->n_deny, .allow = c->allow, .n_allow = c->n_allow,
+				   .ports = c->deny_ports, .n_ports = c->n_deny_ports, .isolate = c->isolate,
+				   .pools = g->pools, .n_pools = c->n_pools};
 	return 0;
 }
 
@@ -408,7 +403,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 	pa_gw_free(g->gw);
 	pa_keyring_free(g->keys);
 	pa_nl_close(g->nl);
-	free(g->refused);
+	free(g->own);
 	free(g->pools);
 	free(g);
 }

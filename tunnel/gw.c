@@ -196,7 +196,7 @@ static void event(struct pa_gw *gw, const char *name, const struct pa_gw_entry *
 }
 
 /* The floor (claims.epoch, bind) and the pin stay until no grant seen for this address is valid any more. */
-static void end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell)
+void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell)
 {
 	if (tell)
 		send_unbound(gw, e, reason);
@@ -269,7 +269,7 @@ static bool check_claims(struct pa_gw *gw, const struct rx *rx, struct proof *p)
 		gw->count.bad_mac++;
 		return false;
 	}
-	return true;
+	return pa_gw_admits(gw, &p->claims);
 }
 
 static void handle_hello(struct pa_gw *gw, const struct rx *rx)
@@ -436,7 +436,7 @@ static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
 	}
 	if (claims_expired(&e->b.claims, rx->now)) {
 		gw->count.expired++;
-		end_binding(gw, rx->now, e, PA_REASON_EXPIRED, true);
+		pa_gw_end_binding(gw, rx->now, e, PA_REASON_EXPIRED, true);
 		return NULL;
 	}
 	return e;
@@ -493,12 +493,18 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	send_alive(gw, rx, e);
 }
 
+/* True if rx comes from where the client was until a moment ago. */
+static bool may_object(const struct pa_gw_entry *e, const struct rx *rx)
+{
+	return rx->now.boot_ms < e->contest_until_ms && e->old_local == rx->local &&
+	       pa_endpoint_eq(&e->old_mapped, rx->from);
+}
+
 /* Moves e to where rx came from, and asks at the old place whether that is right; only once, or two would play ping-pong. */
 static void move(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
 {
 	uint64_t now = rx->now.boot_ms;
-	bool back = now < e->contest_until_ms && e->old_local == rx->local &&
-		    pa_endpoint_eq(&e->old_mapped, rx->from);
+	bool back = may_object(e, rx);
 	struct pa_endpoint old = e->b.mapped;
 	unsigned old_local = e->b.local;
 	struct rx ask = *rx;
@@ -536,12 +542,23 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_gw_entry *e = find_authentic(gw, rx);
 
-	if (e == NULL || !check_cookie(gw, rx, rx->m.session))
+	if (e == NULL)
 		return;
+	/* The very packet that moved the binding comes from the former place too: that one was a listener's copy. */
+	if (rx->m.seq == e->seq && may_object(e, rx)) {
+		move(gw, rx, e);
+		return;
+	}
 	if (rx->m.seq <= e->seq) {
 		gw->count.replayed++;
 		return;
 	}
+	/*
+	 * From where we know the client to be it needs no cookie. If it answers there to a RECHALLENGE that somebody else
+	 * got and passed on, a copy of that answer, with the cookie for somebody else's place, comes too late.
+	 */
+	if (!is_at(e, rx) && !check_cookie(gw, rx, rx->m.session))
+		return;
 	e->seq = rx->m.seq;
 	if (is_at(e, rx)) {
 		seen(gw, rx->now, e);
@@ -556,7 +573,7 @@ static void handle_bye(struct pa_gw *gw, const struct rx *rx)
 	struct pa_gw_entry *e = find_authentic(gw, rx);
 
 	if (e != NULL)
-		end_binding(gw, rx->now, e, PA_REASON_RELEASED, false);
+		pa_gw_end_binding(gw, rx->now, e, PA_REASON_RELEASED, false);
 }
 
 void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
@@ -608,7 +625,7 @@ void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const st
 static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 {
 	if (e->bound && claims_expired(&e->b.claims, now))
-		end_binding(gw, now, e, PA_REASON_EXPIRED, true);
+		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
 	if (e->bound && e->b.delivering && now.boot_ms >= e->b.last_seen_ms + silence_ms(gw)) {
 		e->b.delivering = false;
 		gw->count.timed_out++;
@@ -639,7 +656,7 @@ int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, e
 
 	if (e == NULL || !e->bound)
 		return PA_ENOTFOUND;
-	end_binding(gw, now, e, reason, true);
+	pa_gw_end_binding(gw, now, e, reason, true);
 	return 0;
 }
 
@@ -649,7 +666,7 @@ void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now)
 		struct pa_gw_entry *e = pa_gw_table_at(gw->table, pa_gw_table_size(gw->table) - 1);
 
 		if (e->bound)
-			end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
+			pa_gw_end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
 		pa_gw_table_remove(gw->table, e);
 	}
 }

@@ -11,6 +11,7 @@
 #include "common/grant.h"
 #include "common/keyfile.h"
 #include "common/proto.h"
+#include "tunnel/floors.h"
 
 /*
  * The gateway's side of the control protocol (pubaddr-protocol(7)): verifies grants by arithmetic, keeps the binding
@@ -74,6 +75,8 @@ struct pa_gw_counters {
 	uint64_t unknown_session;
 	uint64_t limited;	     /* answers not sent because of a rate limit */
 	uint64_t full;		     /* max_bindings reached */
+	uint64_t revoked;	     /* genuine grants below the broker's floor */
+	uint64_t unsynced;	     /* genuine grants that came before the first sync with the broker */
 	uint64_t timed_out;	     /* delivery stopped for want of keepalives */
 };
 
@@ -83,6 +86,16 @@ int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void 
 void pa_gw_free(struct pa_gw *gw);
 /* Other keys from now on, borrowed; bindings stay. PA_EINVAL without a gateway key: the old ones stay in use. */
 int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys);
+
+/*
+ * From now on only grants at or above the floors bind, and none before the floors are synced. Borrowed until free, and may
+ * be raised at any time; NULL, as at the start: every genuine grant may bind.
+ */
+void pa_gw_set_floors(struct pa_gw *gw, const struct pa_floors *floors);
+/* The floor of addr was raised: ends a binding that is below it. */
+void pa_gw_floor_raised(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr);
+/* Another gateway has a binding with this epoch and bind: ends a lower one here, and lets no lower one come any more. */
+void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, uint64_t epoch, uint64_t bind);
 
 /* A control message arrived at socket local from an outer address. */
 void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,

@@ -22,9 +22,15 @@ struct pa_gw {
 	uint64_t cookie_rotated_ms;
 	struct pa_limit rechallenge_limit, hint_limit;
 	struct pa_gw_counters count;
+	const struct pa_floors *floors; /* borrowed; NULL: every grant that verifies is good */
 };
 
 /* Sets when e needs attention next: silence while delivering, expiry of the grant, the end of what must be remembered. */
 void pa_gw_schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now);
+
+/* Ends a bound entry. tell: the client gets UNBOUND. The floor (claims.epoch, bind) and the pin stay. */
+void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell);
+/* May a grant with these claims, which are genuine, bind, seen from the broker's floors? Counts what may not. */
+bool pa_gw_admits(struct pa_gw *gw, const struct pa_claims *c);
 
 #endif

@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -181,6 +182,61 @@ int pa_lan_read(struct pa_nl *nl, const char *iface, const char *without, struct
 		return rc;
 	lan.default_elsewhere = s.have_default && s.best_ifindex != lan.ifindex;
 	memcpy(ret, &lan, sizeof(lan));
+	return 0;
+}
+
+struct local {
+	struct pa_prefix *list;
+	size_t n, cap;
+};
+
+static int add_local(struct local *l, const struct pa_prefix *p)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap > 0 ? 2 * l->cap : 32;
+		struct pa_prefix *list = reallocarray(l->list, cap, sizeof(*list));
+
+		if (list == NULL)
+			return PA_ENOMEM;
+		l->list = list;
+		l->cap = cap;
+	}
+	l->list[l->n++] = *p;
+	return 0;
+}
+
+static int scan_local(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct pa_prefix p = {pa_addr_from_ipv4(0), rtm->rtm_dst_len};
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_table != RT_TABLE_LOCAL)
+		return 0;
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(*rtm)) {
+		if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) == 4)
+			memcpy(p.addr.b + 12, mnl_attr_get_payload(attr), 4);
+	}
+	return add_local(arg, &p);
+}
+
+int pa_lan_local_read(struct pa_nl *nl, struct pa_prefix **ret, size_t *ret_n)
+{
+	struct local l = {NULL, 0, 0};
+	char buf[PA_NL_BUFLEN];
+	struct nlmsghdr *nlh = dump_of(buf, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg));
+	struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	int rc;
+
+	rtm->rtm_table = RT_TABLE_LOCAL; /* a gateway may hold the whole Internet's routes in others */
+	pa_nl_filter_dumps(nl);
+	rc = pa_nl_dump(nl, nlh, scan_local, &l);
+	if (rc < 0) {
+		free(l.list);
+		return rc;
+	}
+	*ret = l.list;
+	*ret_n = l.n;
 	return 0;
 }
 

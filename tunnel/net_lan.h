@@ -33,6 +33,12 @@ struct pa_lan {
 int pa_lan_read(struct pa_nl *nl, const char *iface, const char *without, struct pa_lan *ret);
 
 /*
+ * IPv4 prefixes that this host takes for itself when a packet for them arrives: its addresses, the broadcast addresses of
+ * its networks, loopback, and whatever else the kernel's local table holds. *ret is the caller's to free; untouched on failure.
+ */
+int pa_lan_local_read(struct pa_nl *nl, struct pa_prefix **ret, size_t *ret_n);
+
+/*
  * The interface that this host's own packets to dst leave by now, or PA_ENOTFOUND (unreachable). mark as the packets carry it.
  */
 int pa_lan_route_ifindex(struct pa_nl *nl, const struct pa_addr *dst, uint32_t mark);

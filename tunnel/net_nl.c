@@ -122,6 +122,13 @@ int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nl
 	return exchange(nl, msg, &r);
 }
 
+void pa_nl_filter_dumps(struct pa_nl *nl)
+{
+	int one = 1;
+
+	(void)mnl_socket_setsockopt(nl->sock, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
+}
+
 const struct nlattr *pa_nl_attr_next(const struct nlmsghdr *msg, size_t header, const struct nlattr *attr)
 {
 	const char *end = mnl_nlmsg_get_payload_tail(msg);

@@ -38,6 +38,12 @@ const struct nlattr *pa_nl_attr_next(const struct nlmsghdr *msg, size_t header, 
 int pa_nl_monitor_open(bool paths, int *ret_fd);
 bool pa_nl_monitor_drain(int fd);
 
+/*
+ * From now on the kernel honours what the header of a dump request asks for (a table, say) instead of sending everything.
+ * Older kernels (before 4.20) go on sending everything: the receiver has to look in any case.
+ */
+void pa_nl_filter_dumps(struct pa_nl *nl);
+
 /* The index of an interface, or PA_ENOTFOUND. */
 int pa_nl_ifindex(const char *name);
 

@@ -78,6 +78,8 @@ json_t *pa_gw_counters_json(const struct pa_gw_counters *c)
 		{"expired", c->expired},
 		{"replayed", c->replayed},
 		{"unknown-session", c->unknown_session},
+		{"revoked", c->revoked},
+		{"unsynced", c->unsynced},
 		{"limited", c->limited},
 		{"full", c->full},
 		{"timed-out", c->timed_out},

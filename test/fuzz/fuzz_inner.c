@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static const struct pa_prefix lan[] = {{{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 9, 0, 0, 0}}, 8}};
 	static const struct pa_prefix pools[] = {{{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 0}}, 24}};
 	static const uint16_t ports[] = {25};
-	const struct pa_deny deny = {lan, 1, NULL, 0, ports, 1, false, pools, 1};
+	const struct pa_deny deny = {
+		.deny = lan, .n_deny = 1, .ports = ports, .n_ports = 1, .pools = pools, .n_pools = 1, .own = lan, .n_own = 1};
 	struct pa_ingress in = {.lan = lan, .n_lan = 1};
 	struct pa_inner p;
 

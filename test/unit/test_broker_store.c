@@ -53,6 +53,7 @@ static struct pa_lease sample(unsigned n)
 	l.expires = 1800003660u;
 	l.highest = 1800009999u;
 	l.ended = n % 2 == 0 ? 0 : 1800000005u;
+	l.revoked = n % 2 == 0 ? 0 : 1800000005000u + n;
 	l.lifetime = UINT32_MAX;
 	l.subnet_id = UINT32_MAX;
 	l.xid = 0xdeadbeef;
@@ -77,6 +78,7 @@ static int compare_row(void *ctx, const struct pa_lease *row)
 	cr_assert_eq(row->expires, want.expires);
 	cr_assert_eq(row->highest, want.highest);
 	cr_assert_eq(row->ended, want.ended);
+	cr_assert_eq(row->revoked, want.revoked);
 	cr_assert_eq(row->lifetime, want.lifetime);
 	cr_assert_eq(row->subnet_id, want.subnet_id);
 	cr_assert_eq(row->has_xid, want.has_xid);
@@ -105,7 +107,7 @@ static void append_samples(struct pa_store *s, unsigned n)
 		rows[i] = sample(i);
 		list[i] = &rows[i];
 	}
-	cr_assert_eq(pa_store_append(s, list, n, err), 0, "%s", err);
+	cr_assert_eq(pa_store_append(s, list, n, NULL, 0, err), 0, "%s", err);
 	for (unsigned i = 0; i < n; i++)
 		pa_ident_put(rows[i].ident);
 	free(rows);
@@ -207,8 +209,47 @@ Test(store, other_databases_and_versions)
 	assert_refused(PA_EFORMAT, "another program");
 	(void)unlink(path);
 	pa_store_close(open_store());
-	sql("PRAGMA user_version = 2");
-	assert_refused(PA_EVERSION, "schema version 2");
+	sql("PRAGMA user_version = 3");
+	assert_refused(PA_EVERSION, "schema version 3");
+}
+
+/* As version 1 made it, with one lease in it. */
+static const char version_1[] =
+	"CREATE TABLE lease (address TEXT PRIMARY KEY NOT NULL, pool_id INTEGER NOT NULL, realm TEXT NOT NULL, client_kind INTEGER "
+	"NOT NULL, client BLOB NOT NULL, subnet_id INTEGER NOT NULL, dhcp_address TEXT NOT NULL, serial INTEGER NOT NULL, epoch "
+	"INTEGER NOT NULL, granted INTEGER NOT NULL, expires INTEGER NOT NULL, highest INTEGER NOT NULL, ended INTEGER NOT NULL, "
+	"lifetime INTEGER NOT NULL, xid INTEGER, fingerprint BLOB NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO lease VALUES ('203.0.113.0', 65535, 'campus', 0, x'0100000000', 4294967295, '10.1.0.0', 1, 1800000000000, "
+	"1800000000, 1800003660, 1800009999, 0, 4294967295, NULL, zeroblob(16), 'active');"
+	"PRAGMA user_version = 1; PRAGMA application_id = 0x70756261;";
+
+static void take_ack(void *ctx, const struct pa_ack *ack)
+{
+	*(struct pa_ack *)ctx = *ack;
+}
+
+Test(store, version_1_is_brought_up_to_date)
+{
+	const struct pa_ack ack = {"gw1", 1800000007000u};
+	struct pa_ack got = {"", 0};
+	char err[PA_STORE_ERRLEN] = "";
+	struct pa_store *s;
+
+	sql(version_1);
+	s = open_store();
+	for (int round = 0; round < 2; round++) {
+		unsigned n = 0;
+
+		cr_assert_eq(pa_store_load(s, compare_row, &n, err), 0, "%s", err);
+		cr_assert_eq(n, 1u);
+		cr_assert_eq(pa_store_append(s, NULL, 0, &ack, 1, err), 0, "%s", err);
+		pa_store_close(s);
+		s = open_store();
+	}
+	cr_assert_eq(pa_store_load_acks(s, take_ack, &got, err), 0, "%s", err);
+	cr_assert_str_eq(got.name, "gw1");
+	cr_assert_eq(got.number, ack.number);
+	pa_store_close(s);
 }
 
 Test(store, missing_folder)
@@ -251,12 +292,12 @@ Test(store, a_commit_that_fails_stores_nothing)
 
 	append_samples(s, 2);
 	fill_disk(true);
-	cr_assert_lt(pa_store_append(s, list, 1, err), 0);
+	cr_assert_lt(pa_store_append(s, list, 1, NULL, 0, err), 0);
 	fill_disk(false);
 	cr_assert(strncmp(err, path, strlen(path)) == 0, "%s", err);
 	cr_assert_eq(pa_store_load(s, count_row, &n, err), 0, "%s", err);
 	cr_assert_eq(n, 2u);
-	cr_assert_eq(pa_store_append(s, list, 1, err), 0, "%s", err);
+	cr_assert_eq(pa_store_append(s, list, 1, NULL, 0, err), 0, "%s", err);
 	pa_store_close(s);
 	pa_ident_put(row.ident);
 }

@@ -687,6 +687,52 @@ Test(client, refuses_grants)
 	fx_free(f);
 }
 
+/* One forged DHCPACK must not bar the true grants that come after it. */
+Test(client, forged_grant_bars_nothing)
+{
+	struct pa_grant g, forged;
+	struct fx *f = bound(&g, 1);
+
+	forged = g;
+	forged.claims.epoch = UINT64_MAX;
+	forged.claims.expires = UINT64_MAX;
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &forged), 0);
+	cr_expect_eq(status(f).state, PA_CLIENT_BOUND, "the binding goes on");
+	peer_grant(0, 5, 1, PEER_UNIX + 9000, true, &g);
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &g), 0, "the renewal");
+	cr_expect_eq(status(f).claims.epoch, 1);
+	pa_client_end(f->cl, f->now, PA_REASON_RELEASED);
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &forged), 0);
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &g), 0, "also without a binding");
+	fx_free(f);
+}
+
+/* The same with true claims, which everybody on the LAN can read, and a wrong secret. */
+Test(client, forged_secret_bars_nothing)
+{
+	struct pa_grant g, forged;
+	struct fx *f = fx_new();
+	uint64_t handshakes;
+
+	peer_grant(0, 5, 1, PEER_UNIX + 3600, true, &g);
+	forged = g;
+	forged.secret[0] ^= 1;
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &forged), 0);
+	handshakes = counters(f).handshakes;
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &g), 0);
+	cr_expect_eq(counters(f).handshakes, handshakes + 1, "the true one is tried");
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &g), 0);
+	cr_expect_eq(counters(f).handshakes, handshakes + 1, "once");
+	fx_free(f);
+	f = bound(&g, 1);
+	forged = g;
+	forged.secret[0] ^= 1;
+	handshakes = counters(f).handshakes;
+	cr_expect_eq(pa_client_grant(f->cl, f->now, &forged), 0);
+	cr_expect_eq(counters(f).handshakes, handshakes, "a gateway has accepted ours");
+	fx_free(f);
+}
+
 Test(client, end_says_bye)
 {
 	struct pa_grant g;

@@ -21,6 +21,7 @@
 
 #include "common/edge_server.h"
 #include "common/err.h"
+#include "common/log.h"
 #include "test/unit/tmpdir.h"
 
 #define PENDING_MAX 4096
@@ -33,10 +34,19 @@ static struct pa_server_config cfg;
 static char dir[TMPDIR_LEN], path[TMPDIR_LEN + 16], err[PA_SERVER_ERRLEN];
 /* Requests that a test answers itself, in the order in which they came. */
 static struct pa_request *pending[PENDING_MAX];
-static unsigned n_pending;
+static unsigned n_pending, n_big, n_lines;
 /* What one client has sent us and we have not looked at. */
 static char heard[3 << 20];
 static size_t n_heard;
+
+static void reply_big(struct pa_request *req)
+{
+	static char text[1 << 20];
+
+	memset(text, 'x', sizeof(text) - 1);
+	n_big++;
+	pa_request_reply(req, PA_RESULT_SUCCESS, text, NULL);
+}
 
 static void handler(void *ctx, struct pa_request *req)
 {
@@ -48,10 +58,7 @@ static void handler(void *ctx, struct pa_request *req)
 	} else if (strcmp(name, "who") == 0) {
 		pa_request_replyf(req, PA_RESULT_SUCCESS, "%u %d", (unsigned)pa_request_uid(req), (int)pa_request_pid(req));
 	} else if (strcmp(name, "big") == 0) {
-		static char text[1 << 20];
-
-		memset(text, 'x', sizeof(text) - 1);
-		pa_request_reply(req, PA_RESULT_SUCCESS, text, NULL);
+		reply_big(req);
 	} else if (strcmp(name, "close") == 0) {
 		pa_server_close(server);
 		server = NULL;
@@ -60,6 +67,13 @@ static void handler(void *ctx, struct pa_request *req)
 		cr_assert_lt(n_pending, PENDING_MAX);
 		pending[n_pending++] = req;
 	}
+}
+
+static void count_lines(enum pa_log_level level, const char *event, const char *text)
+{
+	(void)level;
+	(void)text;
+	n_lines += strcmp(event, "command.busy") == 0;
 }
 
 static int start(void)
@@ -297,7 +311,10 @@ Test(edge_server, a_slow_reader_is_cut_off)
 	cr_assert_eq(start(), 0, "%s", err);
 	fd = dial();
 	for (unsigned i = 0; i < 40; i++)
-		say(fd, "{\"command\":\"big\"}\n");
+		say(fd, "{\"command\":\"later\"}\n");
+	wait_pending(40);
+	for (unsigned i = 0; i < 40; i++)
+		reply_big(pending[i]);
 	while ((turn(fd, 0) & POLLHUP) == 0)
 		cr_assert_lt(uv_hrtime(), end, "40 MB wait for a reader that does not read");
 	while (hear(fd) != NULL)
@@ -308,6 +325,53 @@ Test(edge_server, a_slow_reader_is_cut_off)
 	say(fd, "{\"command\":\"echo\"}\n");
 	expect(fd, "{\"result\":0,\"text\":\"here\"}");
 	close(fd);
+}
+
+Test(edge_server, who_does_not_read_is_not_read)
+{
+	unsigned answers = 0;
+	int fd;
+
+	cr_assert_eq(start(), 0, "%s", err);
+	fd = dial();
+	for (unsigned i = 0; i < 40; i++)
+		say(fd, "{\"command\":\"big\"}\n");
+	for (unsigned i = 0; i < 50; i++)
+		(void)turn(-1, 0);
+	cr_assert_leq(n_big, 2u, "%u MB of replies wait for a client that does not read", n_big);
+	while (answers < 40 && hear(fd) != NULL)
+		answers++;
+	cr_assert_eq(answers, 40u, "and when it reads it gets them all");
+	close(fd);
+}
+
+Test(edge_server, refusals_do_not_fill_the_log)
+{
+	pid_t pid;
+	int status;
+
+	cfg.mode = 0666;
+	cfg.max_clients = 0;
+	cfg.any_uid = true;
+	pa_log_set_sink(count_lines);
+	cr_assert_eq(start(), 0, "%s", err);
+	if (geteuid() != 0)
+		cr_skip_test("needs root, to be somebody else");
+	cr_assert_eq(chmod(dir, 0755), 0);
+	pid = fork();
+	if (pid == 0) {
+		bool ok = setuid(NOBODY) == 0;
+
+		for (unsigned i = 0; ok && i < 50; i++)
+			close(dial());
+		_exit(ok ? 0 : 1);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		(void)turn(-1, 0);
+	for (unsigned i = 0; i < 50; i++)
+		(void)turn(-1, 0);
+	cr_assert_eq(status, 0);
+	cr_expect(n_lines >= 1 && n_lines <= 2, "%u lines", n_lines);
 }
 
 Test(edge_server, requests_under_way_are_bounded)
@@ -413,7 +477,7 @@ Test(edge_server, closing_with_replies_under_way)
 
 	cr_assert_eq(start(), 0, "%s", err);
 	fd = dial();
-	say(fd, "{\"command\":\"big\"}\n{\"command\":\"big\"}\n{\"command\":\"later\"}\n");
+	say(fd, "{\"command\":\"later\"}\n{\"command\":\"big\"}\n{\"command\":\"big\"}\n");
 	wait_pending(1);
 	pa_server_close(server);
 	server = NULL;

@@ -122,7 +122,8 @@ Test(filter, deny)
 	const struct pa_prefix allow[] = {prefix("192.0.2.0/24"), prefix("9.9.9.9")};
 	const struct pa_prefix pools[] = {prefix("203.0.113.0/24")};
 	const uint16_t ports[] = {25};
-	struct pa_deny d = {deny, 2, allow, 2, ports, 1, false, pools, 1};
+	const struct pa_prefix own[] = {prefix("192.0.2.1"), prefix("9.9.9.9"), prefix("203.0.113.200")};
+	struct pa_deny d = {deny, 2, allow, 2, ports, 1, false, pools, 1, own, 0};
 	static const struct {
 		const char *dst;
 		enum pa_verdict verdict;
@@ -148,6 +149,11 @@ Test(filter, deny)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		in = to(cases[i].dst, 17, 25);
 		cr_expect_eq(pa_deny_check(&d, &in), cases[i].verdict, "%s", cases[i].dst);
+	}
+	d.n_own = 3;
+	for (size_t i = 0; i < 3; i++) {
+		in = (struct pa_inner){.src = addr("203.0.113.5"), .dst = own[i].addr, .len = 40};
+		cr_expect_eq(pa_deny_check(&d, &in), PA_DROP_DESTINATION, "no exception opens this host (%zu)", i);
 	}
 	in = to("8.8.8.8", 6, 25);
 	cr_expect_eq(pa_deny_check(&d, &in), PA_DROP_PORT);

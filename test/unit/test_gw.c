@@ -549,8 +549,9 @@ Test(gw, rebinding)
 	cr_expect_eq(f->sent[0].to.port, 50000);
 	cr_expect_str_eq(mapped(f, 5), HOME, "a KEEPALIVE alone moves nothing");
 	memcpy(alive_cookie, f->sent[0].m.cookie, sizeof(alive_cookie));
-	give(f, 0, HOME, buf, peer_reconfirm(&p, alive_cookie, buf));
-	cr_expect_eq(f->n_sent, 0, "the cookie is for the new mapped address");
+	give(f, 0, "192.0.2.3:50000", buf, peer_reconfirm(&p, alive_cookie, buf));
+	cr_expect_eq(f->n_sent, 0, "the cookie is for another mapped address");
+	cr_expect_eq(counters(f).bad_cookie, 1);
 	give(f, 0, AWAY, buf, peer_reconfirm(&p, alive_cookie, buf));
 	cr_assert_eq(f->n_sent, 2);
 	cr_expect_eq(f->sent[0].m.type, PA_MSG_ALIVE);
@@ -587,6 +588,44 @@ Test(gw, objection_moves_back)
 	advance(f, 1000);
 	give(f, 0, AWAY, buf, peer_keepalive(&p, buf));
 	cr_expect_eq(f->n_sent, 0, "a contested binding rests a while");
+	fx_free(f);
+}
+
+/*
+ * A listener gets a RECHALLENGE for its own place by forged data, passes it on to the client as if it came from the gateway,
+ * and copies the client's answer. It has also used up what the client may answer, so that nobody objects.
+ */
+Test(gw, copied_answer_draws_nothing)
+{
+	struct fx *f = fx_new(8);
+	struct pa_endpoint away = peer_at(AWAY);
+	uint8_t answer[PA_CTL_MAX], buf[PA_CTL_MAX];
+	struct peer p;
+	size_t n;
+
+	make_peer(&p, 0, 5, 1, 100);
+	bind_at(f, &p, HOME);
+	f->n_sent = 0;
+	pa_gw_foreign(f->gw, f->now, 0, &away, &p.grant.claims.addr, 100);
+	cr_assert_eq(f->n_sent, 1);
+	n = peer_reconfirm(&p, f->sent[0].m.cookie, answer);
+	give(f, 0, HOME, answer, n);
+	cr_expect_eq(f->n_sent, 1, "the client is where it was");
+	give(f, 0, AWAY, answer, n);
+	cr_expect_eq(f->n_sent, 0);
+	cr_expect_eq(counters(f).replayed, 1);
+	cr_expect_str_eq(mapped(f, 5), HOME, "the copy came second");
+	pa_gw_foreign(f->gw, f->now, 0, &away, &p.grant.claims.addr, 100);
+	n = peer_reconfirm(&p, f->sent[0].m.cookie, answer);
+	give(f, 0, AWAY, answer, n);
+	cr_expect_str_eq(mapped(f, 5), AWAY, "the copy came first");
+	give(f, 0, HOME, answer, n);
+	cr_expect_str_eq(mapped(f, 5), HOME, "and the original gave it away");
+	cr_expect_eq(counters(f).contested, 1);
+	give(f, 0, HOME, answer, n);
+	cr_expect_eq(f->n_sent, 0, "once");
+	give(f, 0, HOME, buf, peer_keepalive(&p, buf));
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_ALIVE);
 	fx_free(f);
 }
 

@@ -105,6 +105,39 @@ Test(tunnel_net, lan_is_read)
 	pa_nl_close(nl);
 }
 
+static bool takes(const struct pa_prefix *list, size_t n, const char *s)
+{
+	struct pa_addr a = addr_of(s);
+
+	for (size_t i = 0; i < n; i++)
+		if (pa_prefix_contains(&list[i], &a))
+			return true;
+	return false;
+}
+
+Test(tunnel_net, what_the_host_takes_for_itself)
+{
+	struct pa_prefix *list;
+	struct pa_nl *nl;
+	size_t n;
+
+	enter();
+	make_lan();
+	run("for i in $(seq 1 200); do echo addr add 10.9.$i.7/24 dev lan1; done | ip -b -");
+	run("ip route add local 198.18.0.0/15 dev lo");
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	cr_assert_eq(pa_lan_local_read(nl, &list, &n), 0);
+	cr_expect(takes(list, n, "192.168.1.10"));
+	cr_expect(takes(list, n, "192.168.1.255"), "the broadcast address");
+	cr_expect(takes(list, n, "10.9.200.7"), "also the last of many");
+	cr_expect(takes(list, n, "198.19.1.2"), "a whole prefix");
+	cr_expect(takes(list, n, "127.0.0.1"));
+	cr_expect(!takes(list, n, "192.168.1.1"), "not a neighbour");
+	cr_expect(!takes(list, n, "8.8.8.8"));
+	free(list);
+	pa_nl_close(nl);
+}
+
 Test(tunnel_net, tun_device)
 {
 	struct pa_addr p = addr_of("203.0.113.7"), q = addr_of("203.0.113.8");

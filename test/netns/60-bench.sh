@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# The benchmarks work: one short round each, with a table and the results that they promise. What they say is not judged.
+# shellcheck source=test/netns/tap.sh
+. "$(dirname "$0")/tap.sh"
+need iperf3 perfdhcp ethtool perl
+
+export BENCH_ROUNDS=1 BENCH_RESULTS=$TMP/results BENCH_KEA_RATE=200 BENCH_KEA_SECONDS=1 BENCH_TUNNEL_SECONDS=1
+
+# bench NAME VARIANT METRIC...: it runs, and results are there for each VARIANT/METRIC.
+bench() {
+	local name=$1 pair
+	shift
+	"$HERE/../bench/$name.sh" >"$TMP/table" 2>"$TMP/err"
+	result $? "bench-$name runs" "$TMP/err"
+	for pair in "$@"; do
+		check "and tells $pair" grep -qE "^\{\"bench\": \"$name\", \"variant\": \"${pair%/*}\", \"metric\": \"${pair#*/}\",\
+ \"value\": [0-9.-]+, \"unit\": \"[^\"]+\", \"rounds\": 1,.*\"cpu\": .*\}$" "$BENCH_RESULTS/$name.jsonl"
+		check "in its table too" grep -q "^${pair#*/} " "$TMP/table"
+	done
+}
+
+bench e2e pubaddr/ack_to_usable_median_ms pubaddr/ack_to_usable_worst_ms
+check "the time to a usable address is not zero" grep -qE '_median_ms", "value": 0*[1-9]' "$BENCH_RESULTS/e2e.jsonl"
+bench kea plain/dora_per_s pubaddr/dora_per_s pubaddr-not-asking/dora_per_s plain/cpu_us_per_ack pubaddr/added_p99_ms
+check "the broker granted addresses" grep -qE 'granted_percent", "value": 0*[1-9]' "$BENCH_RESULTS/kea.jsonl"
+bench tunnel none/tcp1_up pubaddr-userspace/tcp1_down pubaddr-userspace/cpu_s_per_gb
+BENCH_ROUNDS=none check "a wrong number of rounds is refused" not "$HERE/../bench/e2e.sh"
+done_testing
