@@ -157,11 +157,11 @@ static void pool_stats(struct pa_api_call *c)
 		char prefix[PA_PREFIX_STRLEN];
 
 		if (json_array_append_new(
-			    list, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I}", "id", (int)conf->pools[i].id, "name",
+			    list, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", (int)conf->pools[i].id, "name",
 					    conf->pools[i].name, "prefix",
 					    pa_prefix_format(&conf->pools[i].prefix, prefix), "total",
 					    (json_int_t)s.total, "active", (json_int_t)s.active, "resting",
-					    (json_int_t)s.resting, "free", (json_int_t)s.free)) < 0) {
+					    (json_int_t)s.resting, "reserved", (json_int_t)s.reserved, "free", (json_int_t)s.free)) < 0) {
 			json_decref(list);
 			pa_api_give(c, NULL);
 			return;

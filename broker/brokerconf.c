@@ -40,6 +40,7 @@ void pa_brokerconf_free(struct pa_brokerconf *conf)
 	free(conf->socket_group);
 	free(conf->database);
 	free(conf->master_key_file);
+	pa_brokerconf_free_reservations(conf);
 	pa_conf_free(conf->source);
 	free(conf);
 }
@@ -153,9 +154,9 @@ static void read_log_level(const struct pa_node *root, struct pa_brokerconf *con
 
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 {
-	static const char *const keys[] = {"user", "socket",	     "socket-group", "socket-users",   "database",
-					   "master-key-file", "quarantine",   "realms",	       "gateway-groups",
-					   "pools",	     "grant",	     "log-level",      NULL};
+	static const char *const keys[] = {"user", "socket", "socket-group", "socket-users", "database", "master-key-file",
+					   "quarantine", "realms", "gateway-groups", "pools", "reservations", "grant",
+					   "log-level", NULL};
 	int rc;
 
 	pa_node_only(root, keys);
@@ -174,7 +175,9 @@ static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 	read_log_level(root, conf);
 	if ((rc = pa_brokerconf_read_groups(root, conf)) < 0)
 		return rc;
-	return pa_brokerconf_read_pools(root, conf);
+	if ((rc = pa_brokerconf_read_pools(root, conf)) < 0)
+		return rc;
+	return pa_brokerconf_read_reservations(root, conf);
 }
 
 int pa_brokerconf_parse(const char *file, const char *text, size_t len, struct pa_brokerconf **ret,

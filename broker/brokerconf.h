@@ -42,9 +42,17 @@ struct pa_pool_conf {
 	struct pa_prefix *exclude;  /* owned; sorted by address, disjoint, inside prefix */
 	size_t n_exclude;
 	uint64_t usable;	    /* addresses that are not excluded; at least 1 */
+	uint64_t n_reserved;	    /* addresses of it that are reserved */
 	size_t group;		    /* index of its gateway group */
 	struct pa_string_list realms;  /* empty: all */
 	struct pa_string_list classes; /* empty: all */
+};
+
+/* addr is kept for one client: nobody else gets it, and the client gets no other while it can have this one. */
+struct pa_reservation {
+	struct pa_addr addr;
+	struct pa_ident *ident; /* owned */
+	size_t item;		/* its place in the file's list */
 };
 
 struct pa_brokerconf {
@@ -57,6 +65,9 @@ struct pa_brokerconf {
 	size_t n_groups;
 	struct pa_pool_conf *pools; /* owned; in the order of the file, which is the order of preference */
 	size_t n_pools;
+	struct pa_reservation *reservations; /* owned; by address */
+	const struct pa_reservation **reserved_for; /* the same, by client */
+	size_t n_reservations;
 	uint16_t mtu, keepalive; /* proposals of the grant; keepalive in seconds */
 	uint16_t outbound;	 /* enum pa_outbound */
 	uint16_t inbound;	 /* enum pa_inbound */
@@ -79,6 +90,10 @@ bool pa_brokerconf_has_realm(const struct pa_brokerconf *conf, const char *realm
 bool pa_pool_serves(const struct pa_pool_conf *pool, const char *realm, const char *const *classes, size_t n_classes);
 /* The pool that holds addr and does not exclude it, or NULL. Borrowed. */
 const struct pa_pool_conf *pa_brokerconf_pool_of(const struct pa_brokerconf *conf, const struct pa_addr *addr);
+
+/* The reservation of an address, or of a client; borrowed, or NULL. O(log n). */
+const struct pa_reservation *pa_brokerconf_reserved_addr(const struct pa_brokerconf *conf, const struct pa_addr *addr);
+const struct pa_reservation *pa_brokerconf_reserved_for(const struct pa_brokerconf *conf, struct pa_ident *ident);
 
 /* The pool's addresses from 0 to its count - 1; the network and broadcast addresses are addresses like any other. */
 uint64_t pa_pool_count(const struct pa_pool_conf *pool);

@@ -11,6 +11,9 @@
  */
 int pa_brokerconf_read_groups(const struct pa_node *root, struct pa_brokerconf *conf);
 int pa_brokerconf_read_pools(const struct pa_node *root, struct pa_brokerconf *conf);
+/* After the pools. */
+int pa_brokerconf_read_reservations(const struct pa_node *root, struct pa_brokerconf *conf);
+void pa_brokerconf_free_reservations(struct pa_brokerconf *conf);
 
 int pa_string_list_read(const struct pa_node *n, const char *key, struct pa_string_list *ret);
 bool pa_string_list_has(const struct pa_string_list *list, const char *s);

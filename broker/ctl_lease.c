@@ -195,19 +195,19 @@ int pa_ctl_lease_release(const struct pa_ctl *ctl, const char *addr)
 
 static json_t *pool_row(const json_t *pool)
 {
-	static const char *const keys[] = {"total", "active", "resting", "free"};
-	char text[4][24], id[24];
+	static const char *const keys[] = {"total", "active", "resting", "reserved", "free"};
+	char text[5][24], id[24];
 
 	(void)snprintf(id, sizeof(id), "%lld", (long long)number_of(pool, "id"));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		(void)snprintf(text[i], sizeof(text[i]), "%lld", (long long)number_of(pool, keys[i]));
-	return json_pack("[s, s, s, s, s, s, s]", id, text_of(pool, "name"), text_of(pool, "prefix"), text[0], text[1],
-			 text[2], text[3]);
+	return json_pack("[s, s, s, s, s, s, s, s]", id, text_of(pool, "name"), text_of(pool, "prefix"), text[0], text[1],
+			 text[2], text[3], text[4]);
 }
 
 int pa_ctl_pool_stats(const struct pa_ctl *ctl)
 {
-	static const char *const heads[] = {"ID", "NAME", "PREFIX", "TOTAL", "ACTIVE", "RESTING", "FREE"};
+	static const char *const heads[] = {"ID", "NAME", "PREFIX", "TOTAL", "ACTIVE", "RESTING", "RESERVED", "FREE"};
 	json_t *reply, *pools, *rows;
 	int rc = ask(ctl, "pool-stats", NULL, &reply);
 

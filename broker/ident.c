@@ -76,6 +76,13 @@ const char *pa_ident_kind_name(enum pa_ident_kind kind)
 	return kind == PA_IDENT_CLIENT_ID ? "client-id" : "hw-address";
 }
 
+int pa_ident_cmp(const struct pa_ident *a, const struct pa_ident *b)
+{
+	if (a->len != b->len)
+		return a->len < b->len ? -1 : 1;
+	return memcmp(a->key, b->key, a->len);
+}
+
 bool pa_ident_eq(const struct pa_ident *a, const struct pa_ident *b)
 {
 	return a->len == b->len && memcmp(a->key, b->key, a->len) == 0;

@@ -32,6 +32,8 @@ const uint8_t *pa_ident_id(const struct pa_ident *ident, size_t *ret_len);
 /* "client-id" or "hw-address", static: the name in commands and in the store. */
 const char *pa_ident_kind_name(enum pa_ident_kind kind);
 
+/* An order of all identities: below zero, zero (equal), above. */
+int pa_ident_cmp(const struct pa_ident *a, const struct pa_ident *b);
 bool pa_ident_eq(const struct pa_ident *a, const struct pa_ident *b);
 /* Keyed (SipHash): clients choose the bytes, and must not be able to choose collisions. seed: 16 bytes. */
 uint64_t pa_ident_hash(const struct pa_ident *ident, const uint8_t seed[16]);

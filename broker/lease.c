@@ -39,6 +39,8 @@ static bool is_active(const struct entry *e, uint64_t now_s)
 /* May this client (still, again) have this address? */
 static bool is_eligible(const struct entry *e, const struct pa_lease_request *req)
 {
+	if (e->reserved != NULL)
+		return e->pool != NULL && pa_ident_eq(e->reserved->ident, req->ident);
 	return e->pool != NULL &&
 	       pa_pool_serves(e->pool->conf, pa_ident_realm(req->ident), req->classes, req->n_classes);
 }
@@ -140,16 +142,42 @@ static int choose(struct pa_lease_table *t, const struct pa_lease_request *req, 
 	return rc;
 }
 
+/* Can the client have the address that is reserved for it now? e: its row; NULL: it was never used. */
+static bool can_move(const struct pa_lease_table *t, const struct entry *e, const struct pa_lease_request *req, uint64_t now_s)
+{
+	if (e == NULL || pa_ident_eq(e->row.ident, req->ident))
+		return true;
+	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, e) <= now_s;
+}
+
+/* An address for a client that does not stay where it is: the one reserved for it, or one of its pools. */
+static int find_place(struct pa_lease_table *t, const struct pa_lease_request *req, const struct pa_reservation *own,
+		      uint64_t now_s, struct entry **ret)
+{
+	struct entry *e;
+
+	if (own == NULL)
+		return choose(t, req, now_s, ret);
+	e = pa_table_find_addr(t, &own->addr);
+	if (e == NULL)
+		e = pa_table_add(t, &own->addr);
+	*ret = e;
+	return e != NULL ? 0 : PA_ENOMEM;
+}
+
 int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *req, uint64_t now,
 		      const struct pa_lease **ret)
 {
 	struct entry *mine = pa_table_find_ident(t, req->ident), *e = NULL;
+	const struct pa_reservation *own = pa_brokerconf_reserved_for(t->conf, req->ident);
 	uint64_t now_s = now / 1000;
 	int rc;
 
 	if (pa_table_reserve(t, 2) < 0)
 		return PA_ENOMEM;
-	if (mine != NULL && is_eligible(mine, req)) {
+	if (own != NULL && !can_move(t, pa_table_find_addr(t, &own->addr), req, now_s))
+		own = NULL; /* not yet */
+	if (mine != NULL && is_eligible(mine, req) && (own == NULL || pa_addr_eq(&own->addr, &mine->row.addr))) {
 		*ret = &mine->row;
 		if (!is_active(mine, now_s) || !same_claims(mine, req)) {
 			give_new(t, mine, req, now);
@@ -160,7 +188,7 @@ int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *r
 		give(t, mine, req, now_s);
 		return PA_LEASE_RENEWED;
 	}
-	rc = choose(t, req, now_s, &e);
+	rc = find_place(t, req, own, now_s, &e);
 	if (rc < 0)
 		return rc;
 	/* Its address was excluded, or its pool went or is not for it any more: one lease a client. */

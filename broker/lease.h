@@ -25,7 +25,9 @@
  *  - a client gets its former address back for as long as nobody else has it, even while it rests;
  *  - others get an address that was used only after the quarantine, and when every gateway has acknowledged that its last
  *    lease was revoked, or PA_EXPIRY_MARGIN past the highest expiry ever issued for it; addresses never used come first,
- *    then the one unused for the longest time.
+ *    then the one unused for the longest time;
+ *  - a reserved address goes to its client only, whatever pool serves it; the client moves there with its next request once
+ *    the address has no other holder and has rested.
  */
 #define PA_LEASE_REPEAT_S 30
 
@@ -78,6 +80,7 @@ struct pa_pool_stats {
 	uint64_t total;	  /* addresses that are not excluded */
 	uint64_t active;
 	uint64_t resting; /* for their last clients only */
+	uint64_t reserved; /* for the clients they are reserved for; those that are active are not among them */
 	uint64_t free;	  /* for anybody: never used, or rested */
 };
 

@@ -84,7 +84,7 @@ size_t pa_lease_count(const struct pa_lease_table *t)
 
 struct pa_pool_stats pa_lease_pool_stats(struct pa_lease_table *t, size_t i, uint64_t now)
 {
-	struct pa_pool_stats s = {0, 0, 0, 0};
+	struct pa_pool_stats s = {0, 0, 0, 0, 0};
 	struct pool *pool;
 
 	PA_REQUIRE(i < t->conf->n_pools);
@@ -93,7 +93,8 @@ struct pa_pool_stats pa_lease_pool_stats(struct pa_lease_table *t, size_t i, uin
 	s.total = pool->conf->usable;
 	s.active = pool->active;
 	s.resting = pool->resting.n;
-	s.free = pool->conf->usable - pool->rows + pool->rested.n;
+	s.free = pool->conf->usable - pool->conf->n_reserved - (pool->rows - pool->reserved_rows) + pool->rested.n;
+	s.reserved = s.total - s.active - s.resting - s.free;
 	return s;
 }
 

@@ -103,8 +103,11 @@ struct entry *pa_table_add(struct pa_lease_table *t, const struct pa_addr *addr)
 		return NULL;
 	e->row.addr = *addr;
 	e->pool = pool;
-	if (pool != NULL)
+	e->reserved = pa_brokerconf_reserved_addr(t->conf, addr);
+	if (pool != NULL) {
 		pool->rows++;
+		pool->reserved_rows += e->reserved != NULL;
+	}
 	t->order[t->n++] = e;
 	pa_index_put(&t->by_addr, addr_hash(t, addr), e);
 	return e;
@@ -122,7 +125,7 @@ void pa_table_place(struct pa_lease_table *t, struct entry *e)
 		pa_heap_push(e->heap, &e->item, e->row.expires);
 		if (e->pool != NULL)
 			e->pool->active++;
-	} else if (e->pool != NULL) {
+	} else if (e->pool != NULL && e->reserved == NULL) {
 		e->heap = &e->pool->resting;
 		pa_heap_push(e->heap, &e->item, pa_table_available_at(t, e));
 	}
@@ -172,7 +175,7 @@ uint64_t pa_pool_next_unused(struct pa_lease_table *t, struct pool *pool)
 	while ((pool->next = pa_pool_skip_excluded(pool->conf, pool->next)) < count) {
 		struct pa_addr addr = pa_pool_at(pool->conf, pool->next);
 
-		if (pa_table_find_addr(t, &addr) == NULL)
+		if (pa_table_find_addr(t, &addr) == NULL && pa_brokerconf_reserved_addr(t->conf, &addr) == NULL)
 			break;
 		pool->next++;
 	}
@@ -198,8 +201,11 @@ static struct pool *pools_new(const struct pa_lease_table *t, const struct pa_br
 	for (size_t i = 0; i < t->n; i++) {
 		const struct pa_pool_conf *p = pa_brokerconf_pool_of(conf, &t->order[i]->row.addr);
 
-		if (p != NULL)
-			pools[p - conf->pools].rows++;
+		if (p == NULL)
+			continue;
+		pools[p - conf->pools].rows++;
+		if (pa_brokerconf_reserved_addr(conf, &t->order[i]->row.addr) != NULL)
+			pools[p - conf->pools].reserved_rows++;
 	}
 	for (size_t i = 0; i < conf->n_pools; i++) {
 		pools[i].conf = &conf->pools[i];
@@ -230,6 +236,7 @@ int pa_lease_configure(struct pa_lease_table *t, const struct pa_brokerconf *con
 			pa_heap_remove(e->heap, &e->item);
 		e->heap = NULL;
 		e->pool = pool_of(t, &e->row.addr);
+		e->reserved = pa_brokerconf_reserved_addr(conf, &e->row.addr);
 		pa_table_place(t, e);
 	}
 	pools_free(former, n_former);

@@ -9,11 +9,13 @@
 
 /* The inside of the lease table, shared by lease.c (the rules), lease_pool.c (the structures) and lease_page.c. */
 
-/* One configured pool at run time. Every row of the pool is in exactly one of: table's active heap, resting, rested. */
+/* One configured pool at run time. Every row of the pool is in exactly one of: table's active heap, resting, rested; a reserved one that
+ * is not active is in none of them, for nobody is to find it. */
 struct pool {
 	const struct pa_pool_conf *conf;
 	uint64_t next;	/* no address below this number was never used */
 	uint64_t rows;	/* addresses of the pool that have a row */
+	uint64_t reserved_rows; /* those of them that are reserved */
 	uint64_t active;
 	struct pa_heap resting; /* by the time from which others may have it */
 	struct pa_heap rested;	/* by the time its last lease ended */
@@ -23,6 +25,7 @@ struct entry {
 	struct pa_heap_item item; /* first: a heap's item is its entry */
 	struct pa_heap *heap;	  /* the one that item is in, or NULL */
 	struct pool *pool;	  /* NULL: its address is in no pool now, or excluded */
+	const struct pa_reservation *reserved; /* of its address in the present configuration, or NULL */
 	bool dirty;		  /* is among the changes */
 	struct pa_lease row;
 };
@@ -60,7 +63,7 @@ struct entry *pa_table_entry_of(struct pa_heap_item *item);
 uint64_t pa_table_available_at(const struct pa_lease_table *t, const struct entry *e);
 /* Moves what has rested by now (Unix seconds) from resting to rested. */
 void pa_pool_promote(struct pool *pool, uint64_t now);
-/* The number of the first never-used address, or the pool's count. */
+/* The number of the first address that was never used and is not reserved, or the pool's count. */
 uint64_t pa_pool_next_unused(struct pa_lease_table *t, struct pool *pool);
 
 #endif

@@ -17,7 +17,7 @@ struct pa_hook_params;
 #define PA_HOOK_DEADLINE_DEFAULT 500 /* milliseconds */
 #define PA_HOOK_DEADLINE_MIN 50
 #define PA_HOOK_DEADLINE_MAX 5000
-#define PA_HOOK_PARKED_DEFAULT 64 /* packets */
+#define PA_HOOK_PARKED_DEFAULT 128
 #define PA_HOOK_PARKED_MAX 200	  /* well below Kea's own limit (256), beyond which it drops plain clients' packets */
 #define PA_HOOK_NAME_MAX 64	  /* bytes of a realm's name */
 

@@ -5,6 +5,7 @@ set -u
 dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 script=$top_builddir/client-hook/pubaddr
+enter=$top_builddir/client-hook/pubaddr-enter
 n=0
 ok() { # ok STATUS TEXT
 	n=$((n + 1))
@@ -15,7 +16,7 @@ ok() { # ok STATUS TEXT
 		echo "not ok $n - $2"
 	fi
 }
-echo "1..8"
+echo "1..10"
 
 # The same script with the helper's place in the test's folder.
 helper=$dir/helper
@@ -71,6 +72,17 @@ ok $? "nor does one that is killed"
 printf '#!/bin/sh\ncat >"%s/stdin"\n' "$dir" >"$helper"
 call && [ ! -s "$dir/stdin" ]
 ok $? "standard input of dhclient-script is not eaten"
+
+# The enter hook: before the address goes, and only then.
+sed "s|'/.*/pubaddr-dhcp-helper'|'$helper'|" "$enter" >"$dir/hook"
+printf '#!/bin/sh\necho "$reason" >"%s/left"\n' "$dir" >"$helper"
+call && [ ! -e "$dir/left" ]
+ok $? "the enter hook leaves BOUND to the exit hook"
+sed -i 's/^reason=BOUND /reason=RELEASE /' "$dir/caller"
+call && [ "$(cat "$dir/left" 2>/dev/null)" = RELEASE ]
+ok $? "and takes leave at RELEASE"
+sed -i 's/^reason=RELEASE /reason=BOUND /' "$dir/caller"
+sed "s|'/.*/pubaddr-dhcp-helper'|'$helper'|" "$script" >"$dir/hook"
 
 # The real helper, nobody serving.
 real=$(cd "$top_builddir/client-hook" && pwd)/pubaddr-dhcp-helper

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The data path in this process: packets are read from a TUN device and sent as GUE variant 1 (the inner packet is the UDP
- * payload), and the other way. Batches both ways, bounded work for each wake-up, no allocation and no copy for a packet.
+ * payload), and the other way. Batches both ways, bounded work for each wake-up, no allocation and no copy for a packet;
+ * datagrams that belong together cross the kernel as one (dp_gso.h).
  * Packets stay whole: a fragment is forwarded as it came.
  */
 #include "tunnel/dp.h"
@@ -16,10 +17,12 @@
 
 #include "common/err.h"
 #include "common/msg.h"
+#include "tunnel/dp_gso.h"
 #include "tunnel/dp_peers.h"
 #include "tunnel/net_udp.h"
 
 #define BATCH 64
+#define BATCH_IN 16 /* fewer, for each may hold many datagrams */
 #define ROUNDS 4 /* batches for each wake-up, so that one busy descriptor does not starve the others */
 /* A slot's stride is an odd number of cache lines: slots do not fight for the same set. */
 #define SLOT_LEN (PA_DP_PACKET_MAX + 64)
@@ -33,7 +36,10 @@ struct batch {
 	struct pa_peer *peers[BATCH];	      /* out: only valid until the batch is sent or kept back */
 	unsigned locals[BATCH];		      /* out */
 	unsigned at, n;			      /* out: from at to n waits to be sent */
-	uint8_t *data;			      /* BATCH slots */
+	unsigned single;		      /* out: what is before goes one by one, for the kernel refused it as one */
+	struct mmsghdr joined[BATCH];	      /* out: messages as they are handed to the kernel */
+	union pa_gso_control controls[BATCH];
+	uint8_t *data; /* slots, one for each message */
 };
 
 struct sock {
@@ -163,21 +169,32 @@ static void receive_data(struct pa_dp *dp, unsigned local, const struct pa_endpo
 	dp->total.rx_bytes += len;
 }
 
-static void receive_one(struct pa_dp *dp, unsigned local, unsigned i)
+static void receive_one(struct pa_dp *dp, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
-	const struct msghdr *m = &dp->in.msgs[i].msg_hdr;
+	if (len == 0 || len > SLOT_LEN)
+		dp->total.rx_drops[PA_DROP_MALFORMED]++;
+	else if (pa_msg_is_control(buf, len))
+		dp->cfg.events.control(dp->cfg.ctx, local, from, buf, len);
+	else
+		receive_data(dp, local, from, buf, len);
+}
+
+/* One message of the kernel: a datagram, or several of one flow. */
+static void receive_message(struct pa_dp *dp, unsigned local, unsigned i)
+{
+	struct msghdr *m = &dp->in.msgs[i].msg_hdr;
 	const uint8_t *buf = dp->in.iovs[i].iov_base;
-	size_t len = dp->in.msgs[i].msg_len;
+	size_t len = dp->in.msgs[i].msg_len, each = pa_gro_len(m, len), at = 0;
 	struct pa_endpoint from;
 
-	if ((m->msg_flags & MSG_TRUNC) != 0 || len == 0 || !pa_sockaddr_from(&dp->in.addrs[i], &from)) {
+	if ((m->msg_flags & MSG_TRUNC) != 0 || !pa_sockaddr_from(&dp->in.addrs[i], &from)) {
 		dp->total.rx_drops[PA_DROP_MALFORMED]++;
 		return;
 	}
-	if (pa_msg_is_control(buf, len))
-		dp->cfg.events.control(dp->cfg.ctx, local, &from, buf, len);
-	else
-		receive_data(dp, local, &from, buf, len);
+	do {
+		receive_one(dp, local, &from, buf + at, len - at < each ? len - at : each);
+		at += each;
+	} while (at < len);
 }
 
 /* Reads one batch; true if there may be more. A control message may close the socket. */
@@ -186,14 +203,16 @@ static bool receive_batch(struct pa_dp *dp, struct sock *s)
 	unsigned local = (unsigned)(s - dp->socks);
 	int n, fd = s->fd;
 
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < BATCH_IN; i++) {
 		dp->in.msgs[i].msg_hdr.msg_namelen = sizeof(dp->in.addrs[i]);
-		dp->in.iovs[i].iov_len = SLOT_LEN;
+		dp->in.msgs[i].msg_hdr.msg_control = &dp->in.controls[i];
+		dp->in.msgs[i].msg_hdr.msg_controllen = sizeof(dp->in.controls[i]);
+		dp->in.iovs[i].iov_len = PA_GRO_BYTES;
 	}
-	n = recvmmsg(fd, dp->in.msgs, BATCH, MSG_DONTWAIT, NULL);
+	n = recvmmsg(fd, dp->in.msgs, BATCH_IN, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
-		receive_one(dp, local, (unsigned)i);
-	return n == BATCH && s->fd == fd;
+		receive_message(dp, local, (unsigned)i);
+	return n == BATCH_IN && s->fd == fd;
 }
 
 /* ---- device to tunnel ---- */
@@ -215,7 +234,7 @@ static bool read_batch(struct pa_dp *dp)
 {
 	struct batch *b = &dp->out;
 
-	b->at = b->n = 0;
+	b->at = b->n = b->single = 0;
 	for (unsigned i = 0; i < BATCH; i++) {
 		uint8_t *slot = b->data + (size_t)b->n * SLOT_LEN;
 		ssize_t len = read(dp->cfg.tun_fd, slot, SLOT_LEN);
@@ -275,6 +294,34 @@ static void hold_back(struct pa_dp *dp, struct sock *s)
 		(void)uv_poll_stop(dp->tun_poll);
 }
 
+/* Puts the messages from b->at to end into b->joined. Returns how many these are. */
+static unsigned join(struct batch *b, unsigned end)
+{
+	unsigned n = 0, count;
+
+	for (unsigned i = b->at; i < end; i += count) {
+		count = i < b->single ? 1 : pa_gso_count(b->msgs + i, end - i);
+		pa_gso_join(b->msgs + i, count, &b->joined[n], &b->controls[n]);
+		n++;
+	}
+	return n;
+}
+
+/* What socket s takes now of the messages from b->at to end. False if it takes nothing; errno says why. */
+static bool send_run(struct pa_dp *dp, struct sock *s, unsigned end)
+{
+	struct batch *b = &dp->out;
+	int n = sendmmsg(s->fd, b->joined, join(b, end), MSG_DONTWAIT);
+
+	for (int i = 0; i < n; i++) {
+		unsigned count = (unsigned)b->joined[i].msg_hdr.msg_iovlen;
+
+		count_sent(dp, b->at, count);
+		b->at += count;
+	}
+	return n > 0;
+}
+
 /* Sends what waits. False if it still waits, for a socket that has no room. */
 static bool send_batch(struct pa_dp *dp)
 {
@@ -282,22 +329,23 @@ static bool send_batch(struct pa_dp *dp)
 
 	while (b->at < b->n) {
 		struct sock *s = &dp->socks[b->locals[b->at]];
-		unsigned run = 1;
-		int n;
+		unsigned end = b->at + 1;
 
-		while (b->at + run < b->n && b->locals[b->at + run] == b->locals[b->at])
-			run++;
-		n = s->fd >= 0 ? sendmmsg(s->fd, b->msgs + b->at, run, MSG_DONTWAIT) : -1;
-		if (n > 0) {
-			count_sent(dp, b->at, (unsigned)n);
-			b->at += (unsigned)n;
-		} else if (s->fd >= 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && dp->tun_poll != NULL) {
+		while (end < b->n && b->locals[end] == b->locals[b->at])
+			end++;
+		if (s->fd >= 0 && send_run(dp, s, end))
+			continue;
+		if (s->fd >= 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && dp->tun_poll != NULL) {
 			hold_back(dp, s);
 			return false;
-		} else {
-			dp->total.tx_errors++; /* of the first one only; the others get their chance */
-			b->at++;
 		}
+		if (s->fd >= 0 && b->joined[0].msg_hdr.msg_iovlen > 1) {
+			/* A path with a smaller MTU, say: one by one they may pass, in fragments. */
+			b->single = b->at + (unsigned)b->joined[0].msg_hdr.msg_iovlen;
+			continue;
+		}
+		dp->total.tx_errors++; /* of the first one only; the others get their chance */
+		b->at++;
 	}
 	return true;
 }
@@ -339,13 +387,13 @@ static void on_socket(uv_poll_t *h, int status, int events)
 
 /* ---- set-up ---- */
 
-static int batch_init(struct batch *b)
+static int batch_init(struct batch *b, unsigned slots, size_t slot_len)
 {
-	b->data = malloc((size_t)BATCH * SLOT_LEN);
+	b->data = malloc(slots * slot_len);
 	if (b->data == NULL)
 		return PA_ENOMEM;
-	for (unsigned i = 0; i < BATCH; i++) {
-		b->iovs[i].iov_base = b->data + (size_t)i * SLOT_LEN;
+	for (unsigned i = 0; i < slots; i++) {
+		b->iovs[i].iov_base = b->data + i * slot_len;
 		b->msgs[i].msg_hdr.msg_iov = &b->iovs[i];
 		b->msgs[i].msg_hdr.msg_iovlen = 1;
 		b->msgs[i].msg_hdr.msg_name = &b->addrs[i];
@@ -377,7 +425,8 @@ static int user_open(const struct pa_dp_config *cfg, struct pa_dp **ret)
 	dp->cfg.tun_fd = -1;
 	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
 		dp->socks[i] = (struct sock){dp, -1, NULL};
-	if (batch_init(&dp->in) < 0 || batch_init(&dp->out) < 0 || pa_peers_new(&dp->peers) < 0)
+	if (batch_init(&dp->in, BATCH_IN, PA_GRO_BYTES) < 0 || batch_init(&dp->out, BATCH, SLOT_LEN) < 0 ||
+	    pa_peers_new(&dp->peers) < 0)
 		rc = PA_ENOMEM;
 	if (rc == 0)
 		rc = pa_dp_set_tun(dp, cfg->tun_fd);
@@ -468,7 +517,7 @@ const struct pa_dp_ops pa_dp_user = {
 int pa_dp_set_tun(struct pa_dp *dp, int fd)
 {
 	stop_poll(&dp->tun_poll);
-	dp->out.at = dp->out.n = 0; /* read from the former device */
+	dp->out.at = dp->out.n = dp->out.single = 0; /* read from the former device */
 	dp->cfg.tun_fd = fd;
 	return fd >= 0 ? start_poll(dp, fd, dp, on_tun, &dp->tun_poll) : 0;
 }
@@ -483,6 +532,8 @@ int pa_dp_set_socket(struct pa_dp *dp, unsigned local, int fd)
 	s = &dp->socks[local];
 	stop_poll(&s->poll);
 	s->fd = -1;
+	if (fd >= 0)
+		pa_gro_enable(fd);
 	rc = fd >= 0 ? start_poll(dp, fd, s, on_socket, &s->poll) : 0;
 	if (rc == 0)
 		s->fd = fd;

@@ -23,6 +23,7 @@ check "the client has rules for it" test "$(rules_of_ours)" -gt 0
 check "dhclient -r" "$LAB" release client1
 eventually 5 "the broker says that it is released" released
 eventually 5 "the interface is gone" not has_pub0
+eventually 5 "the gateway was told: it has no binding any more" not bound
 is "and every rule" "$(rules_of_ours)" 0
 check "P does not answer" not on peer ping -c2 -i0.2 -W1 "$P"
 other='{"command": "lease-allocate", "arguments": {"realm": "lab", "subnet-id": 1, "dhcp-address": "10.77.0.199",

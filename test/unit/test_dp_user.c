@@ -5,13 +5,17 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <net/if.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/err.h"
 #include "tunnel/dp.h"
+#include "tunnel/dp_gso.h"
 #include "tunnel/net_udp.h"
 
 TestSuite(dp_user, .timeout = 30);
@@ -241,6 +245,128 @@ Test(dp_user, bursts_keep_their_order)
 		out++;
 	}
 	net_close(&n);
+}
+
+/* Lengths of packet i of a stream that gives the kernel much to join, and ends of runs. */
+static size_t run_len(uint32_t i)
+{
+	return i % 7 == 6 ? 900 : i % 50 > 40 ? 60 : 1400;
+}
+
+static void expect_stream(struct net *n, uint32_t count)
+{
+	uint8_t sent[1472], got[1472];
+	uint32_t next = 0, out = 0;
+
+	while (out < count) {
+		size_t len = make_packet(sent, "203.0.113.7", "8.8.8.8", run_len(next), next);
+
+		if (next < count && send(n->cl.device[1], sent, len, 0) == (ssize_t)len) {
+			next++;
+			continue;
+		}
+		len = make_packet(sent, "203.0.113.7", "8.8.8.8", run_len(out), out);
+		cr_assert_eq(take(n, &n->gw, got, sizeof(got)), len);
+		cr_assert_eq(memcmp(sent, got, len), 0, "packet %u", out);
+		out++;
+	}
+}
+
+Test(dp_user, runs_of_equal_length_are_cut_again)
+{
+	struct net n;
+
+	net_open(&n);
+	expect_stream(&n, 2000);
+	net_close(&n);
+}
+
+/* What the network sees is one datagram for each packet, whoever receives it. */
+Test(dp_user, each_packet_is_a_datagram)
+{
+	uint8_t sent[1472], got[1472];
+	struct pa_endpoint plain;
+	struct net n;
+	int fd;
+
+	net_open(&n);
+	fd = udp_open(&plain);
+	set_peer(&n, &n.cl, &plain);
+	for (uint32_t i = 0; i < 8; i++)
+		cr_assert_gt(send(n.cl.device[1], sent, make_packet(sent, "203.0.113.7", "8.8.8.8", run_len(i), i), 0), 0);
+	for (uint32_t i = 0; i < 8; i++) {
+		uint64_t until = pa_now_get().boot_ms + 2000;
+		ssize_t len;
+
+		while ((len = recv(fd, got, sizeof(got), MSG_DONTWAIT)) < 0 && pa_now_get().boot_ms < until)
+			(void)uv_run(&n.loop, UV_RUN_NOWAIT);
+		cr_assert_eq(len, (ssize_t)make_packet(sent, "203.0.113.7", "8.8.8.8", run_len(i), i));
+		cr_assert_eq(memcmp(sent, got, (size_t)len), 0);
+	}
+	close(fd);
+	net_close(&n);
+}
+
+/* The kernel refuses to cut what does not fit the path's MTU; then packets go one by one, and as fragments. */
+Test(dp_user, a_path_with_a_small_mtu)
+{
+	struct ifreq ifr = {.ifr_name = "lo"};
+	struct pa_dp_stats total;
+	struct net n;
+	int fd;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		cr_skip_test("needs root, for a loopback device of its own");
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	ifr.ifr_mtu = 1000;
+	cr_assert_eq(ioctl(fd, SIOCSIFMTU, &ifr), 0);
+	ifr.ifr_flags = IFF_UP;
+	cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+	close(fd);
+	net_open(&n);
+	expect_stream(&n, 200);
+	cr_assert_eq(pa_dp_user.stats(n.cl.dp, NULL, &total, NULL), 0);
+	cr_assert(total.tx_packets == 200 && total.tx_errors == 0);
+	net_close(&n);
+}
+
+Test(dp_user, what_can_go_as_one)
+{
+	static const struct {
+		size_t len[6];
+		unsigned n, want;
+	} cases[] = {
+		{{1400}, 1, 1},
+		{{1400, 1400, 1400}, 3, 3},
+		{{1400, 1400, 900, 900}, 4, 3},
+		{{900, 1400}, 2, 1},
+		{{1400, 1400, 1401}, 3, 2},
+		{{20000, 20000, 20000, 20000}, 4, 3},
+		{{40000, 40000}, 2, 1},
+	};
+	struct sockaddr_storage to[2];
+	struct pa_endpoint e = {addr_of("192.0.2.1"), 6080};
+	struct mmsghdr msgs[70];
+	struct iovec iovs[70];
+	socklen_t to_len;
+
+	to_len = pa_sockaddr_to(&e, &to[0]);
+	e.port++;
+	(void)pa_sockaddr_to(&e, &to[1]);
+	for (unsigned i = 0; i < 70; i++) {
+		iovs[i] = (struct iovec){NULL, 100};
+		msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_name = to, .msg_namelen = to_len, .msg_iov = &iovs[i], .msg_iovlen = 1}};
+	}
+	cr_assert_eq(pa_gso_count(msgs, 70), PA_GSO_DATAGRAMS);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned k = 0; k < cases[i].n; k++)
+			iovs[k].iov_len = cases[i].len[k];
+		cr_assert_eq(pa_gso_count(msgs, cases[i].n), cases[i].want, "case %u", i);
+	}
+	for (unsigned k = 0; k < 4; k++)
+		iovs[k].iov_len = 100;
+	msgs[2].msg_hdr.msg_name = &to[1];
+	cr_assert_eq(pa_gso_count(msgs, 4), 2, "another destination");
 }
 
 Test(dp_user, gateway_refuses)

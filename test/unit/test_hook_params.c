@@ -24,7 +24,7 @@ Test(hook_params, defaults)
 	cr_expect_str_eq(pa_hook_params_realm(p), "campus");
 	cr_expect_eq(pa_hook_params_code(p), 224);
 	cr_expect_eq(pa_hook_params_deadline(p), 500);
-	cr_expect_eq(pa_hook_params_max_parked(p), 64);
+	cr_expect_eq(pa_hook_params_max_parked(p), 128);
 	cr_expect(pa_hook_params_subnet(p, 1) && pa_hook_params_subnet(p, 4294967294));
 	cr_expect(pa_hook_params_eligible(p, classes, 1) && pa_hook_params_eligible(p, NULL, 0));
 	cr_expect_not(pa_hook_params_always(p, classes, 1));
