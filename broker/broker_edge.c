@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "broker/batch.h"
+#include "broker/hold_edge.h"
 #include "broker/setup.h"
 #include "common/edge_file.h"
 #include "common/edge_sandbox.h"
@@ -36,6 +37,7 @@ struct broker {
 	struct pa_setup setup;
 	struct pa_server *server;
 	struct pa_batch *batch;
+	struct pa_hold *hold;
 	bool stopping;
 };
 
@@ -49,8 +51,13 @@ static void arm_timer(struct broker *b);
 static void flush(struct broker *b)
 {
 	pa_batch_flush(b->batch, pa_now_get());
-	if (!b->stopping)
-		arm_timer(b);
+	if (b->stopping)
+		return;
+	/* What has just been stored may be what gateways wait for. */
+	pa_hold_wake(b->hold, pa_batch_gateway_news(b->batch));
+	if (pa_batch_size(b->batch) > 0)
+		pa_batch_flush(b->batch, pa_now_get());
+	arm_timer(b);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -81,9 +88,14 @@ static void on_check(uv_check_t *check)
 		flush(b);
 }
 
-static void send_reply(void *request, enum pa_result result, const char *text, json_t *arguments)
+static void send_reply(void *ctx, void *request, enum pa_result result, const char *text, json_t *arguments)
 {
-	pa_request_reply(request, result, text, arguments);
+	struct broker *b = ctx;
+
+	if (!b->stopping && pa_hold_take(b->hold, request, arguments, pa_batch_gateway_news(b->batch)))
+		json_decref(arguments);
+	else
+		pa_request_reply(request, result, text, arguments);
 }
 
 static void on_request(void *ctx, struct pa_request *req)
@@ -121,28 +133,46 @@ static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_b
 	return NULL;
 }
 
-static void reload(struct broker *b)
+static int load_fresh(struct broker *b, char err[PA_CONF_ERRLEN])
 {
-	char err[PA_CONF_ERRLEN];
 	struct pa_setup fresh;
 	const char *fixed;
+	int rc = pa_setup_load(b->file, &fresh, err);
 
-	if (pa_setup_load(b->file, &fresh, err) < 0) {
-		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s\"", err);
-		return;
-	}
+	if (rc < 0)
+		return rc;
 	fixed = fixed_change(b->setup.conf, fresh.conf);
-	if (fixed != NULL || pa_batch_configure(b->batch, &fresh) < 0) {
-		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s: %s%s\"", b->file,
-		       fixed != NULL ? fixed : "out of memory",
-		       fixed != NULL ? " changed; that takes a restart" : "");
+	rc = fixed != NULL ? PA_EINVAL : pa_batch_configure(b->batch, &fresh);
+	if (rc < 0) {
+		char place[PA_CONF_PLACELEN];
+
+		if (fixed != NULL)
+			(void)snprintf(err, PA_CONF_ERRLEN, "%schanged; that takes a restart",
+				       pa_conf_place(fresh.conf->source, fixed, place));
+		else
+			(void)snprintf(err, PA_CONF_ERRLEN, "%s: %s", b->file, pa_strerror(rc));
 		pa_setup_clear(&fresh);
-		return;
+		return rc;
 	}
 	pa_setup_clear(&b->setup);
 	b->setup = fresh;
+	return 0;
+}
+
+/* All of the new configuration, or none of it. Leases stay in either case. */
+static int reload(void *ctx, char err[PA_CONF_ERRLEN])
+{
+	struct broker *b = ctx;
+	int rc = load_fresh(b, err);
+
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s\"", err);
+		return rc;
+	}
 	set_log_level(b);
-	pa_log(PA_LOG_INFO, "broker.reload", "file=%s pools=%zu", b->file, b->setup.conf->n_pools);
+	pa_log(PA_LOG_INFO, "broker.reload", "file=%s pools=%zu key=%u", b->file, b->setup.conf->n_pools,
+	       (unsigned)pa_keyring_first(b->setup.keys, PA_KEY_MASTER)->key_id);
+	return 0;
 }
 
 static void stop(struct broker *b)
@@ -152,6 +182,8 @@ static void stop(struct broker *b)
 	b->stopping = true;
 	if (b->batch != NULL)
 		flush(b);
+	pa_hold_close(b->hold);
+	b->hold = NULL;
 	pa_server_close(b->server);
 	b->server = NULL;
 	uv_close((uv_handle_t *)&b->check, NULL);
@@ -163,10 +195,11 @@ static void stop(struct broker *b)
 static void on_signal(uv_signal_t *handle, int signum)
 {
 	struct broker *b = handle->data;
+	char err[PA_CONF_ERRLEN];
 
 	if (signum == SIGHUP) {
 		flush(b);
-		reload(b);
+		(void)reload(b, err);
 		arm_timer(b);
 		return;
 	}
@@ -264,12 +297,17 @@ static int start(struct broker *b)
 		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", uv_strerror(rc));
 		return PA_EIO;
 	}
+	b->hold = pa_hold_new(&b->loop, on_request, b);
+	if (b->hold == NULL)
+		return PA_ENOMEM;
 	rc = start_server(b);
 	if (rc < 0)
 		return rc;
 	rc = become_user(b);
 	if (rc == 0)
-		rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+		rc = pa_batch_new(&b->setup, send_reply, b, &b->batch);
+	if (rc == 0)
+		pa_batch_on_reload(b->batch, reload, b);
 	if (rc == 0)
 		rc = enter_sandbox();
 	if (rc < 0)

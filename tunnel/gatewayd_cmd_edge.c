@@ -12,8 +12,9 @@ static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b
 	uint64_t now = pa_now_get().boot_ms;
 	struct pa_dp_peer_stats stats;
 	json_t *obj = json_pack(
-		"{s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:b}", "address", pa_addr_json(&b->claims.addr), "mapped",
-		pa_endpoint_json(&b->mapped), "pool-id", (int)b->claims.pool_id, "epoch", (json_int_t)b->claims.epoch, "bind",
+		"{s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:b}", "address", pa_addr_json(&b->claims.addr), "mapped",
+		pa_endpoint_json(&b->mapped), "pool-id", (int)b->claims.pool_id, "key-id",
+		(int)b->claims.key_id, "epoch", (json_int_t)b->claims.epoch, "bind",
 		(json_int_t)b->bind, "expires", (json_int_t)b->claims.expires, "bound-for",
 		(json_int_t)((now - b->bound_at_ms) / 1000), "last-seen-ms", (json_int_t)(now - b->last_seen_ms), "delivering",
 		(int)b->delivering);
@@ -52,11 +53,12 @@ static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 	pa_gw_counters_get(pa_gatewayd_gw(g), &counters);
 	(void)pa_dp_user.stats(pa_gatewayd_dp(g), NULL, &stats, NULL);
 	pa_request_reply(req, PA_RESULT_SUCCESS, "",
-			 json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
+			 json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
 				   (json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
 				   "bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g)), "listen", listen_json(c), "device",
 				   c->device, "data-path", pa_dp_user.name, "pools", pools_json(c), "counters",
-				   pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats)));
+				   pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats), "broker",
+				   pa_broker_link_json(pa_gatewayd_broker(g))));
 }
 
 struct listing {

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/edge_server.h"
+#include "tunnel/broker_link_edge.h"
 #include "tunnel/dp.h"
 #include "tunnel/gatewayd_conf.h"
 #include "tunnel/gw.h"
@@ -19,6 +20,11 @@ struct pa_gatewayd;
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);
 /* Brings everything up. On failure err says what and the remedy; pa_gatewayd_stop is still needed. */
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
+/*
+ * Reads the key file again; what else the configuration says stays as it was at the start. Bindings stay, but for those whose
+ * key is gone. A file with a mistake is logged and the former keys stay. Logs what happened.
+ */
+void pa_gatewayd_reload(struct pa_gatewayd *g);
 /* Tells the clients, removes device and routes, closes every handle, so that the loop runs out. Harmless a second time. */
 void pa_gatewayd_stop(struct pa_gatewayd *g);
 /* After the loop has run out. */
@@ -28,6 +34,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g);
 struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g);
 struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g);
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g);
+struct pa_broker_link *pa_gatewayd_broker(struct pa_gatewayd *g); /* NULL: not configured */
 uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g);
 
 /* Handler of the command socket; ctx is the struct pa_gatewayd. */
