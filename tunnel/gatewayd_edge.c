@@ -77,7 +77,9 @@ static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b
 {
 	char addr[PA_ADDR_STRLEN], mapped[PA_ENDPOINT_STRLEN];
 
-	if (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0)
+	/* One that is adopted may not have been reported before the former process died. */
+	if (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0 ||
+	    strcmp(event, "binding.adopted") == 0)
 		pa_broker_link_bound(((struct pa_gatewayd *)ctx)->broker, b);
 	pa_log(PA_LOG_INFO, event, "addr=%s mapped=%s pool=%u epoch=%llu%s%s", pa_addr_format(&b->claims.addr, addr),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->claims.pool_id, (unsigned long long)b->claims.epoch,
@@ -462,9 +464,9 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 	g->stopped = true;
 	if (g->gw != NULL && g->dp != NULL)
 		pa_gw_shutdown(g->gw, pa_now_get());
-	pa_broker_link_stop(g->broker);
 	if (g->gw != NULL && g->state != NULL)
 		pa_gatewayd_state_finish(g->state, g->gw, pa_now_get());
+	pa_broker_link_stop(g->broker);
 	pa_server_close(g->server);
 	g->server = NULL;
 	if (g->has_timer)
@@ -485,8 +487,8 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 {
 	if (g == NULL)
 		return;
-	pa_broker_link_free(g->broker);
 	pa_gatewayd_state_free(g->state);
+	pa_broker_link_free(g->broker);
 	pa_gw_free(g->gw);
 	pa_keyring_free(g->keys);
 	pa_nl_close(g->nl);
