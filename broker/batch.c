@@ -21,6 +21,7 @@ struct waiting {
 
 struct pa_batch {
 	pa_batch_reply reply;
+	void *ctx;
 	struct pa_store *store;
 	struct pa_lease_table *leases; /* NULL: the store could not be read again */
 	struct pa_api api;
@@ -88,7 +89,7 @@ void pa_batch_on_reload(struct pa_batch *b, int (*reload)(void *ctx, char err[PA
 	b->api.reload_ctx = ctx;
 }
 
-int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, struct pa_batch **ret)
+int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, void *ctx, struct pa_batch **ret)
 {
 	struct pa_batch *b = calloc(1, sizeof(*b));
 	char err[PA_STORE_ERRLEN] = "out of memory", place[PA_CONF_PLACELEN];
@@ -104,6 +105,7 @@ int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, struct pa_b
 		return rc;
 	}
 	b->reply = reply;
+	b->ctx = ctx;
 	b->api.conf = setup->conf;
 	b->api.reports = pa_reports_new();
 	if (b->api.reports == NULL) {
@@ -156,7 +158,7 @@ void pa_batch_add(struct pa_batch *b, void *request, const char *name, const jso
 	struct waiting *w;
 
 	if (b->leases == NULL) {
-		b->reply(request, PA_RESULT_ERROR, "the store cannot be read; see the broker's log", NULL);
+		b->reply(b->ctx, request, PA_RESULT_ERROR, "the store cannot be read; see the broker's log", NULL);
 		return;
 	}
 	if (b->n == b->cap) {
@@ -164,7 +166,7 @@ void pa_batch_add(struct pa_batch *b, void *request, const char *name, const jso
 
 		w = reallocarray(b->waiting, cap, sizeof(*w));
 		if (w == NULL) {
-			b->reply(request, PA_RESULT_ERROR, "out of memory", NULL);
+			b->reply(b->ctx, request, PA_RESULT_ERROR, "out of memory", NULL);
 			return;
 		}
 		b->waiting = w;
@@ -247,11 +249,11 @@ void pa_batch_flush(struct pa_batch *b, struct pa_now now)
 
 		if (!stored && r->commit) {
 			json_decref(r->arguments);
-			b->reply(b->waiting[i].request, PA_RESULT_ERROR,
+			b->reply(b->ctx, b->waiting[i].request, PA_RESULT_ERROR,
 				 "the lease could not be stored, so nothing was changed; see the broker's log", NULL);
 			continue;
 		}
-		b->reply(b->waiting[i].request, r->result, r->text, r->arguments);
+		b->reply(b->ctx, b->waiting[i].request, r->result, r->text, r->arguments);
 		log_reply(b, r, now);
 	}
 	b->n = 0;

@@ -18,14 +18,14 @@
  */
 struct pa_batch;
 
-/* Sends a reply to whoever made the request; arguments is taken, and may be NULL. */
-typedef void (*pa_batch_reply)(void *request, enum pa_result result, const char *text, json_t *arguments);
+/* Sends a reply to whoever made the request; arguments is taken, and may be NULL. Must not call back into the batch. */
+typedef void (*pa_batch_reply)(void *ctx, void *request, enum pa_result result, const char *text, json_t *arguments);
 
 /*
  * Opens the store of setup's configuration and reads it. What setup points to is borrowed until _configure gives another.
  * PA_ENOMEM, or what pa_store_open and pa_store_load return, which is logged.
  */
-int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, struct pa_batch **ret);
+int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, void *ctx, struct pa_batch **ret);
 /* Nothing may be waiting. NULL is fine. */
 void pa_batch_free(struct pa_batch *b);
 /* What the command config-reload calls (api.h); it may call pa_batch_configure. */

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "broker/batch.h"
+#include "broker/hold_edge.h"
 #include "broker/setup.h"
 #include "common/edge_file.h"
 #include "common/edge_sandbox.h"
@@ -36,6 +37,7 @@ struct broker {
 	struct pa_setup setup;
 	struct pa_server *server;
 	struct pa_batch *batch;
+	struct pa_hold *hold;
 	bool stopping;
 };
 
@@ -49,8 +51,13 @@ static void arm_timer(struct broker *b);
 static void flush(struct broker *b)
 {
 	pa_batch_flush(b->batch, pa_now_get());
-	if (!b->stopping)
-		arm_timer(b);
+	if (b->stopping)
+		return;
+	/* What has just been stored may be what gateways wait for. */
+	pa_hold_wake(b->hold, pa_batch_gateway_news(b->batch));
+	if (pa_batch_size(b->batch) > 0)
+		pa_batch_flush(b->batch, pa_now_get());
+	arm_timer(b);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -81,9 +88,14 @@ static void on_check(uv_check_t *check)
 		flush(b);
 }
 
-static void send_reply(void *request, enum pa_result result, const char *text, json_t *arguments)
+static void send_reply(void *ctx, void *request, enum pa_result result, const char *text, json_t *arguments)
 {
-	pa_request_reply(request, result, text, arguments);
+	struct broker *b = ctx;
+
+	if (!b->stopping && pa_hold_take(b->hold, request, arguments, pa_batch_gateway_news(b->batch)))
+		json_decref(arguments);
+	else
+		pa_request_reply(request, result, text, arguments);
 }
 
 static void on_request(void *ctx, struct pa_request *req)
@@ -170,6 +182,8 @@ static void stop(struct broker *b)
 	b->stopping = true;
 	if (b->batch != NULL)
 		flush(b);
+	pa_hold_close(b->hold);
+	b->hold = NULL;
 	pa_server_close(b->server);
 	b->server = NULL;
 	uv_close((uv_handle_t *)&b->check, NULL);
@@ -283,12 +297,15 @@ static int start(struct broker *b)
 		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", uv_strerror(rc));
 		return PA_EIO;
 	}
+	b->hold = pa_hold_new(&b->loop, on_request, b);
+	if (b->hold == NULL)
+		return PA_ENOMEM;
 	rc = start_server(b);
 	if (rc < 0)
 		return rc;
 	rc = become_user(b);
 	if (rc == 0)
-		rc = pa_batch_new(&b->setup, send_reply, &b->batch);
+		rc = pa_batch_new(&b->setup, send_reply, b, &b->batch);
 	if (rc == 0)
 		pa_batch_on_reload(b->batch, reload, b);
 	if (rc == 0)

@@ -53,11 +53,12 @@ static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 	pa_gw_counters_get(pa_gatewayd_gw(g), &counters);
 	(void)pa_dp_user.stats(pa_gatewayd_dp(g), NULL, &stats, NULL);
 	pa_request_reply(req, PA_RESULT_SUCCESS, "",
-			 json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
+			 json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
 				   (json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
 				   "bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g)), "listen", listen_json(c), "device",
 				   c->device, "data-path", pa_dp_user.name, "pools", pools_json(c), "counters",
-				   pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats)));
+				   pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats), "broker",
+				   pa_broker_link_json(pa_gatewayd_broker(g))));
 }
 
 struct listing {

@@ -8,6 +8,7 @@
 
 #include "common/addr.h"
 #include "common/conf.h"
+#include "tunnel/broker_conf.h"
 #include "tunnel/gw.h"
 
 /* gatewayd.conf as values; see pubaddr-gatewayd.conf(5). Pure; any thread. */
@@ -30,6 +31,7 @@ struct pa_gatewayd_conf {
 	bool isolate;
 	uint16_t mtu, keepalive;
 	size_t max_bindings;
+	struct pa_broker_link_conf broker;
 	int log_level; /* enum pa_log_level */
 };
 

@@ -32,6 +32,7 @@ struct pa_gatewayd {
 	struct pa_dp *dp;
 	struct pa_gw *gw;
 	struct pa_server *server;
+	struct pa_broker_link *broker; /* NULL: not configured */
 	struct pa_deny deny;
 	struct pa_prefix *own;	 /* what deny.own points to */
 	struct pa_prefix *pools; /* what deny.pools points to */
@@ -74,7 +75,8 @@ static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b
 {
 	char addr[PA_ADDR_STRLEN], mapped[PA_ENDPOINT_STRLEN];
 
-	(void)ctx;
+	if (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0)
+		pa_broker_link_bound(((struct pa_gatewayd *)ctx)->broker, b);
 	pa_log(PA_LOG_INFO, event, "addr=%s mapped=%s pool=%u epoch=%llu%s%s", pa_addr_format(&b->claims.addr, addr),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->claims.pool_id, (unsigned long long)b->claims.epoch,
 	       reason != 0 ? " reason=" : "", reason != 0 ? pa_reason_name(reason) : "");
@@ -95,20 +97,20 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 {
 	struct pa_gatewayd *g = ctx;
 
-	pa_gw_receive(g->gw, pa_now_get(), local, from, buf, len);
+	pa_gw_receive(g->gw, pa_broker_link_now(g->broker, pa_now_get()), local, from, buf, len);
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
 {
 	struct pa_gatewayd *g = ctx;
 
-	pa_gw_foreign(g->gw, pa_now_get(), local, from, inner, len);
+	pa_gw_foreign(g->gw, pa_broker_link_now(g->broker, pa_now_get()), local, from, inner, len);
 }
 
 static void on_timer(uv_timer_t *t)
 {
 	struct pa_gatewayd *g = t->data;
-	struct pa_now now = pa_now_get();
+	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
 	uint64_t next = pa_gw_tick(g->gw, now), wait;
 
 	wait = next > now.boot_ms ? next - now.boot_ms : 1;
@@ -280,6 +282,15 @@ static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc < 0 ? fail_at(g, "max-bindings", pa_strerror(rc), rc, err) : 0;
 }
 
+/* Before the network: nothing may be bound before the floors are known. */
+static int open_broker(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	char detail[PA_BROKER_LINK_ERRLEN];
+	int rc = pa_broker_link_new(g->loop, &g->conf->broker, g->gw, &g->broker, detail);
+
+	return rc < 0 ? fail_at(g, "broker", detail, rc, err) : 0;
+}
+
 /* Before anything of the network: what another gateway on this host uses is not touched. */
 static int open_server(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
@@ -331,6 +342,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 
 	if (rc == 0)
 		rc = open_server(g, err);
+	if (rc == 0 && g->conf->broker.given)
+		rc = open_broker(g, err);
 	if (rc == 0)
 		rc = open_network(g, err);
 	if (rc == 0)
@@ -339,6 +352,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = open_handles(g, err);
 	if (rc < 0)
 		return rc;
+	if (g->broker != NULL)
+		pa_broker_link_start(g->broker);
 	check_forwarding();
 	for (size_t i = 0; i < g->conf->n_listen; i++) {
 		char text[PA_ENDPOINT_STRLEN];
@@ -380,6 +395,7 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 	g->stopped = true;
 	if (g->gw != NULL && g->dp != NULL)
 		pa_gw_shutdown(g->gw, pa_now_get());
+	pa_broker_link_stop(g->broker);
 	pa_server_close(g->server);
 	g->server = NULL;
 	if (g->has_timer)
@@ -400,6 +416,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 {
 	if (g == NULL)
 		return;
+	pa_broker_link_free(g->broker);
 	pa_gw_free(g->gw);
 	pa_keyring_free(g->keys);
 	pa_nl_close(g->nl);
@@ -421,6 +438,11 @@ struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g)
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g)
 {
 	return g->conf;
+}
+
+struct pa_broker_link *pa_gatewayd_broker(struct pa_gatewayd *g)
+{
+	return g->broker;
 }
 
 uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g)

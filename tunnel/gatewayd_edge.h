@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/edge_server.h"
+#include "tunnel/broker_link_edge.h"
 #include "tunnel/dp.h"
 #include "tunnel/gatewayd_conf.h"
 #include "tunnel/gw.h"
@@ -33,6 +34,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g);
 struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g);
 struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g);
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g);
+struct pa_broker_link *pa_gatewayd_broker(struct pa_gatewayd *g); /* NULL: not configured */
 uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g);
 
 /* Handler of the command socket; ctx is the struct pa_gatewayd. */

@@ -12,7 +12,8 @@
 
 static const char conf_text[] =
 	"{\"realms\": [\"campus\", \"lab\"], \"quarantine\": 10, \"gateway-groups\": [{\"name\": \"main\", \"public-key\": "
-	"\"0900000000000000000000000000000000000000000000000000000000000001\", \"gateways\": [\"198.51.100.10:6080\"]}],"
+	"\"0900000000000000000000000000000000000000000000000000000000000001\", \"gateways\": [\"198.51.100.10:6080\"], "
+	"\"gateway-names\": [\"gw1\"]}],"
 	"\"pools\": [{\"id\": 1, \"name\": \"one\", \"prefix\": \"203.0.113.0/30\", \"exclude\": [\"203.0.113.0/32\"], "
 	"\"gateway-group\": \"main\"}, {\"id\": 2, \"name\": \"two\", \"prefix\": \"192.0.2.0/31\", \"gateway-group\": "
 	"\"main\", \"classes\": [\"voice\"]}]}";
@@ -79,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	api.keys = keys;
 	api.version = "0";
 	api.leases = pa_lease_table_new(conf, seed);
-	PA_REQUIRE(api.leases != NULL);
+	api.reports = pa_reports_new();
+	PA_REQUIRE(api.leases != NULL && api.reports != NULL);
 	while (len > 0) {
 		const uint8_t *end = memchr(data, '\n', len);
 		size_t n = end != NULL ? (size_t)(end - data) : len;
@@ -97,5 +99,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		len -= n;
 	}
 	pa_lease_table_free(api.leases);
+	pa_reports_free(api.reports);
 	return 0;
 }

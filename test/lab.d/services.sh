@@ -11,8 +11,8 @@ start_services() {
 	start_resolver
 	if [ -n "$LAB_STAGE" ]; then
 		make_keys
-		start_gateway
 		start_broker
+		start_gateway
 	fi
 	start_kea
 }
@@ -33,12 +33,16 @@ start_gateway() {
 		  "key-file": "/etc/pubaddr/gateway.key",
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
+		  "broker": {"socket": "$(broker_socket)", "name": "gw1"},
 		  "control-socket": "/run/pubaddr/gateway.sock"
 		}
 	END
 	spawn gateway gatewayd pubaddr-gatewayd -c /etc/pubaddr/gatewayd.conf
 	wait_for 5 "gateway's control socket" running_with gatewayd "$LAB_DIR/hosts/gateway/run/pubaddr/gateway.sock"
 }
+
+# What looks like a network or broadcast address to some programs is not handed out.
+pool_ends() { [ "$LAB_BROKER_POOL" != "$POOL" ] || echo '"203.0.113.0/32", "203.0.113.255/32"'; }
 
 start_broker() {
 	local key
@@ -49,8 +53,9 @@ start_broker() {
 		  "database": "/var/lib/pubaddr/broker.db",
 		  "master-key-file": "/etc/pubaddr/master.key",
 		  "realms": ["lab"],
-		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": ["$GATEWAY_IP:6080"]}],
-		  "pools": [{"id": 1, "name": "lab", "prefix": "$POOL", "exclude": ["203.0.113.0/32", "203.0.113.255/32"],
+		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": ["$GATEWAY_IP:6080"], "gateway-names": ["gw1"]}],
+		  "quarantine": $LAB_QUARANTINE,
+		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
 		}
 	END

@@ -23,18 +23,23 @@ static void setup(void)
 	static const uint8_t seed[16] = {1};
 
 	cr_assert_eq(pa_cred_init(), 0);
-	conf = conf_pool("203.0.113.0/30");
+	conf = conf_of("{\"realms\": [\"campus\", \"lab\"], \"gateway-groups\": [{\"name\": \"main\", \"public-key\": \"" PUBLIC_KEY
+		       "\", \"gateways\": [\"198.51.100.10:6080\"], \"gateway-names\": [\"gw1\"]}, {\"name\": \"other\", \"public-key\": \"" PUBLIC_KEY
+		       "\", \"gateways\": [\"198.51.100.11:6080\"], \"gateway-names\": [\"gw2\"]}], "
+		       "\"pools\": [{\"id\": 1, \"name\": \"one\", \"prefix\": \"203.0.113.0/30\", \"gateway-group\": \"main\"}]}");
 	memset(&api, 0, sizeof(api));
 	api.conf = conf;
 	api.keys = test_keys();
 	api.version = "1.2.3";
 	api.leases = pa_lease_table_new(conf, seed);
+	api.reports = pa_reports_new();
 }
 
 static void teardown(void)
 {
 	json_decref(reply.arguments);
 	pa_lease_table_free(api.leases);
+	pa_reports_free(api.reports);
 	pa_keyring_free((struct pa_keyring *)(uintptr_t)api.keys);
 	pa_brokerconf_free(conf);
 }
@@ -353,4 +358,79 @@ Test(api, logs_hold_no_secret)
 	cr_assert(strstr(reply.fields, secret) == NULL);
 	cr_assert(strstr(reply.fields, text(r, "grant")) == NULL);
 	cr_assert(strstr(reply.fields, "addr=203.0.113.0 pool=1 realm=campus client=client-id:0102") != NULL);
+}
+
+static int64_t in_list(const json_t *o, const char *key, size_t i, size_t k)
+{
+	return json_integer_value(json_array_get(json_array_get(json_object_get(o, key), i), k));
+}
+
+Test(api, gateway_sync)
+{
+	const json_t *r = call("gateway-sync", "{\"name\": \"gw1\", \"from\": 0}");
+	int64_t epoch, head;
+
+	cr_assert_eq(reply.result, 0, "%s", reply.text);
+	cr_assert_str_eq(reply.event, "gateway.connect");
+	cr_assert(json_is_true(json_object_get(r, "idle")));
+	epoch = number(call("lease-allocate", ALLOCATE("")), "epoch");
+	call("lease-release", "{\"realm\": \"campus\", \"subnet-id\": 1, \"dhcp-address\": \"10.1.0.5\", \"client-id\": \"0102\"}");
+	cr_assert_eq(reply.result, 0, "%s", reply.text);
+	r = call("gateway-sync", "{\"name\": \"gw1\", \"from\": 0}");
+	cr_assert(reply.commit, "what is told must be stored");
+	cr_assert(json_is_false(json_object_get(r, "idle")) && json_is_false(json_object_get(r, "more")));
+	cr_assert_eq(json_array_size(json_object_get(r, "floors")), 1u);
+	cr_assert_eq(in_list(r, "floors", 0, 1), epoch + 1);
+	head = number(r, "number");
+	r = call("gateway-sync", "{\"name\": \"gw1\", \"from\": 9000000000000000000}");
+	cr_assert_eq(number(r, "number"), head);
+	cr_assert_eq(json_array_size(json_object_get(r, "floors")), 1u, "another log: from its beginning");
+	call("gateway-sync", "{\"name\": \"gw9\", \"from\": 0}");
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	cr_assert(strstr(reply.text, "gateway-names") != NULL, "%s", reply.text);
+	call_as(false, "gateway-sync", "{\"name\": \"gw1\", \"from\": 0}");
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	cr_assert(strstr(reply.text, "permission denied") != NULL, "%s", reply.text);
+}
+
+Test(api, gateway_report)
+{
+	const json_t *r;
+	int64_t seen;
+
+	call("lease-allocate", ALLOCATE(""));
+	call("gateway-report", "{\"name\": \"gw1\", \"bindings\": [[\"203.0.113.0\", 5, 10], [\"203.0.113.99\", 5, 10]]}");
+	cr_assert_eq(reply.result, 0, "%s", reply.text);
+	r = call("gateway-sync", "{\"name\": \"gw1\", \"from\": 0}");
+	cr_assert_eq(json_array_size(json_object_get(r, "bindings")), 0u, "its own");
+	r = call("gateway-sync", "{\"name\": \"gw2\", \"from\": 0}");
+	cr_assert_eq(json_array_size(json_object_get(r, "bindings")), 1u, "of an address that was leased");
+	cr_assert(in_list(r, "bindings", 0, 1) == 5 && in_list(r, "bindings", 0, 2) == 10);
+	seen = number(r, "reports");
+	/* The client moves to gw2; an older report comes late. */
+	call("gateway-report", "{\"name\": \"gw2\", \"bindings\": [[\"203.0.113.0\", 5, 11]]}");
+	call("gateway-report", "{\"name\": \"gw1\", \"bindings\": [[\"203.0.113.0\", 5, 10], [\"203.0.113.0\", 4, 99]]}");
+	r = call("gateway-sync", "{\"name\": \"gw1\", \"from\": 0}");
+	cr_assert_eq(json_array_size(json_object_get(r, "bindings")), 1u);
+	cr_assert(in_list(r, "bindings", 0, 1) == 5 && in_list(r, "bindings", 0, 2) == 11);
+	cr_assert_gt(number(r, "reports"), seen);
+	call("gateway-report", "{\"name\": \"gw1\", \"bindings\": [[\"203.0.113.0\", 5]]}");
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+}
+
+Test(api, gateway_clock)
+{
+	char question[128];
+	const json_t *r;
+
+	for (int ms = -11000; ms <= 11000; ms += 11000) {
+		(void)snprintf(question, sizeof(question), "{\"name\": \"gw2\", \"from\": 0, \"time\": %lld}",
+			       (long long)now.unix_ms + ms);
+		call("gateway-sync", question);
+		cr_assert_str_eq(reply.event, ms != 0 ? "gateway.clock-skew" : "gateway.clock-good");
+		r = json_array_get(json_object_get(call("status-get", NULL), "gateways"), 1);
+		cr_assert_str_eq(text(r, "name"), "gw2");
+		cr_assert_eq(number(r, "clock-skew-ms"), ms);
+		cr_assert_eq(json_is_true(json_object_get(r, "clock-alarm")), ms != 0);
+	}
 }

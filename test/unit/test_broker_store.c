@@ -309,11 +309,12 @@ struct answer {
 	char address[PA_ADDR_STRLEN], text[128];
 };
 
-static void take_reply(void *request, enum pa_result result, const char *text, json_t *arguments)
+static void take_reply(void *ctx, void *request, enum pa_result result, const char *text, json_t *arguments)
 {
 	struct answer *a = request;
 	const char *address = json_string_value(json_object_get(arguments, "address"));
 
+	(void)ctx;
 	a->n++;
 	a->result = (int)result;
 	(void)snprintf(a->text, sizeof(a->text), "%s", text);
@@ -362,7 +363,7 @@ Test(batch, replies_wait_for_the_commit)
 	struct answer a, b;
 	struct pa_batch *batch;
 
-	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	cr_assert_eq(pa_batch_new(&s, take_reply, NULL, &batch), 0);
 	add(batch, &a, 1);
 	add(batch, &b, 2);
 	cr_assert_eq(a.n + b.n, 0, "nothing is answered before it is stored");
@@ -373,7 +374,7 @@ Test(batch, replies_wait_for_the_commit)
 	cr_assert_eq(a.result, PA_RESULT_SUCCESS, "%s", a.text);
 	cr_assert_str_eq(b.address, "203.0.113.1");
 	pa_batch_free(batch);
-	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	cr_assert_eq(pa_batch_new(&s, take_reply, NULL, &batch), 0);
 	cr_assert_eq(pa_batch_rows(batch), 2u, "and it is there after a restart");
 	pa_batch_free(batch);
 	pa_setup_clear(&s);
@@ -387,7 +388,7 @@ Test(batch, failed_commit_takes_everything_back_and_service_goes_on)
 	json_t *get = json_pack("{s:s}", "address", "203.0.113.1");
 
 	pa_log_set_sink(take_log);
-	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	cr_assert_eq(pa_batch_new(&s, take_reply, NULL, &batch), 0);
 	add(batch, &a, 1);
 	pa_batch_flush(batch, now);
 	fill_disk(true);
@@ -419,7 +420,7 @@ Test(batch, expiry_is_stored)
 	struct pa_batch *batch;
 	struct answer a;
 
-	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	cr_assert_eq(pa_batch_new(&s, take_reply, NULL, &batch), 0);
 	add(batch, &a, 1);
 	pa_batch_flush(batch, now);
 	cr_assert_eq(pa_batch_next_expiry(batch), now.unix_ms / 1000 + 660);
@@ -428,7 +429,7 @@ Test(batch, expiry_is_stored)
 	pa_batch_flush(batch, later);
 	cr_assert_str_eq(last_event, "lease.expire");
 	pa_batch_free(batch);
-	cr_assert_eq(pa_batch_new(&s, take_reply, &batch), 0);
+	cr_assert_eq(pa_batch_new(&s, take_reply, NULL, &batch), 0);
 	cr_assert_eq(pa_batch_next_expiry(batch), UINT64_MAX, "it does not come back to life");
 	pa_batch_free(batch);
 	pa_setup_clear(&s);

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tunnel/broker_link_edge.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/command.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "tunnel/channel.h"
+#include "tunnel/floors_file.h"
+
+#define TICK_MS 500
+#define RETRY_MIN_MS 500	 /* between connections, doubling */
+#define RETRY_MAX_MS 15000
+#define ANSWER_MS ((PA_CHANNEL_WAIT + 15) * 1000) /* a broker that does not answer for so long is gone */
+#define PACE_MS 1000		 /* between idle questions: a broker may be too full to hold one back */
+#define STORE_RETRY_MS 5000
+#define MARK_MS 60000		 /* the highest time seen is stored so often at least */
+#define SLACK_LEN 65536u	 /* bytes that the file may grow before it is written anew, beside its own size */
+#define READ_LEN 16384
+
+enum state { DOWN, CONNECTING, UP };
+
+struct pa_broker_link {
+	uv_loop_t *loop;
+	const struct pa_broker_link_conf *conf;
+	struct pa_floors *floors;
+	struct pa_channel *channel;
+	uv_timer_t timer;
+	bool has_timer, stopped;
+	/* connection */
+	enum state state;
+	uv_pipe_t *stream; /* frees itself when closed; NULL: none */
+	uv_connect_t connect;
+	struct pa_linebuf *lines;
+	char buf[READ_LEN];
+	uint64_t retry_at_ms, retry_ms; /* boot time */
+	bool lost_logged, skew_logged;
+	/* conversation; times are boot time, 0: not under way */
+	bool asked_once;
+	uint64_t asked_ms, reported_ms, ask_at_ms;
+	bool want_ask;
+	/* floors on the disk */
+	uv_work_t work;
+	bool storing, rewrite, store_logged;
+	uint8_t *records;
+	size_t records_len, file_len;
+	uint64_t storing_number, store_at_ms, stored_ms;
+	int store_rc;
+	char store_err[PA_FILE_ERRLEN];
+	bool want_store;
+};
+
+/* ---------------------------------------------------------------- the file */
+
+static void on_work(uv_work_t *work)
+{
+	struct pa_broker_link *l = work->data;
+
+	l->store_rc = pa_floors_file_write(l->conf->floors_file, l->rewrite, l->records, l->records_len, l->store_err);
+}
+
+static void ask(struct pa_broker_link *l);
+
+static void on_stored(uv_work_t *work, int status)
+{
+	struct pa_broker_link *l = work->data;
+	uint64_t now = pa_now_get().boot_ms;
+
+	(void)status;
+	free(l->records);
+	l->records = NULL;
+	l->storing = false;
+	if (l->store_rc < 0) {
+		if (!l->store_logged)
+			pa_log(PA_LOG_ERROR, "floors.unwritable", "error=\"%s\" effect=\"nothing is acknowledged to the broker\"",
+			       l->store_err);
+		l->store_logged = l->want_store = l->rewrite = true;
+		l->store_at_ms = now + STORE_RETRY_MS;
+		return;
+	}
+	if (l->store_logged)
+		pa_log(PA_LOG_INFO, "floors.writable", "file=%s", l->conf->floors_file);
+	l->file_len = l->rewrite ? l->records_len : l->file_len + l->records_len;
+	l->rewrite = l->store_logged = false;
+	l->stored_ms = now;
+	pa_channel_stored(l->channel, l->storing_number);
+	if (!l->stopped)
+		ask(l);
+}
+
+/* Begins to write what is new. While it is under way nothing is asked, so nothing changes but by a repeated store. */
+static void store(struct pa_broker_link *l)
+{
+	size_t compact = (pa_floors_count(l->floors) + 2) * PA_FLOORS_RECORD;
+
+	l->want_store = false;
+	if (l->file_len > 2 * compact + SLACK_LEN)
+		l->rewrite = true;
+	if ((l->rewrite ? pa_floors_encode_all : pa_floors_encode_new)(l->floors, &l->records, &l->records_len) < 0) {
+		l->want_store = l->rewrite = true;
+		l->store_at_ms = pa_now_get().boot_ms + STORE_RETRY_MS;
+		return;
+	}
+	l->storing = true;
+	l->storing_number = pa_floors_number(l->floors);
+	l->work.data = l;
+	if (uv_queue_work(l->loop, &l->work, on_work, on_stored) < 0) {
+		on_work(&l->work);
+		on_stored(&l->work, 0);
+	}
+}
+
+/* ---------------------------------------------------------------- the connection */
+
+static void on_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void disconnect(struct pa_broker_link *l, const char *reason)
+{
+	if (l->stream != NULL) {
+		l->stream->data = NULL;
+		uv_close((uv_handle_t *)l->stream, on_closed);
+	}
+	l->stream = NULL;
+	pa_linebuf_free(l->lines);
+	l->lines = NULL;
+	l->state = DOWN;
+	l->asked_ms = l->reported_ms = 0;
+	l->want_ask = false;
+	if (l->stopped)
+		return;
+	l->retry_ms = l->retry_ms == 0 ? RETRY_MIN_MS : 2 * l->retry_ms > RETRY_MAX_MS ? RETRY_MAX_MS : 2 * l->retry_ms;
+	l->retry_at_ms = pa_now_get().boot_ms + l->retry_ms;
+	if (!l->lost_logged)
+		pa_log(PA_LOG_WARN, "broker.lost", "broker=%s reason=\"%s\"", l->conf->socket, reason);
+	l->lost_logged = true;
+}
+
+struct sending {
+	uv_write_t write;
+	char *line;
+};
+
+static void on_written(uv_write_t *w, int status)
+{
+	struct sending *s = w->data;
+	struct pa_broker_link *l = w->handle->data;
+
+	free(s->line);
+	free(s);
+	if (status < 0 && l != NULL)
+		disconnect(l, uv_strerror(status));
+}
+
+/* Takes arguments. */
+static void send_command(struct pa_broker_link *l, const char *name, json_t *arguments)
+{
+	json_t *id = json_string(name), *json = arguments != NULL && id != NULL ? pa_command_new(name, arguments, id) : NULL;
+	struct sending *s = calloc(1, sizeof(*s));
+	size_t len = 0;
+	uv_buf_t buf;
+
+	if (json != NULL && s != NULL)
+		s->line = pa_json_line(json, &len);
+	json_decref(json);
+	json_decref(id);
+	if (s == NULL || s->line == NULL) {
+		free(s);
+		disconnect(l, "out of memory");
+		return;
+	}
+	s->write.data = s;
+	buf = uv_buf_init(s->line, (unsigned)len);
+	if (uv_write(&s->write, (uv_stream_t *)l->stream, &buf, 1, on_written) < 0) {
+		free(s->line);
+		free(s);
+		disconnect(l, "cannot write");
+	}
+}
+
+static void report(struct pa_broker_link *l)
+{
+	json_t *arguments;
+
+	if (l->state != UP || l->reported_ms != 0 || (arguments = pa_channel_report(l->channel)) == NULL)
+		return;
+	l->reported_ms = pa_now_get().boot_ms;
+	send_command(l, "gateway-report", arguments);
+}
+
+/* The first question of a connection is answered at once, so that the gateway knows where it stands. */
+static void ask(struct pa_broker_link *l)
+{
+	if (l->state != UP || l->asked_ms != 0 || l->storing || l->want_store)
+		return;
+	l->want_ask = false;
+	l->asked_ms = pa_now_get().boot_ms;
+	send_command(l, "gateway-sync", pa_channel_sync(l->channel, pa_now_get(), l->asked_once));
+	l->asked_once = true;
+}
+
+static void log_sync(struct pa_broker_link *l, bool was_synced)
+{
+	struct pa_channel_status st;
+
+	pa_channel_status_get(l->channel, &st);
+	if (l->lost_logged || !was_synced)
+		pa_log(PA_LOG_INFO, "broker.synced", "broker=%s number=%" PRIu64 " floors=%zu synced=%s", l->conf->socket, st.number,
+		       pa_floors_count(l->floors), st.synced ? "yes" : "not yet");
+	l->lost_logged = false;
+	if (st.skewed != l->skew_logged)
+		pa_log(st.skewed ? PA_LOG_ERROR : PA_LOG_INFO, st.skewed ? "clock.skew" : "clock.good", "skew-ms=%" PRId64
+		       " limit-s=%d reason=\"the broker's clock less this one's; set both by NTP\"", st.skew_ms, PA_CLOCK_SKEW_MAX);
+	l->skew_logged = st.skewed;
+}
+
+static void take_answer(struct pa_broker_link *l, const json_t *arguments)
+{
+	struct pa_now now = pa_broker_link_now(l, pa_now_get());
+	uint64_t took = now.boot_ms - l->asked_ms;
+	bool was_synced = pa_floors_synced(l->floors);
+	int rc = pa_channel_answer(l->channel, now, arguments);
+
+	l->asked_ms = 0;
+	if (rc < 0) {
+		disconnect(l, rc == PA_EFORMAT ? "an answer that cannot be understood" : pa_strerror(rc));
+		return;
+	}
+	l->retry_ms = 0;
+	log_sync(l, was_synced);
+	if (rc == PA_CHANNEL_STORE) {
+		store(l);
+	} else if (took < PACE_MS) {
+		l->want_ask = true;
+		l->ask_at_ms = now.boot_ms + PACE_MS;
+	} else {
+		ask(l);
+	}
+}
+
+static void handle_line(struct pa_broker_link *l, const char *line, size_t len)
+{
+	char err[PA_COMMAND_ERRLEN];
+	json_t *root, *arguments;
+	const char *text, *id;
+	int result;
+
+	if (pa_reply_parse(line, len, &root, &result, &text, &arguments, err) < 0) {
+		disconnect(l, err);
+		return;
+	}
+	id = json_string_value(json_object_get(root, "id"));
+	if (result != PA_RESULT_SUCCESS) {
+		disconnect(l, text);
+	} else if (id != NULL && strcmp(id, "gateway-sync") == 0 && l->asked_ms != 0) {
+		take_answer(l, arguments);
+	} else if (id != NULL && strcmp(id, "gateway-report") == 0 && l->reported_ms != 0) {
+		l->reported_ms = 0;
+		pa_channel_reported(l->channel);
+		report(l);
+	} else {
+		disconnect(l, "an answer that nobody asked for");
+	}
+	json_decref(root);
+}
+
+static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf)
+{
+	struct pa_broker_link *l = h->data;
+
+	(void)size;
+	*buf = l != NULL ? uv_buf_init(l->buf, sizeof(l->buf)) : uv_buf_init(NULL, 0);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct pa_broker_link *l = stream->data;
+	char *line;
+	size_t len;
+
+	if (l == NULL || n == 0)
+		return;
+	if (n < 0 || pa_linebuf_feed(l->lines, buf->base, (size_t)n) < 0) {
+		disconnect(l, n < 0 ? uv_strerror((int)n) : "an answer that is too long");
+		return;
+	}
+	while (l->lines != NULL && (line = pa_linebuf_next(l->lines, &len)) != NULL)
+		handle_line(l, line, len);
+}
+
+static void on_connected(uv_connect_t *req, int status)
+{
+	struct pa_broker_link *l = req->handle->data;
+
+	if (l == NULL)
+		return;
+	if (status < 0 || (l->lines = pa_linebuf_new(PA_COMMAND_LINE_MAX)) == NULL ||
+	    (status = uv_read_start((uv_stream_t *)l->stream, on_alloc, on_read)) < 0) {
+		disconnect(l, status < 0 ? uv_strerror(status) : "out of memory");
+		return;
+	}
+	l->state = UP;
+	l->asked_once = false;
+	pa_channel_connected(l->channel);
+	report(l);
+	if (l->state == UP)
+		ask(l);
+}
+
+static void connect_now(struct pa_broker_link *l)
+{
+	l->stream = calloc(1, sizeof(*l->stream));
+	if (l->stream == NULL || uv_pipe_init(l->loop, l->stream, 0) < 0) {
+		free(l->stream);
+		l->stream = NULL;
+		l->retry_at_ms = pa_now_get().boot_ms + RETRY_MAX_MS;
+		return;
+	}
+	l->stream->data = l;
+	l->state = CONNECTING;
+	uv_pipe_connect(&l->connect, l->stream, l->conf->socket, on_connected);
+}
+
+/* ---------------------------------------------------------------- time */
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct pa_broker_link *l = timer->data;
+	uint64_t now = pa_now_get().boot_ms;
+
+	(void)pa_broker_link_now(l, pa_now_get());
+	if (l->state == DOWN && now >= l->retry_at_ms)
+		connect_now(l);
+	else if (l->state == UP && ((l->asked_ms != 0 && now >= l->asked_ms + ANSWER_MS) ||
+				    (l->reported_ms != 0 && now >= l->reported_ms + ANSWER_MS)))
+		disconnect(l, "no answer in time");
+	if (!l->storing && ((l->want_store && now >= l->store_at_ms) || (!l->want_store && now >= l->stored_ms + MARK_MS)))
+		store(l);
+	if (l->want_ask && now >= l->ask_at_ms)
+		ask(l);
+	report(l);
+}
+
+struct pa_now pa_broker_link_now(struct pa_broker_link *l, struct pa_now now)
+{
+	return l != NULL ? pa_floors_clock(l->floors, now) : now;
+}
+
+void pa_broker_link_bound(struct pa_broker_link *l, const struct pa_gw_binding *b)
+{
+	if (l != NULL)
+		pa_channel_bound(l->channel, b); /* the core must not be called back from here: the next tick reports it */
+}
+
+/* ---------------------------------------------------------------- life */
+
+/* The file is written anew at once: compact, without a torn end, and it is known then that it can be written. */
+static int open_floors(struct pa_broker_link *l, char err[PA_BROKER_LINK_ERRLEN])
+{
+	const char *path = l->conf->floors_file;
+	bool damaged = false;
+	int rc = pa_dir_create_for(path, (uid_t)-1, err);
+
+	if (rc == 0)
+		rc = pa_floors_file_read(path, l->floors, &damaged, err);
+	if (rc < 0)
+		return rc;
+	if (damaged)
+		pa_log(PA_LOG_ERROR, "floors.damaged", "file=%s effect=\"nobody is served before the broker has told everything\"", path);
+	(void)pa_broker_link_now(l, pa_now_get());
+	rc = pa_floors_encode_all(l->floors, &l->records, &l->records_len);
+	if (rc == 0)
+		rc = pa_floors_file_write(path, true, l->records, l->records_len, err);
+	l->file_len = l->records_len;
+	free(l->records);
+	l->records = NULL;
+	l->stored_ms = pa_now_get().boot_ms;
+	return rc;
+}
+
+int pa_broker_link_new(uv_loop_t *loop, const struct pa_broker_link_conf *conf, struct pa_gw *gw,
+		       struct pa_broker_link **ret, char err[PA_BROKER_LINK_ERRLEN])
+{
+	struct pa_broker_link *l = calloc(1, sizeof(*l));
+	int rc = PA_ENOMEM;
+
+	(void)snprintf(err, PA_BROKER_LINK_ERRLEN, "out of memory");
+	if (l == NULL || pa_floors_new(&l->floors) < 0)
+		goto fail;
+	l->loop = loop;
+	l->conf = conf;
+	rc = open_floors(l, err);
+	if (rc == 0)
+		rc = pa_channel_new(conf->name, l->floors, gw, &l->channel);
+	if (rc < 0)
+		goto fail;
+	pa_gw_set_floors(gw, l->floors);
+	if (!pa_floors_synced(l->floors))
+		pa_log(PA_LOG_WARN, "floors.none", "file=%s effect=\"nobody is served before the broker has been reached\"",
+		       conf->floors_file);
+	*ret = l;
+	return 0;
+fail:
+	pa_broker_link_free(l);
+	return rc;
+}
+
+void pa_broker_link_start(struct pa_broker_link *l)
+{
+	(void)uv_timer_init(l->loop, &l->timer); /* cannot fail */
+	l->has_timer = true;
+	l->timer.data = l;
+	(void)uv_timer_start(&l->timer, on_tick, 0, TICK_MS);
+}
+
+void pa_broker_link_stop(struct pa_broker_link *l)
+{
+	if (l == NULL || l->stopped)
+		return;
+	l->stopped = true;
+	disconnect(l, "");
+	if (l->has_timer)
+		uv_close((uv_handle_t *)&l->timer, NULL);
+}
+
+void pa_broker_link_free(struct pa_broker_link *l)
+{
+	if (l == NULL)
+		return;
+	pa_channel_free(l->channel);
+	pa_floors_free(l->floors);
+	free(l->records);
+	free(l);
+}
+
+json_t *pa_broker_link_json(const struct pa_broker_link *l)
+{
+	struct pa_channel_status st;
+	json_t *obj;
+
+	if (l == NULL)
+		return json_null();
+	pa_channel_status_get(l->channel, &st);
+	obj = json_pack("{s:s, s:b, s:b, s:I, s:I, s:I, s:b}", "name", l->conf->name, "connected",
+			l->state == UP && st.synced_ms != 0 && !l->lost_logged, "synced", st.synced, "number", (json_int_t)st.number,
+			"acknowledged", (json_int_t)st.stored, "floors", (json_int_t)pa_floors_count(l->floors), "clock-alarm",
+			st.skewed);
+	if (obj != NULL && st.has_skew)
+		(void)json_object_set_new(obj, "clock-skew-ms", json_integer((json_int_t)st.skew_ms));
+	return obj;
+}
