@@ -52,10 +52,13 @@ check "one of another name is not" sh -c "grep -q 'permission denied'" <<<"$(say
 check "nor under its own, which is not configured" sh -c "grep -q 'not among the gateway-names'" <<<"$(say gw9 "$(sync gw9)")"
 check "a gateway does not ask for leases" sh -c "grep -q 'permission denied'" <<<"$(say gw1 '{"command": "lease-get-page", "arguments": {"name": "gw1", "from": "start", "limit": 9}}')"
 is "TLS 1.2 is refused" "$(say gw1 "$(sync gw1)" -tls1_2)" ""
+check "for its version" grep -qi 'protocol version' "$TMP/s_client"
 certificate gw1 "$TMP/other"
 is "a certificate of another authority is refused" "$(say gw1 "$(sync gw1)")" ""
 eventually 3 "and logged" logged brokerd 'tls.failed peer=.* reason=".*certificate'
-is "no certificate at all is refused" "$("$LAB" exec gateway -- openssl s_client -quiet -connect 198.51.100.18:6443 -CAfile "$LAB_DIR/ca.crt" </dev/null 2>/dev/null)" ""
+is "no certificate at all is refused" "$({ sync gw1 && sleep 1; } | "$LAB" exec gateway -- openssl s_client -quiet -no_ign_eof \
+	-connect 198.51.100.18:6443 -CAfile "$LAB_DIR/ca.crt" 2>"$TMP/s_client")" ""
+check "by an alert" grep -qi 'alert certificate required' "$TMP/s_client"
 { head -c 100000 /dev/urandom && sleep 1; } | on gateway socat -t1 - TCP4:198.51.100.18:6443 >/dev/null 2>&1
 check "noise on the port does no harm" broker_says '"connected": *true'
 
