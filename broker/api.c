@@ -201,24 +201,65 @@ static void config_get(struct pa_api_call *c)
 	pa_api_give(c, json_pack("{s:O}", "config", pa_conf_json(c->api->conf->source)));
 }
 
-/* The file is opened with the broker's rights, and what is wrong is quoted: not for everyone who may ask for leases. */
-static void config_test(struct pa_api_call *c)
+/* What opens files with the broker's rights, or changes what it serves, is not for everyone who may ask for leases. */
+static bool may(struct pa_api_call *c, const char *command, bool there)
+{
+	if (!c->admin)
+		pa_api_set(c, PA_RESULT_ERROR, "permission denied: %s is for root and the broker's own user", command);
+	else if (!there)
+		pa_api_set(c, PA_RESULT_UNSUPPORTED, "%s is not to be had here", command);
+	return c->admin && there;
+}
+
+/* The argument "file", or NULL after an error reply. */
+static const char *take_file(struct pa_api_call *c)
 {
 	const char *file = pa_args_string(&c->args, "file");
-	char err[PA_CONF_ERRLEN];
 
 	if (!c->args.failed && file[0] != '/')
 		pa_args_fail(&c->args, "file", "expected a path that begins with '/'");
-	if (pa_api_bad_args(c))
+	return pa_api_bad_args(c) ? NULL : file;
+}
+
+static void config_test(struct pa_api_call *c)
+{
+	const char *file = take_file(c);
+	char err[PA_CONF_ERRLEN];
+
+	if (file == NULL || !may(c, "config-test", c->api->config_test != NULL))
 		return;
-	if (!c->admin)
-		pa_api_set(c, PA_RESULT_ERROR, "permission denied: config-test is for root and the broker's own user");
-	else if (c->api->config_test == NULL)
-		pa_api_set(c, PA_RESULT_UNSUPPORTED, "config-test is not to be had here");
-	else if (c->api->config_test(file, err) < 0)
+	if (c->api->config_test(file, err) < 0)
 		pa_api_set(c, PA_RESULT_ERROR, "%s", err);
 	else
 		pa_api_set(c, PA_RESULT_SUCCESS, "%.200s: configuration is good", file);
+}
+
+static void config_reload(struct pa_api_call *c)
+{
+	char err[PA_CONF_ERRLEN];
+
+	if (!may(c, "config-reload", c->api->config_reload != NULL))
+		return;
+	if (c->api->config_reload(c->api->reload_ctx, err) < 0)
+		pa_api_set(c, PA_RESULT_ERROR, "%s", err);
+	else
+		pa_api_set(c, PA_RESULT_SUCCESS, "%zu pool(s)", c->api->conf->n_pools);
+}
+
+static void store_backup(struct pa_api_call *c)
+{
+	const char *file = take_file(c);
+	char err[PA_CONF_ERRLEN];
+
+	if (file == NULL || !may(c, "store-backup", c->api->store_backup != NULL))
+		return;
+	if (c->api->store_backup(c->api->backup_ctx, file, err) < 0)
+		pa_api_set(c, PA_RESULT_ERROR, "%s", err);
+	else
+		pa_api_set(c, PA_RESULT_SUCCESS, "%.300s", file);
+	c->reply->level = c->reply->result == PA_RESULT_SUCCESS ? PA_LOG_INFO : PA_LOG_ERROR;
+	c->reply->event = c->reply->result == PA_RESULT_SUCCESS ? "store.backup" : "store.backup-failed";
+	(void)snprintf(c->reply->fields, sizeof(c->reply->fields), "file=\"%.300s\"", file);
 }
 
 static void version_get(struct pa_api_call *c)
@@ -234,6 +275,7 @@ static const struct {
 	void (*handle)(struct pa_api_call *c);
 } commands[] = {
 	{"config-get", config_get},
+	{"config-reload", config_reload},
 	{"config-test", config_test},
 	{"gateway-report", pa_api_gateway_report},
 	{"gateway-sync", pa_api_gateway_sync},
@@ -244,6 +286,7 @@ static const struct {
 	{"list-commands", list_commands},
 	{"pool-stats", pool_stats},
 	{"status-get", status_get},
+	{"store-backup", store_backup},
 	{"version-get", version_get},
 };
 

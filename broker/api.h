@@ -19,7 +19,7 @@
  * The broker's commands (HACKING.md, COMMANDS; pubaddr-brokerd(8)). Pure: a command reads and changes the lease table; the
  * caller stores what changed before it sends the reply, and logs after that.
  */
-#define PA_API_TEXTLEN 320
+#define PA_API_TEXTLEN 600 /* an error of the configuration fits */
 #define PA_API_FIELDSLEN 448
 #define PA_API_PAGE_MAX 10000
 
@@ -39,6 +39,11 @@ struct pa_api {
 	struct pa_api_counters counters;
 	/* Tests the configuration file (which reads it): 0, or an error with its text in err. NULL: not to be had. */
 	int (*config_test)(const char *file, char err[PA_CONF_ERRLEN]);
+	/* The same with what the process does for us. reload may exchange conf and keys. */
+	void *reload_ctx;
+	int (*config_reload)(void *reload_ctx, char err[PA_CONF_ERRLEN]);
+	void *backup_ctx;
+	int (*store_backup)(void *backup_ctx, const char *file, char err[PA_CONF_ERRLEN]);
 };
 
 struct pa_api_reply {

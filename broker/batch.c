@@ -72,6 +72,23 @@ static void set_leases(struct pa_batch *b, struct pa_lease_table *leases)
 	b->api.leases = leases;
 }
 
+/* Pending changes are not in it, and were not answered yet. */
+static int backup(void *ctx, const char *file, char err[PA_CONF_ERRLEN])
+{
+	char detail[PA_STORE_ERRLEN];
+	int rc = pa_store_backup(ctx, file, detail);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_CONF_ERRLEN, "%s", detail);
+	return rc;
+}
+
+void pa_batch_on_reload(struct pa_batch *b, int (*reload)(void *ctx, char err[PA_CONF_ERRLEN]), void *ctx)
+{
+	b->api.config_reload = reload;
+	b->api.reload_ctx = ctx;
+}
+
 int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, void *ctx, struct pa_batch **ret)
 {
 	struct pa_batch *b = calloc(1, sizeof(*b));
@@ -106,6 +123,8 @@ int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, void *ctx, 
 	b->api.started_boot_ms = pa_now_get().boot_ms;
 	b->api.pid = getpid();
 	b->api.config_test = pa_setup_test;
+	b->api.store_backup = backup;
+	b->api.backup_ctx = b->store;
 	*ret = b;
 	return 0;
 }

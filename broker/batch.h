@@ -28,6 +28,8 @@ typedef void (*pa_batch_reply)(void *ctx, void *request, enum pa_result result, 
 int pa_batch_new(const struct pa_setup *setup, pa_batch_reply reply, void *ctx, struct pa_batch **ret);
 /* Nothing may be waiting. NULL is fine. */
 void pa_batch_free(struct pa_batch *b);
+/* What the command config-reload calls (api.h); it may call pa_batch_configure. */
+void pa_batch_on_reload(struct pa_batch *b, int (*reload)(void *ctx, char err[PA_CONF_ERRLEN]), void *ctx);
 /* Goes over to another setup with the same database. 0, or PA_ENOMEM with nothing changed. Flush first. */
 int pa_batch_configure(struct pa_batch *b, const struct pa_setup *setup);
 

@@ -164,28 +164,46 @@ static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_b
 	return NULL;
 }
 
-static void reload(struct broker *b)
+static int load_fresh(struct broker *b, char err[PA_CONF_ERRLEN])
 {
-	char err[PA_CONF_ERRLEN];
 	struct pa_setup fresh;
 	const char *fixed;
+	int rc = pa_setup_load(b->file, &fresh, err);
 
-	if (pa_setup_load(b->file, &fresh, err) < 0) {
-		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s\"", err);
-		return;
-	}
+	if (rc < 0)
+		return rc;
 	fixed = fixed_change(b->setup.conf, fresh.conf);
-	if (fixed != NULL || pa_batch_configure(b->batch, &fresh) < 0) {
-		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s: %s%s\"", b->file,
-		       fixed != NULL ? fixed : "out of memory",
-		       fixed != NULL ? " changed; that takes a restart" : "");
+	rc = fixed != NULL ? PA_EINVAL : pa_batch_configure(b->batch, &fresh);
+	if (rc < 0) {
+		char place[PA_CONF_PLACELEN];
+
+		if (fixed != NULL)
+			(void)snprintf(err, PA_CONF_ERRLEN, "%schanged; that takes a restart",
+				       pa_conf_place(fresh.conf->source, fixed, place));
+		else
+			(void)snprintf(err, PA_CONF_ERRLEN, "%s: %s", b->file, pa_strerror(rc));
 		pa_setup_clear(&fresh);
-		return;
+		return rc;
 	}
 	pa_setup_clear(&b->setup);
 	b->setup = fresh;
+	return 0;
+}
+
+/* All of the new configuration, or none of it. Leases stay in either case. */
+static int reload(void *ctx, char err[PA_CONF_ERRLEN])
+{
+	struct broker *b = ctx;
+	int rc = load_fresh(b, err);
+
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "broker.reload-failed", "kept=former-configuration error=\"%s\"", err);
+		return rc;
+	}
 	set_log_level(b);
-	pa_log(PA_LOG_INFO, "broker.reload", "file=%s pools=%zu", b->file, b->setup.conf->n_pools);
+	pa_log(PA_LOG_INFO, "broker.reload", "file=%s pools=%zu key=%u", b->file, b->setup.conf->n_pools,
+	       (unsigned)pa_keyring_first(b->setup.keys, PA_KEY_MASTER)->key_id);
+	return 0;
 }
 
 static void stop(struct broker *b)
@@ -209,10 +227,11 @@ static void stop(struct broker *b)
 static void on_signal(uv_signal_t *handle, int signum)
 {
 	struct broker *b = handle->data;
+	char err[PA_CONF_ERRLEN];
 
 	if (signum == SIGHUP) {
 		flush(b);
-		reload(b);
+		(void)reload(b, err);
 		arm_timer(b);
 		return;
 	}
@@ -337,6 +356,8 @@ static int start(struct broker *b)
 		rc = become_user(b);
 	if (rc == 0)
 		rc = pa_batch_new(&b->setup, send_reply, b, &b->batch);
+	if (rc == 0)
+		pa_batch_on_reload(b->batch, reload, b);
 	if (rc == 0)
 		rc = enter_sandbox();
 	if (rc < 0)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 /*
  * The commands of pubaddrctl(8). Blocking; single-threaded. Each returns the exit code of the program: it has then printed
@@ -26,6 +27,9 @@ int pa_ctl_lease_get(const struct pa_ctl *ctl, const char *addr);
 int pa_ctl_lease_release(const struct pa_ctl *ctl, const char *addr);
 int pa_ctl_pool_stats(const struct pa_ctl *ctl);
 int pa_ctl_status(const struct pa_ctl *ctl);
+int pa_ctl_reload(const struct pa_ctl *ctl);
+/* The broker writes the file, so a name that does not begin with '/' is taken from our working folder. */
+int pa_ctl_backup(const struct pa_ctl *ctl, const char *file);
 
 /* Without the broker: reads the file and all it names (ctl_lease.c). */
 int pa_ctl_config_test(const struct pa_ctl *ctl, const char *file);
@@ -33,8 +37,21 @@ int pa_ctl_config_test(const struct pa_ctl *ctl, const char *file);
 /* Keys (ctl_keys.c). Files are made with mode 0600 and never overwritten. gateway_file NULL: prints the lines. */
 int pa_ctl_key_new(const struct pa_ctl *ctl, const char *file);
 int pa_ctl_key_new_gateway(const struct pa_ctl *ctl, const char *file);
-int pa_ctl_key_pool(const struct pa_ctl *ctl, uint16_t pool_id, const char *master_file, const char *gateway_file);
+/* key_id: of the master key to derive from; below zero: from each of them. */
+int pa_ctl_key_pool(const struct pa_ctl *ctl, uint16_t pool_id, int key_id, const char *master_file, const char *gateway_file);
 int pa_ctl_key_public(const struct pa_ctl *ctl, const char *file);
+
+/*
+ * Changing keys (ctl_rotate.c); mode and owner of the file stay. rotate puts a new master key in front, which signs from the
+ * broker's next reload on. retire takes out the keys of that id, master or pool; never the master key that signs.
+ */
+int pa_ctl_key_rotate(const struct pa_ctl *ctl, const char *file);
+int pa_ctl_key_retire(const struct pa_ctl *ctl, uint8_t id, const char *file);
+/* Whom root lets a key file belong to: whoever it belongs to, for a service may have it. (uid_t)-1 for others than root. */
+uid_t pa_ctl_owner(const char *file);
+
+/* Says what is wrong; returns PA_CTL_ERROR. */
+int pa_ctl_fail(const struct pa_ctl *ctl, const char *text);
 
 /* Prints rows (each a list of strings, as many as heads) in columns as wide as their longest cell (ctl_table.c). */
 void pa_ctl_table(FILE *out, const char *const *heads, size_t n_heads, const json_t *rows);

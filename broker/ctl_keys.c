@@ -2,6 +2,8 @@
 /* The key files that pubaddrctl makes. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "broker/ctl.h"
 #include "common/cred.h"
@@ -10,7 +12,7 @@
 #include "common/hex.h"
 #include "common/keyfile.h"
 
-static int fail(const struct pa_ctl *ctl, const char *text)
+int pa_ctl_fail(const struct pa_ctl *ctl, const char *text)
 {
 	if (ctl->json) {
 		json_t *json = json_pack("{s:i, s:s}", "result", 1, "text", text);
@@ -21,6 +23,18 @@ static int fail(const struct pa_ctl *ctl, const char *text)
 		fprintf(ctl->err, "pubaddrctl: %s\n", text);
 	}
 	return PA_CTL_ERROR;
+}
+
+uid_t pa_ctl_owner(const char *file)
+{
+	struct stat st;
+
+	return geteuid() == 0 && stat(file, &st) == 0 ? st.st_uid : (uid_t)-1;
+}
+
+static int load(const char *file, struct pa_keyring **ret, char err[PA_FILE_ERRLEN])
+{
+	return pa_keyring_load_as(file, pa_ctl_owner(file), ret, err);
 }
 
 static int create(const struct pa_ctl *ctl, const char *file, const struct pa_key *key)
@@ -34,7 +48,7 @@ static int create(const struct pa_ctl *ctl, const char *file, const struct pa_ke
 		return PA_CTL_OK;
 	(void)snprintf(text, sizeof(text), "%s%s", err,
 		       rc == PA_EEXIST ? "; a key is never overwritten: name another file, or move this one away" : "");
-	return fail(ctl, text);
+	return pa_ctl_fail(ctl, text);
 }
 
 int pa_ctl_key_new(const struct pa_ctl *ctl, const char *file)
@@ -91,7 +105,8 @@ int pa_ctl_key_new_gateway(const struct pa_ctl *ctl, const char *file)
 }
 
 /* Lines that are in the file already are left out; PA_EEXIST if one of the same ids has another key. */
-static int derive_lines(const struct pa_keyring *masters, const struct pa_keyring *have, uint16_t pool_id, char *lines)
+static int derive_lines(const struct pa_keyring *masters, const struct pa_keyring *have, uint16_t pool_id, int key_id,
+			char *lines)
 {
 	int rc = 0;
 
@@ -100,7 +115,7 @@ static int derive_lines(const struct pa_keyring *masters, const struct pa_keyrin
 		const struct pa_key *m = pa_keyring_at(masters, i), *old = NULL;
 		struct pa_key key = {.kind = PA_KEY_POOL, .key_id = m->key_id, .pool_id = pool_id};
 
-		if (m->kind != PA_KEY_MASTER)
+		if (m->kind != PA_KEY_MASTER || (key_id >= 0 && m->key_id != key_id))
 			continue;
 		pa_derive_pool_key(m->key, m->key_id, pool_id, key.key);
 		if (have != NULL)
@@ -119,7 +134,7 @@ static int append(const char *file, const char *lines, char err[PA_FILE_ERRLEN])
 {
 	size_t len, add = strlen(lines);
 	char *text, *joined;
-	int rc = pa_file_read(file, true, &text, &len, err);
+	int rc = pa_file_read_as(file, pa_ctl_owner(file), &text, &len, err);
 
 	if (rc < 0)
 		return rc;
@@ -134,7 +149,7 @@ static int append(const char *file, const char *lines, char err[PA_FILE_ERRLEN])
 		if (n > 0 && joined[n - 1] != '\n')
 			joined[n++] = '\n';
 		memcpy(joined + n, lines, add);
-		rc = pa_file_write(file, joined, n + add, 0600, err);
+		rc = pa_file_rewrite(file, joined, n + add, err);
 		pa_wipe(joined, n + add);
 	}
 	pa_wipe(text, len);
@@ -152,7 +167,7 @@ static int put_lines(const struct pa_ctl *ctl, const char *lines, uint16_t pool_
 		return PA_CTL_OK;
 	}
 	if (lines[0] != '\0' && append(gateway_file, lines, err) < 0)
-		return fail(ctl, err);
+		return pa_ctl_fail(ctl, err);
 	if (ctl->json)
 		fprintf(ctl->out, "{\"result\":0}\n");
 	else
@@ -161,31 +176,36 @@ static int put_lines(const struct pa_ctl *ctl, const char *lines, uint16_t pool_
 	return PA_CTL_OK;
 }
 
-int pa_ctl_key_pool(const struct pa_ctl *ctl, uint16_t pool_id, const char *master_file, const char *gateway_file)
+int pa_ctl_key_pool(const struct pa_ctl *ctl, uint16_t pool_id, int key_id, const char *master_file, const char *gateway_file)
 {
 	struct pa_keyring *masters = NULL, *have = NULL;
 	char err[PA_FILE_ERRLEN], text[PA_FILE_ERRLEN + 96], *lines = NULL;
 	size_t cap = 0;
 	int rc;
 
-	if (pa_keyring_load(master_file, &masters, err) < 0 ||
-	    (gateway_file != NULL && pa_keyring_load(gateway_file, &have, err) < 0)) {
-		rc = fail(ctl, err);
+	if (load(master_file, &masters, err) < 0 ||
+	    (gateway_file != NULL && load(gateway_file, &have, err) < 0)) {
+		rc = pa_ctl_fail(ctl, err);
+		goto out;
+	}
+	if (key_id >= 0 && pa_keyring_find(masters, PA_KEY_MASTER, (uint8_t)key_id, 0) == NULL) {
+		(void)snprintf(text, sizeof(text), "%s: holds no master key of id %d", master_file, key_id);
+		rc = pa_ctl_fail(ctl, text);
 		goto out;
 	}
 	if (pa_keyring_first(masters, PA_KEY_MASTER) == NULL) {
 		(void)snprintf(text, sizeof(text), "%s: holds no master key; 'pubaddrctl key new' makes one", master_file);
-		rc = fail(ctl, text);
+		rc = pa_ctl_fail(ctl, text);
 		goto out;
 	}
 	cap = pa_keyring_count(masters) * PA_KEYFILE_LINELEN + 1;
 	lines = calloc(1, cap);
 	if (lines == NULL) {
-		rc = fail(ctl, "out of memory");
-	} else if (derive_lines(masters, have, pool_id, lines) < 0) {
+		rc = pa_ctl_fail(ctl, "out of memory");
+	} else if (derive_lines(masters, have, pool_id, key_id, lines) < 0) {
 		(void)snprintf(text, sizeof(text), "%s: has another key of pool %u; remove that line first, or name the master "
 			       "key file that it was derived from", gateway_file, (unsigned)pool_id);
-		rc = fail(ctl, text);
+		rc = pa_ctl_fail(ctl, text);
 	} else {
 		rc = put_lines(ctl, lines, pool_id, gateway_file);
 	}
@@ -206,14 +226,14 @@ int pa_ctl_key_public(const struct pa_ctl *ctl, const char *file)
 	const struct pa_key *key;
 	int rc = PA_CTL_OK;
 
-	if (pa_keyring_load(file, &keys, err) < 0)
-		return fail(ctl, err);
+	if (load(file, &keys, err) < 0)
+		return pa_ctl_fail(ctl, err);
 	key = pa_keyring_first(keys, PA_KEY_GATEWAY);
 	if (key == NULL)
 		key = pa_keyring_first(keys, PA_KEY_CLIENT);
 	if (key == NULL) {
 		(void)snprintf(text, sizeof(text), "%.200s: holds no gateway or client key", file);
-		rc = fail(ctl, text);
+		rc = pa_ctl_fail(ctl, text);
 	} else {
 		pa_keypair_public(key->key, public_key);
 		print_public(ctl, file, public_key);

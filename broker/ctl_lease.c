@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* What pubaddrctl asks the broker. */
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "broker/api.h"
 #include "broker/ctl.h"
@@ -249,6 +251,38 @@ int pa_ctl_status(const struct pa_ctl *ctl)
 	}
 	json_decref(reply);
 	return PA_CTL_OK;
+}
+
+static int done(const struct pa_ctl *ctl, json_t *reply, const char *text)
+{
+	if (ctl->json)
+		fprintf(ctl->out, "{\"result\":0}\n");
+	else
+		fprintf(ctl->out, "%s\n", text);
+	json_decref(reply);
+	return PA_CTL_OK;
+}
+
+int pa_ctl_reload(const struct pa_ctl *ctl)
+{
+	json_t *reply;
+	int rc = ask(ctl, "config-reload", NULL, &reply);
+
+	return rc == PA_CTL_OK ? done(ctl, reply, "configuration and keys are in use") : rc;
+}
+
+int pa_ctl_backup(const struct pa_ctl *ctl, const char *file)
+{
+	char path[PATH_MAX], cwd[PATH_MAX];
+	json_t *reply;
+	int rc;
+
+	if (file[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+		cwd[0] = '\0';
+	if (snprintf(path, sizeof(path), "%s%s%s", cwd, cwd[0] != '\0' ? "/" : "", file) >= (int)sizeof(path))
+		return report(ctl, PA_RESULT_ERROR, "the name is too long");
+	rc = ask(ctl, "store-backup", json_pack("{s:s}", "file", path), &reply);
+	return rc == PA_CTL_OK ? done(ctl, reply, path) : rc;
 }
 
 int pa_ctl_config_test(const struct pa_ctl *ctl, const char *file)

@@ -19,10 +19,15 @@ static void usage(FILE *f)
 		   "  pool stats               how full the pools are\n"
 		   "  status                   the broker's state and counters\n"
 		   "  config test FILE         check a configuration and the keys it names\n"
+		   "  reload                   let the broker read its configuration and keys again\n"
+		   "  backup FILE              a copy of the leases, made by the broker; never overwrites\n"
 		   "  key new [FILE]           make the broker's master key (" PA_MASTER_KEY ")\n"
 		   "  key new-gateway [FILE]   make a gateway group's key (" PA_GATEWAY_KEY "), print the public one\n"
-		   "  key pool --pool ID MASTERFILE [GATEWAYFILE]\n"
+		   "  key pool --pool ID [--key KEYID] MASTERFILE [GATEWAYFILE]\n"
 		   "                           derive a pool's key; add it to GATEWAYFILE, or print it\n"
+		   "  key rotate [FILE]        put a new master key in front of the others, and say what to do next\n"
+		   "  key retire --key KEYID FILE\n"
+		   "                           take the keys of that id out of a broker's or gateway's file\n"
 		   "  key public FILE          print the public key of a gateway's or client's key file\n"
 		   "  --version, --help\n");
 }
@@ -31,6 +36,7 @@ struct words {
 	char **w;
 	int n;
 	long pool; /* of --pool; -1: not given */
+	long key;  /* of --key; -1: not given */
 };
 
 static bool is(const struct words *a, int n_min, int n_max, const char *first, const char *second)
@@ -57,7 +63,16 @@ static int key_command(const struct pa_ctl *ctl, const struct words *a)
 			fprintf(stderr, "pubaddrctl: key pool needs --pool ID, the id of the pool in brokerd.conf\n");
 			return PA_CTL_USAGE;
 		}
-		return pa_ctl_key_pool(ctl, (uint16_t)a->pool, a->w[2], word_or(a, 3, NULL));
+		return pa_ctl_key_pool(ctl, (uint16_t)a->pool, (int)a->key, a->w[2], word_or(a, 3, NULL));
+	}
+	if (is(a, 2, 3, "key", "rotate"))
+		return pa_ctl_key_rotate(ctl, word_or(a, 2, PA_MASTER_KEY));
+	if (is(a, 3, 3, "key", "retire")) {
+		if (a->key < 0) {
+			fprintf(stderr, "pubaddrctl: key retire needs --key KEYID, the first number of the key's line\n");
+			return PA_CTL_USAGE;
+		}
+		return pa_ctl_key_retire(ctl, (uint8_t)a->key, a->w[2]);
 	}
 	return -1;
 }
@@ -76,6 +91,10 @@ static int run(const struct pa_ctl *ctl, const struct words *a)
 		rc = pa_ctl_pool_stats(ctl);
 	else if (is(a, 1, 1, "status", NULL))
 		rc = pa_ctl_status(ctl);
+	else if (is(a, 1, 1, "reload", NULL))
+		rc = pa_ctl_reload(ctl);
+	else if (is(a, 2, 2, "backup", NULL))
+		rc = pa_ctl_backup(ctl, a->w[1]);
 	else if (is(a, 3, 3, "config", "test"))
 		rc = pa_ctl_config_test(ctl, a->w[2]);
 	else if (a->n > 0)
@@ -87,15 +106,15 @@ static int run(const struct pa_ctl *ctl, const struct words *a)
 	return PA_CTL_USAGE;
 }
 
-static bool parse_pool(const char *s, long *ret)
+static bool parse_number(const char *option, const char *s, long min, long max, long *ret)
 {
 	char *end;
 	long v;
 
 	errno = 0;
 	v = strtol(s, &end, 10);
-	if (errno != 0 || end == s || *end != '\0' || v < 1 || v > 65535) {
-		fprintf(stderr, "pubaddrctl: --pool: expected a number from 1 to 65535, got '%s'\n", s);
+	if (errno != 0 || end == s || *end != '\0' || v < min || v > max) {
+		fprintf(stderr, "pubaddrctl: %s: expected a number from %ld to %ld, got '%s'\n", option, min, max, s);
 		return false;
 	}
 	*ret = v;
@@ -105,10 +124,10 @@ static bool parse_pool(const char *s, long *ret)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-						{"pool", required_argument, NULL, 'p'},   {"version", no_argument, NULL, 'V'},
+						{"pool", required_argument, NULL, 'p'}, {"key", required_argument, NULL, 'k'},   {"version", no_argument, NULL, 'V'},
 						{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
 	struct pa_ctl ctl = {PA_BROKER_SOCKET, false, stdout, stderr};
-	struct words a = {NULL, 0, -1};
+	struct words a = {NULL, 0, -1, -1};
 	int opt, rc;
 
 	while ((opt = getopt_long(argc, argv, "Vh", options, NULL)) != -1) {
@@ -120,7 +139,11 @@ int main(int argc, char **argv)
 			ctl.json = true;
 			break;
 		case 'p':
-			if (!parse_pool(optarg, &a.pool))
+			if (!parse_number("--pool", optarg, 1, 65535, &a.pool))
+				return PA_CTL_USAGE;
+			break;
+		case 'k':
+			if (!parse_number("--key", optarg, 0, 255, &a.key))
 				return PA_CTL_USAGE;
 			break;
 		case 'V':

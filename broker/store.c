@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/store_int.h"
 #include "common/err.h"
 
 #define SCHEMA_VERSION 2
@@ -241,6 +242,11 @@ void pa_store_close(struct pa_store *store)
 	(void)sqlite3_close(store->db);
 	free(store->path);
 	free(store);
+}
+
+sqlite3 *pa_store_db(struct pa_store *store)
+{
+	return store->db;
 }
 
 static int bind_row(sqlite3_stmt *st, const struct pa_lease *row)

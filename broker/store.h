@@ -22,6 +22,11 @@ struct pa_store;
  * later version; PA_EFORMAT: damaged or not a store; PA_EDENIED: may not be read or written; PA_EIO, PA_ENOMEM.
  */
 int pa_store_open(const char *path, struct pa_store **ret, char err[PA_STORE_ERRLEN]);
+/*
+ * Copies the store as of its last commit to a new file (mode 0600), which a broker can open in its place. PA_EEXIST: the file is
+ * there; PA_EDENIED: it cannot be made; PA_EIO: not written, and nothing is left of it.
+ */
+int pa_store_backup(struct pa_store *store, const char *path, char err[PA_STORE_ERRLEN]);
 /* NULL is fine. */
 void pa_store_close(struct pa_store *store);
 

@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 /* A blocking client of a command socket (edge_server.h), for command line tools and the DHCP helper. Any thread. */
-#define PA_CLIENT_ERRLEN 256
+#define PA_CLIENT_ERRLEN 640
 
 /*
  * Connects, sends one command, waits for its reply, closes; in all at most timeout_ms. arguments is taken (may be NULL).

@@ -110,6 +110,11 @@ int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, cha
 	return read_file(path, secret, (uid_t)-1, ret, ret_len, err);
 }
 
+int pa_file_read_as(const char *path, uid_t owner, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN])
+{
+	return read_file(path, true, owner, ret, ret_len, err);
+}
+
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len > 0) {
@@ -139,7 +144,8 @@ static int sync_folder(const char *path)
 	return rc;
 }
 
-static int put_file(const char *path, const char *data, size_t len, mode_t mode, bool replace,
+/* like: whose owner the file gets; NULL: ours. */
+static int put_file(const char *path, const char *data, size_t len, mode_t mode, const struct stat *like, bool replace,
 		    char err[PA_FILE_ERRLEN])
 {
 	char tmp[PATH_MAX];
@@ -152,7 +158,7 @@ static int put_file(const char *path, const char *data, size_t len, mode_t mode,
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(path, "cannot create a file beside it", err);
-	if (fchmod(fd, mode) < 0 || write_all(fd, data, len) < 0 || fsync(fd) < 0)
+	if ((like != NULL && fchown(fd, like->st_uid, like->st_gid) < 0) || fchmod(fd, mode) < 0 || write_all(fd, data, len) < 0 || fsync(fd) < 0)
 		rc = fail_errno(path, "cannot write", err);
 	close(fd);
 	if (rc == 0 && (replace ? rename(tmp, path) : link(tmp, path)) < 0)
@@ -166,12 +172,21 @@ static int put_file(const char *path, const char *data, size_t len, mode_t mode,
 
 int pa_file_write(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN])
 {
-	return put_file(path, data, len, mode, true, err);
+	return put_file(path, data, len, mode, NULL, true, err);
+}
+
+int pa_file_rewrite(const char *path, const char *data, size_t len, char err[PA_FILE_ERRLEN])
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return fail_errno(path, "cannot stat", err);
+	return put_file(path, data, len, st.st_mode & 07777, &st, true, err);
 }
 
 int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN])
 {
-	return put_file(path, data, len, mode, false, err);
+	return put_file(path, data, len, mode, NULL, false, err);
 }
 
 int pa_dir_create(const char *path, mode_t mode, char err[PA_FILE_ERRLEN])

@@ -17,12 +17,16 @@
  * to neither root nor us. *ret is malloc'd, NUL-terminated; *ret_len without the NUL. PA_EIO, PA_EAUTH, PA_ENOTFOUND, PA_ENOMEM.
  */
 int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN]);
+/* A secret one that may belong to owner too, as whom the caller is going to run. (uid_t)-1: nobody more. */
+int pa_file_read_as(const char *path, uid_t owner, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN]);
 /*
  * Replaces path by a new file: temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the
  * old or the new content, never a part. A symbolic link at path is replaced, not followed. mode is set whatever the umask.
  * PA_ENOTFOUND (no such folder), PA_EINVAL (name too long), PA_EIO.
  */
 int pa_file_write(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
+/* The same for a file that is there: mode and owner stay as they are. PA_ENOTFOUND. */
+int pa_file_rewrite(const char *path, const char *data, size_t len, char err[PA_FILE_ERRLEN]);
 /* As pa_file_write, but PA_EEXIST if path exists: for keys, which nobody wants overwritten. */
 int pa_file_create(const char *path, const char *data, size_t len, mode_t mode, char err[PA_FILE_ERRLEN]);
 /* Creates path and its parents as needed (0755; the last one gets mode, but for the umask). PA_EIO, PA_EINVAL. */

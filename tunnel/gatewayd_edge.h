@@ -20,6 +20,11 @@ struct pa_gatewayd;
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);
 /* Brings everything up. On failure err says what and the remedy; pa_gatewayd_stop is still needed. */
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
+/*
+ * Reads the key file again; what else the configuration says stays as it was at the start. Bindings stay, but for those whose
+ * key is gone. A file with a mistake is logged and the former keys stay. Logs what happened.
+ */
+void pa_gatewayd_reload(struct pa_gatewayd *g);
 /* Tells the clients, removes device and routes, closes every handle, so that the loop runs out. Harmless a second time. */
 void pa_gatewayd_stop(struct pa_gatewayd *g);
 /* After the loop has run out. */

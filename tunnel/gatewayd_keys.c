@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/edge_file.h"
 #include "common/err.h"
@@ -43,4 +44,38 @@ void pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa
 			pa_log(PA_LOG_WARN, "config.keyless", "pool=%u file=%s reason=\"no key for this pool: its clients are "
 			       "refused; make one by pubaddrctl key pool\"", (unsigned)conf->pools[i].id, conf->key_file);
 	}
+}
+
+struct keyless {
+	const struct pa_keyring *keys;
+	struct pa_addr *addrs;
+	size_t n;
+};
+
+static bool note_keyless(void *arg, const struct pa_gw_binding *b)
+{
+	struct keyless *k = arg;
+
+	if (pa_keyring_find(k->keys, PA_KEY_POOL, b->claims.key_id, b->claims.pool_id) == NULL)
+		k->addrs[k->n++] = b->claims.addr;
+	return true;
+}
+
+int pa_gatewayd_keys_use(struct pa_gw *gw, const struct pa_keyring *keys, struct pa_now now)
+{
+	struct keyless k = {.keys = keys};
+	int rc;
+
+	k.addrs = calloc(pa_gw_count(gw) + 1, sizeof(*k.addrs));
+	if (k.addrs == NULL)
+		return PA_ENOMEM;
+	rc = pa_gw_set_keys(gw, keys);
+	if (rc == 0) {
+		pa_gw_each(gw, note_keyless, &k);
+		for (size_t i = 0; i < k.n; i++)
+			(void)pa_gw_end(gw, now, &k.addrs[i], PA_REASON_RELEASED);
+		rc = (int)k.n;
+	}
+	free(k.addrs);
+	return rc;
 }

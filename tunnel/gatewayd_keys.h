@@ -3,6 +3,7 @@
 #define PA_GATEWAYD_KEYS_H
 
 #include "common/keyfile.h"
+#include "common/clock.h"
 #include "tunnel/gatewayd_conf.h"
 
 /*
@@ -13,5 +14,12 @@ int pa_gatewayd_keys_load(const struct pa_gatewayd_conf *conf, struct pa_keyring
 
 /* Logs a warning (config.keyless) for each pool that has no key. */
 void pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa_keyring *keys);
+
+/*
+ * Other keys from now on (borrowed, as for pa_gw_set_keys). Bindings stay, but for those whose key is gone: their clients are
+ * told, and come back once they have a grant of a key that is there. Returns how many ended, or a negative error with
+ * nothing changed: PA_ENOMEM, PA_EINVAL (no gateway key).
+ */
+int pa_gatewayd_keys_use(struct pa_gw *gw, const struct pa_keyring *keys, struct pa_now now);
 
 #endif

@@ -23,6 +23,12 @@ static void on_signal(uv_signal_t *h, int signum)
 	uv_stop(h->loop);
 }
 
+static void on_hangup(uv_signal_t *h, int signum)
+{
+	(void)signum;
+	pa_gatewayd_reload(h->data);
+}
+
 /* *source stays the caller's to free, after ret, which borrows it. */
 static int read_conf(const char *file, struct pa_conf **source, struct pa_gatewayd_conf *ret)
 {
@@ -53,7 +59,7 @@ static int run(const struct pa_gatewayd_conf *conf)
 	char err[PA_GATEWAYD_ERRLEN] = "";
 	static const struct pa_sandbox needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
 						 .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL};
-	uv_signal_t term, intr;
+	uv_signal_t term, intr, hup;
 	struct pa_gatewayd *g = NULL;
 	uv_loop_t loop;
 	int rc;
@@ -62,12 +68,15 @@ static int run(const struct pa_gatewayd_conf *conf)
 		return 1;
 	(void)uv_signal_init(&loop, &term);
 	(void)uv_signal_init(&loop, &intr);
+	(void)uv_signal_init(&loop, &hup);
+	hup.data = g;
 	(void)uv_signal_start(&term, on_signal, SIGTERM);
 	(void)uv_signal_start(&intr, on_signal, SIGINT);
 	rc = pa_gatewayd_start(g, err);
 	if (rc == 0)
 		rc = pa_sandbox_enter(&needed, err);
 	if (rc == 0) {
+		(void)uv_signal_start(&hup, on_hangup, SIGHUP);
 		pa_log(PA_LOG_INFO, "daemon.start", "version=%s", PACKAGE_VERSION);
 		(void)uv_run(&loop, UV_RUN_DEFAULT);
 	} else {
@@ -76,6 +85,7 @@ static int run(const struct pa_gatewayd_conf *conf)
 	pa_gatewayd_stop(g);
 	uv_close((uv_handle_t *)&term, NULL);
 	uv_close((uv_handle_t *)&intr, NULL);
+	uv_close((uv_handle_t *)&hup, NULL);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	pa_gatewayd_free(g);
 	(void)uv_loop_close(&loop);

@@ -196,6 +196,8 @@ hosts_start() {
 spawn() {
 	local h name=$2
 	h=$(host_of "$1")
+	mkdir -p "$LAB_DIR/commands"
+	printf '%q ' "$@" >"$LAB_DIR/commands/$name"
 	shift 2
 	PATH=$LAB_PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@" \
 		</dev/null >>"$LAB_DIR/log/$name" 2>&1 &

@@ -286,6 +286,20 @@ static int fake_test(const char *file, char err[PA_CONF_ERRLEN])
 	return strcmp(file, "/good") == 0 ? 0 : PA_EFORMAT;
 }
 
+Test(api, what_changes_the_broker_is_for_the_admin)
+{
+	call_as(false, "config-reload", "{}");
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	cr_assert_not_null(strstr(reply.text, "permission denied"), "%s", reply.text);
+	call_as(false, "store-backup", "{\"file\": \"/x\"}");
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	cr_assert_not_null(strstr(reply.text, "permission denied"), "%s", reply.text);
+	call_as(true, "config-reload", "{}");
+	cr_assert_eq(reply.result, PA_RESULT_UNSUPPORTED);
+	call_as(true, "store-backup", "{\"file\": \"/x\"}");
+	cr_assert_eq(reply.result, PA_RESULT_UNSUPPORTED);
+}
+
 Test(api, config_test_is_for_the_admin)
 {
 	call_as(true, "config-test", "{\"file\": \"/good\"}");

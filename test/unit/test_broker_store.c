@@ -129,6 +129,30 @@ Test(store, gives_back_what_it_was_given)
 	pa_store_close(s);
 }
 
+Test(store, backup_is_a_store_of_its_own)
+{
+	char err[PA_STORE_ERRLEN] = "", copy[sizeof(path) + 8];
+	struct pa_store *s = open_store(), *b = NULL;
+	unsigned n = 0;
+	struct stat st;
+
+	append_samples(s, 5);
+	(void)snprintf(copy, sizeof(copy), "%s.copy", path);
+	cr_assert_eq(pa_store_backup(s, copy, err), 0, "%s", err);
+	cr_assert_eq(stat(copy, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0600u);
+	append_samples(s, 7);
+	cr_assert_eq(pa_store_open(copy, &b, err), 0, "while the other one is open: %s", err);
+	cr_assert_eq(pa_store_load(b, compare_row, &n, err), 0, "%s", err);
+	cr_assert_eq(n, 5u, "as it was then");
+	pa_store_close(b);
+	cr_assert_eq(pa_store_backup(s, copy, err), PA_EEXIST);
+	cr_assert_not_null(strstr(err, "never overwrites"), "%s", err);
+	cr_assert_eq(pa_store_backup(s, "/nonexistent/x", err), PA_EDENIED);
+	cr_assert_not_null(strstr(err, "name a file where"), "%s", err);
+	pa_store_close(s);
+}
+
 Test(store, file_is_private)
 {
 	struct pa_store *s = open_store();

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "common/command.h"
 #include "common/edge_client.h"
 #include "common/err.h"
 #include "test/unit/tempdir.h"
@@ -349,6 +350,95 @@ Test(brokerd, reload)
 	r = page();
 	cr_assert_eq(json_integer_value(json_object_get(r, "count")), 1, "leases stay");
 	json_decref(r);
+	stop();
+}
+
+/* The text of the reply to a command that fails. */
+static void assert_error(const char *name, json_t *arguments, const char *what)
+{
+	char err[PA_CLIENT_ERRLEN];
+	json_t *r = NULL;
+
+	cr_assert_eq(pa_client_call(sock, name, arguments, WAIT_MS, &r, err), PA_RESULT_ERROR);
+	cr_assert_not_null(strstr(err, what), "'%s' has no '%s'", err, what);
+	json_decref(r);
+}
+
+Test(brokerd, reload_by_command)
+{
+	json_t *before, *after;
+
+	start();
+	cr_assert_eq(call("lease-allocate", client_args(1, 1), &before), 0);
+	json_decref(before);
+	before = page();
+	write_conf(",\n\"quarantine\": \"soon\"");
+	assert_error("config-reload", NULL, "b.conf:4: quarantine: ");
+	write_conf(", \"log-level\": \"debug\"");
+	write_file("master.key", 0600, "master 4 1\n");
+	assert_error("config-reload", NULL, "master.key:1: ");
+	write_file("master.key", 0600, MASTER_TEXT);
+	cr_assert_eq(call("config-reload", NULL, &after), 0);
+	json_decref(after);
+	cr_assert(wait_log("broker.reload "));
+	after = page();
+	cr_assert(json_equal(before, after), "every lease stays as it is");
+	json_decref(before);
+	json_decref(after);
+	stop();
+}
+
+/* What is behind the master key's id in a grant differs too; the id itself stands at a fixed place in the claims. */
+static int signing_key(unsigned xid)
+{
+	json_t *r;
+	unsigned id;
+
+	cr_assert_eq(call("lease-allocate", client_args(1, xid), &r), 0);
+	cr_assert_eq(sscanf(text(r, "grant") + 2 * (1 + 2 + 1), "%2x", &id), 1);
+	json_decref(r);
+	return (int)id;
+}
+
+Test(brokerd, rotation_signs_from_the_next_reload_on)
+{
+	json_t *r;
+
+	start();
+	cr_assert_eq(signing_key(1), 3);
+	write_file("master.key", 0600,
+		   "master 4 ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n" MASTER_TEXT);
+	cr_assert_eq(signing_key(2), 3);
+	cr_assert_eq(call("config-reload", NULL, &r), 0);
+	json_decref(r);
+	cr_assert_eq(signing_key(3), 4);
+	stop();
+}
+
+Test(brokerd, backup_can_be_put_in_place)
+{
+	char copy[TEMPDIR_MAX + 16], db[TEMPDIR_MAX + 16];
+	json_t *before, *after;
+
+	(void)snprintf(copy, sizeof(copy), "%s/copy.db", dir);
+	(void)snprintf(db, sizeof(db), "%s/b.db", dir);
+	start();
+	cr_assert_eq(call("lease-allocate", client_args(1, 1), &before), 0);
+	json_decref(before);
+	before = page();
+	cr_assert_eq(call("store-backup", json_pack("{s:s}", "file", copy), &after), 0);
+	cr_assert(wait_log("store.backup "));
+	assert_error("store-backup", json_pack("{s:s}", "file", copy), "never overwrites");
+	assert_error("store-backup", json_pack("{s:s}", "file", "relative"), "begins with '/'");
+	cr_assert_eq(call("lease-allocate", client_args(2, 1), &after), 0);
+	json_decref(after);
+	stop();
+	cr_assert_eq(rename(copy, db), 0);
+	start();
+	after = page();
+	cr_assert(json_equal(before, after));
+	json_decref(before);
+	json_decref(after);
 	stop();
 }
 

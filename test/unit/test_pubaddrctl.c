@@ -117,9 +117,9 @@ Test(ctl, pool_keys_are_derived_and_added_once)
 
 	cr_assert_eq(pa_ctl_key_new(&ctl, master), PA_CTL_OK);
 	cr_assert_eq(pa_ctl_key_new_gateway(&ctl, gateway), PA_CTL_OK);
-	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, master, gateway), PA_CTL_OK);
-	cr_assert_eq(pa_ctl_key_pool(&ctl, 8, master, gateway), PA_CTL_OK);
-	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, master, gateway), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, -1, master, gateway), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 8, -1, master, gateway), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, -1, master, gateway), PA_CTL_OK);
 	cr_assert(strstr(printed(ctl.out), "has already") != NULL);
 	m = load(master);
 	g = load(gateway);
@@ -139,23 +139,95 @@ Test(ctl, pool_key_of_another_master_is_not_mixed_in)
 	cr_assert_eq(pa_ctl_key_new(&ctl, master), PA_CTL_OK);
 	cr_assert_eq(pa_ctl_key_new(&ctl, other), PA_CTL_OK);
 	cr_assert_eq(pa_ctl_key_new_gateway(&ctl, gateway), PA_CTL_OK);
-	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, master, gateway), PA_CTL_OK);
-	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, other, gateway), PA_CTL_ERROR);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, -1, master, gateway), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, -1, other, gateway), PA_CTL_ERROR);
 	cr_assert(strstr(printed(ctl.err), "another key of pool 7") != NULL, "%s", err);
+}
+
+/* The master key id that signs, or a pool key's. */
+static int first_id(const char *path, enum pa_key_kind kind)
+{
+	struct pa_keyring *ring = load(path);
+	const struct pa_key *k = pa_keyring_first(ring, kind);
+	int id = k != NULL ? k->key_id : -1;
+
+	pa_keyring_free(ring);
+	return id;
+}
+
+Test(ctl, rotation_from_the_new_key_to_the_end_of_the_old)
+{
+	struct stat st;
+	struct pa_keyring *g;
+
+	cr_assert_eq(pa_ctl_key_new(&ctl, master), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_new_gateway(&ctl, gateway), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, -1, master, gateway), PA_CTL_OK);
+	again();
+	cr_assert_eq(pa_ctl_key_rotate(&ctl, master), PA_CTL_OK, "%s", printed(ctl.err));
+	cr_assert(strstr(printed(ctl.out), "new master key, id 2") != NULL && strstr(out, "--key 1 FILE") != NULL, "%s", out);
+	cr_assert_eq(stat(master, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0600u);
+	cr_assert_eq(first_id(master, PA_KEY_MASTER), 2);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, 2, master, gateway), PA_CTL_OK);
+	g = load(gateway);
+	cr_assert_eq(pa_keyring_count(g), 3u);
+	cr_assert_not_null(pa_keyring_find(g, PA_KEY_POOL, 1, 7));
+	cr_assert_not_null(pa_keyring_find(g, PA_KEY_POOL, 2, 7));
+	pa_keyring_free(g);
+	again();
+	cr_assert_eq(pa_ctl_key_retire(&ctl, 2, master), PA_CTL_ERROR);
+	cr_assert(strstr(printed(ctl.err), "is the one that signs") != NULL, "%s", err);
+	cr_assert_eq(pa_ctl_key_retire(&ctl, 9, gateway), PA_CTL_EMPTY);
+	cr_assert_eq(pa_ctl_key_retire(&ctl, 1, gateway), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_retire(&ctl, 1, master), PA_CTL_OK);
+	g = load(gateway);
+	cr_assert_eq(pa_keyring_count(g), 2u);
+	cr_assert_eq(first_id(gateway, PA_KEY_POOL), 2);
+	cr_assert_not_null(pa_keyring_first(g, PA_KEY_GATEWAY), "its own key stays");
+	pa_keyring_free(g);
+	g = load(master);
+	cr_assert_eq(pa_keyring_count(g), 1u);
+	pa_keyring_free(g);
+	again();
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, 1, master, NULL), PA_CTL_ERROR);
+	cr_assert(strstr(printed(ctl.err), "no master key of id 1") != NULL, "%s", err);
+}
+
+Test(ctl, rotation_keeps_comments_and_owner)
+{
+	static const char text[] = "# made by hand\nmaster 255 " /* the last number, so the first free one follows */
+				   "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+	char detail[PA_FILE_ERRLEN], *got;
+	struct stat st;
+	size_t len;
+
+	cr_assert_eq(pa_file_create(master, text, sizeof(text) - 1, 0600, detail), 0);
+	if (geteuid() == 0)
+		cr_assert_eq(chown(master, 65534, 65534), 0);
+	cr_assert_eq(pa_ctl_key_rotate(&ctl, master), PA_CTL_OK, "%s", printed(ctl.err));
+	cr_assert_eq(stat(master, &st), 0);
+	cr_assert_eq(st.st_uid, geteuid() == 0 ? 65534u : geteuid());
+	cr_assert_eq(pa_file_read_as(master, st.st_uid, &got, &len, detail), 0, "%s", detail);
+	cr_assert_eq(strncmp(got, "master 1 ", 9), 0);
+	cr_assert_not_null(strstr(got, text));
+	free(got);
+	if (geteuid() == 0)
+		cr_assert_eq(chown(master, 0, 0), 0);
 }
 
 Test(ctl, pool_key_can_be_printed)
 {
 	cr_assert_eq(pa_ctl_key_new(&ctl, master), PA_CTL_OK);
 	again();
-	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, master, NULL), PA_CTL_OK);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, -1, master, NULL), PA_CTL_OK);
 	cr_assert(strncmp(printed(ctl.out), "pool 1 7 ", 9) == 0, "%s", out);
 }
 
 Test(ctl, key_files_must_be_private_and_of_the_right_kind)
 {
 	cr_assert_eq(pa_ctl_key_new_gateway(&ctl, gateway), PA_CTL_OK);
-	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, gateway, NULL), PA_CTL_ERROR);
+	cr_assert_eq(pa_ctl_key_pool(&ctl, 7, -1, gateway, NULL), PA_CTL_ERROR);
 	cr_assert(strstr(printed(ctl.err), "no master key") != NULL, "%s", err);
 	again();
 	cr_assert_eq(chmod(gateway, 0644), 0);
