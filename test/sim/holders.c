@@ -12,6 +12,7 @@
 #include "common/hex.h"
 #include "test/sim/peer.h"
 #include "tunnel/channel.h"
+#include "tunnel/gw_state.h"
 
 #define GATEWAYS 2
 #define CLIENTS 4
@@ -40,6 +41,8 @@ struct gateway {
 	int64_t skew_ms;
 	uint8_t disk[DISK]; /* what a crash leaves */
 	size_t disk_len;
+	struct pa_gw_record runtime[ADDRESSES]; /* the state file in the runtime directory, perhaps a little behind */
+	bool has_runtime[ADDRESSES];
 	bool served[ADDRESSES]; /* packets for the address go somewhere */
 	uint64_t epoch[ADDRESSES];
 	uint8_t answer[PA_CTL_MAX];
@@ -380,7 +383,26 @@ static void gateway_write(struct gateway *g, bool all)
 	free(buf);
 }
 
-/* The runtime directory is lost, so there is nothing but the floors. */
+static void gateway_save(struct gateway *g)
+{
+	struct pa_gw_record r;
+
+	while (pa_gw_take_changed(g->gw, gateway_now(g), &r)) {
+		g->runtime[index_of(&r.claims.addr)] = r;
+		g->has_runtime[index_of(&r.claims.addr)] = true;
+	}
+}
+
+static void gateway_adopt(struct gateway *g)
+{
+	struct pa_now now = gateway_now(g);
+
+	for (unsigned a = 0; a < ADDRESSES; a++)
+		if (g->has_runtime[a])
+			(void)pa_gw_adopt(g->gw, now, &g->runtime[a]);
+	g->w->count->adopted += (unsigned)pa_gw_adopted(g->gw, now, now.unix_ms);
+}
+
 static void gateway_start(struct gateway *g)
 {
 	static const struct pa_gw_pool pool = {
@@ -396,6 +418,7 @@ static void gateway_start(struct gateway *g)
 	PA_REQUIRE(pa_channel_new(g->n == 0 ? "gw0" : "gw1", g->floors, g->gw, &g->channel) == 0);
 	if (g->w->mutant != HOLDERS_NO_EPOCH_CHECK)
 		pa_gw_set_floors(g->gw, g->floors);
+	gateway_adopt(g);
 	/* Without its disk it is not synced, and what it acknowledged before is no danger: it serves nobody. */
 	if (pa_floors_synced(g->floors) && g->w->b.up && g->w->mutant != HOLDERS_NO_ACK_RULE &&
 	    pa_lease_acks(g->w->b.api.leases, &acks) == GATEWAYS && pa_floors_number(g->floors) < acks[g->n].number)
@@ -413,6 +436,10 @@ static void gateway_kill(struct gateway *g)
 	g->channel = NULL;
 	g->gw = NULL;
 	g->floors = NULL;
+	if (chance(g->w, 40)) {
+		memset(g->has_runtime, 0, sizeof(g->has_runtime)); /* the machine itself was down */
+		g->w->count->runtimes_lost++;
+	}
 	memset(g->served, 0, sizeof(g->served));
 	g->w->count->gateway_kills++;
 	g->w->count->faults++;
@@ -716,6 +743,9 @@ static void step(struct holders *w)
 		pass(w, 1 + pick(w, chance(w, 15) ? 600 : 60));
 	else
 		fault(w);
+	for (unsigned i = 0; i < GATEWAYS; i++)
+		if (w->g[i].gw != NULL && chance(w, 80))
+			gateway_save(&w->g[i]);
 	restart(w);
 	check_one_holder(w);
 }

@@ -19,9 +19,9 @@ enum holders_mutant {
 
 /* What a history saw, so that a test can tell that it is worth something. */
 struct holders_counts {
-	unsigned steps, faults, grants, handovers, bindings, refused_epoch, refused_unsynced, acked_reuse;
+	unsigned steps, faults, grants, handovers, bindings, refused_epoch, refused_unsynced, acked_reuse, adopted;
 	/* faults by kind */
-	unsigned partitions, gateway_kills, torn_writes, disks_lost, broker_kills, lost_replies, clock_steps;
+	unsigned partitions, gateway_kills, runtimes_lost, torn_writes, disks_lost, broker_kills, lost_replies, clock_steps;
 };
 
 #define HOLDERS_TEXT 256
