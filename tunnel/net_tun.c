@@ -135,3 +135,17 @@ void pa_tun_close(struct pa_tun *t)
 	t->fd = -1;
 	t->ifindex = 0;
 }
+
+int pa_tun_remove(const char *name, char err[PA_TUN_ERRLEN])
+{
+	struct pa_tun t = {-1, 0, ""};
+	int rc;
+
+	if (strlen(name) >= IFNAMSIZ || pa_nl_ifindex(name) < 0)
+		return 0;
+	rc = attach(name, &t, err);
+	if (rc == 0)
+		(void)ioctl(t.fd, TUNSETPERSIST, 0UL);
+	pa_tun_close(&t);
+	return rc;
+}

@@ -25,4 +25,7 @@ int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, struct pa_tun 
 void pa_tun_close(struct pa_tun *t);
 int pa_tun_set_mtu(struct pa_nl *nl, const struct pa_tun *t, uint16_t mtu);
 
+/* Removes the device of a former process, if there is one. Errors as pa_tun_open; PA_EEXIST: a process holds it. */
+int pa_tun_remove(const char *name, char err[PA_TUN_ERRLEN]);
+
 #endif
