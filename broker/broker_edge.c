@@ -20,6 +20,7 @@
 #include "common/edge_notify.h"
 #include "common/edge_sandbox.h"
 #include "common/edge_server.h"
+#include "common/edge_tls.h"
 #include "common/err.h"
 #include "common/log.h"
 
@@ -39,6 +40,7 @@ struct broker {
 	struct pa_server *server;
 	struct pa_batch *batch;
 	struct pa_hold *hold;
+	struct pa_tls *tls; /* NULL: no gateways on other hosts */
 	bool stopping;
 };
 
@@ -99,11 +101,32 @@ static void send_reply(void *ctx, void *request, enum pa_result result, const ch
 		pa_request_reply(request, result, text, arguments);
 }
 
+/* A gateway that came by TLS speaks for itself and about nothing else. */
+static bool is_for_peer(const struct pa_request *req, const char *peer)
+{
+	const char *name = json_string_value(json_object_get(pa_request_arguments(req), "name"));
+
+	return strncmp(pa_request_name(req), "gateway-", 8) == 0 && name != NULL && strcmp(name, peer) == 0;
+}
+
+static void on_gateway(void *ctx, int fd, const char *name)
+{
+	struct broker *b = ctx;
+
+	pa_server_adopt(b->server, fd, name);
+}
+
 static void on_request(void *ctx, struct pa_request *req)
 {
 	struct broker *b = ctx;
 	uid_t uid = pa_request_uid(req);
+	const char *peer = pa_request_peer(req);
 
+	if (peer != NULL && !is_for_peer(req, peer)) {
+		pa_request_replyf(req, PA_RESULT_ERROR, "permission denied: a gateway may use gateway commands, by the name in its "
+				  "certificate, '%s'", peer);
+		return;
+	}
 	pa_batch_add(b->batch, req, pa_request_name(req), pa_request_arguments(req), pa_now_get(),
 		     uid == 0 || uid == geteuid());
 }
@@ -116,6 +139,11 @@ static bool same_list(const struct pa_string_list *a, const struct pa_string_lis
 		if (strcmp(a->items[i], b->items[i]) != 0)
 			return false;
 	return true;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 /* What is opened once; the name of the first such setting that differs, or NULL. */
@@ -131,6 +159,9 @@ static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_b
 		return "socket-users";
 	if (strcmp(a->database, b->database) != 0)
 		return "database";
+	if (!pa_endpoint_eq(&a->listen.address, &b->listen.address) || !same_text(a->listen.certificate, b->listen.certificate) ||
+	    !same_text(a->listen.key, b->listen.key) || !same_text(a->listen.ca, b->listen.ca))
+		return "gateway-listen";
 	return NULL;
 }
 
@@ -186,6 +217,7 @@ static void stop(struct broker *b)
 		flush(b);
 	pa_hold_close(b->hold);
 	b->hold = NULL;
+	pa_tls_close(b->tls);
 	pa_server_close(b->server);
 	b->server = NULL;
 	uv_close((uv_handle_t *)&b->check, NULL);
@@ -255,6 +287,22 @@ static int start_server(struct broker *b)
 	return rc < 0 ? start_failed(b, "socket", err, rc) : 0;
 }
 
+/* As whoever starts us: the key may be root's alone. */
+static int start_tls(struct broker *b)
+{
+	const struct pa_brokerconf *conf = b->setup.conf;
+	const struct pa_tls_files files = {conf->listen.certificate, conf->listen.key, conf->listen.ca};
+	char err[PA_TLS_ERRLEN];
+	int rc;
+
+	if (files.certificate == NULL)
+		return 0;
+	rc = pa_tls_new(&b->loop, &files, &b->tls, err);
+	if (rc == 0)
+		rc = pa_tls_listen(b->tls, &conf->listen.address, on_gateway, b, err);
+	return rc < 0 ? start_failed(b, "gateway-listen", err, rc) : 0;
+}
+
 /*
  * Becomes the configured user, if there is one, before the database is opened: what it makes is then its own. A folder
  * of the database that is not there yet is made for it.
@@ -305,7 +353,9 @@ static int start(struct broker *b)
 	rc = start_server(b);
 	if (rc < 0)
 		return rc;
-	rc = become_user(b);
+	rc = start_tls(b);
+	if (rc == 0)
+		rc = become_user(b);
 	if (rc == 0)
 		rc = pa_batch_new(&b->setup, send_reply, b, &b->batch);
 	if (rc == 0)
@@ -348,6 +398,7 @@ int pa_broker_run(const char *file, bool debug)
 		stop(&b);
 	(void)uv_run(&b.loop, UV_RUN_DEFAULT);
 	PA_REQUIRE(uv_loop_close(&b.loop) == 0);
+	pa_tls_free(b.tls);
 	pa_batch_free(b.batch);
 	pa_setup_clear(&b.setup);
 	return rc < 0 ? PA_EXIT_FAILED : PA_EXIT_OK;

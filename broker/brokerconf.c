@@ -40,6 +40,9 @@ void pa_brokerconf_free(struct pa_brokerconf *conf)
 	free(conf->socket_group);
 	free(conf->database);
 	free(conf->master_key_file);
+	free(conf->listen.certificate);
+	free(conf->listen.key);
+	free(conf->listen.ca);
 	pa_brokerconf_free_reservations(conf);
 	pa_conf_free(conf->source);
 	free(conf);
@@ -152,10 +155,26 @@ static void read_log_level(const struct pa_node *root, struct pa_brokerconf *con
 		conf->log_level = (enum pa_log_level)v;
 }
 
+static int read_listen(const struct pa_node *root, struct pa_brokerconf *conf)
+{
+	static const char *const keys[] = {"address", "certificate", "key", "ca", NULL};
+	struct pa_node n = pa_node_object(root, "gateway-listen", false);
+	int rc;
+
+	if (!pa_node_has(root, "gateway-listen"))
+		return 0;
+	pa_node_only(&n, keys);
+	(void)pa_node_endpoint(&n, "address", true, PA_BROKER_PORT, &conf->listen.address);
+	if ((rc = read_path(&n, "certificate", PA_REQUIRED_STR, &conf->listen.certificate)) < 0 ||
+	    (rc = read_path(&n, "key", PA_REQUIRED_STR, &conf->listen.key)) < 0)
+		return rc;
+	return read_path(&n, "ca", PA_REQUIRED_STR, &conf->listen.ca);
+}
+
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 {
 	static const char *const keys[] = {"user", "socket", "socket-group", "socket-users", "database", "master-key-file",
-					   "quarantine", "realms", "gateway-groups", "pools", "reservations", "grant",
+					   "quarantine", "realms", "gateway-listen", "gateway-groups", "pools", "reservations", "grant",
 					   "log-level", NULL};
 	int rc;
 
@@ -173,7 +192,7 @@ static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 	conf->quarantine = (uint32_t)pa_node_int(root, "quarantine", 0, PA_QUARANTINE_MAX, PA_QUARANTINE_DEFAULT);
 	read_grant(root, conf);
 	read_log_level(root, conf);
-	if ((rc = pa_brokerconf_read_groups(root, conf)) < 0)
+	if ((rc = read_listen(root, conf)) < 0 || (rc = pa_brokerconf_read_groups(root, conf)) < 0)
 		return rc;
 	if ((rc = pa_brokerconf_read_pools(root, conf)) < 0)
 		return rc;

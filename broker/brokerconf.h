@@ -60,6 +60,10 @@ struct pa_brokerconf {
 	char *socket, *socket_group, *database, *master_key_file; /* owned; socket_group may be "" */
 	struct pa_string_list socket_users;
 	uint32_t quarantine; /* seconds */
+	struct { /* "gateway-listen": for gateways on other hosts, by TLS; strings owned, NULL when not given */
+		struct pa_endpoint address;
+		char *certificate, *key, *ca;
+	} listen;
 	struct pa_string_list realms;
 	struct pa_gateway_group *groups; /* owned */
 	size_t n_groups;

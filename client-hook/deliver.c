@@ -91,7 +91,7 @@ static int write_pending(const char *path, const char *run_dir, const json_t *ar
 	return rc;
 }
 
-static int remove_pending(const char *path, char err[PA_DHCP_DELIVER_ERRLEN])
+static int remove_file(const char *path, char err[PA_DHCP_DELIVER_ERRLEN])
 {
 	if (unlink(path) == 0 || errno == ENOENT)
 		return 0;
@@ -140,7 +140,7 @@ int pa_dhcp_put(const struct pa_dhcp_env *env, const char *run_dir, uint64_t rec
 	}
 	if (rc >= 0) {
 		/* The daemon knows now; what waited for it is of no use any more. */
-		(void)remove_pending(pending, why);
+		(void)remove_file(pending, why);
 		rc = rc == PA_RESULT_SUCCESS ? PA_DHCP_DELIVERED : PA_EDENIED;
 	}
 	if (rc == PA_ENOTFOUND)
@@ -151,15 +151,18 @@ int pa_dhcp_put(const struct pa_dhcp_env *env, const char *run_dir, uint64_t rec
 
 int pa_dhcp_end(const struct pa_dhcp_env *env, const char *run_dir, int timeout_ms, char err[PA_DHCP_DELIVER_ERRLEN])
 {
-	char socket_path[PATH_MAX], pending[PATH_MAX];
+	char socket_path[PATH_MAX], pending[PATH_MAX], kept[PATH_MAX];
 	json_t *args;
 	int rc;
 
 	if (make_path(socket_path, run_dir, "tunneld", env->interface, "sock", err) < 0 ||
-	    make_path(pending, run_dir, "pending", env->interface, "json", err) < 0)
+	    make_path(pending, run_dir, "pending", env->interface, "json", err) < 0 ||
+	    make_path(kept, run_dir, "tunneld", env->interface, "state", err) < 0)
 		return PA_EIO;
-	/* First of all, so that a daemon that starts just now does not take what has ended. */
-	rc = remove_pending(pending, err);
+	/* First of all, so that a daemon that starts just now does not take what has ended; nor what one that stopped had. */
+	rc = remove_file(pending, err);
+	if (rc == 0)
+		rc = remove_file(kept, err);
 	if (rc < 0)
 		return rc;
 	args = json_pack("{s:s}", "reason", env->reason);

@@ -29,6 +29,7 @@ struct client {
 	struct client *prev, *next;
 	struct pa_linebuf *lines;
 	struct ucred peer;
+	char *peer_name; /* of a client that was adopted */
 	unsigned refs; /* 1 for the open pipe, 1 for each request in flight */
 	unsigned in_flight; /* requests that the handler has and has not answered */
 	bool closing;
@@ -68,6 +69,7 @@ static void client_unref(struct client *c)
 	if (--c->refs > 0)
 		return;
 	pa_linebuf_free(c->lines);
+	free(c->peer_name);
 	free(c);
 }
 
@@ -147,6 +149,11 @@ const char *pa_request_name(const struct pa_request *req)
 json_t *pa_request_arguments(const struct pa_request *req)
 {
 	return req->cmd.arguments;
+}
+
+const char *pa_request_peer(const struct pa_request *req)
+{
+	return req->client->peer_name;
 }
 
 uid_t pa_request_uid(const struct pa_request *req)
@@ -342,23 +349,48 @@ static void client_start(struct pa_server *s, struct client *c)
 	}
 }
 
+/* With a pipe that is not connected yet. NULL without memory. */
+static struct client *client_new(uv_loop_t *loop)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->refs = 1;
+	c->lines = pa_linebuf_new(PA_COMMAND_LINE_MAX);
+	if (c->lines == NULL || uv_pipe_init(loop, &c->pipe, 0) < 0) {
+		client_unref(c);
+		return NULL;
+	}
+	c->pipe.data = c;
+	return c;
+}
+
+void pa_server_adopt(struct pa_server *s, int fd, const char *peer)
+{
+	struct client *c = client_new(s->pipe.loop);
+
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	c->peer_name = strdup(peer);
+	if (c->peer_name != NULL && uv_pipe_open(&c->pipe, fd) == 0) {
+		client_start(s, c);
+		return;
+	}
+	close(fd);
+	c->closing = true;
+	uv_close((uv_handle_t *)&c->pipe, on_client_closed);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	struct pa_server *s = stream->data;
-	struct client *c;
+	struct client *c = status == 0 ? client_new(stream->loop) : NULL;
 
-	if (status < 0)
-		return;
-	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return;
-	c->refs = 1;
-	c->lines = pa_linebuf_new(PA_COMMAND_LINE_MAX);
-	if (c->lines == NULL || uv_pipe_init(stream->loop, &c->pipe, 0) < 0) {
-		client_unref(c);
-		return;
-	}
-	c->pipe.data = c;
 	if (uv_accept(stream, (uv_stream_t *)&c->pipe) < 0) {
 		c->closing = true;
 		uv_close((uv_handle_t *)&c->pipe, on_client_closed);

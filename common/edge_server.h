@@ -53,7 +53,15 @@ int pa_server_new(uv_loop_t *loop, const struct pa_server_config *cfg, pa_server
  */
 void pa_server_close(struct pa_server *server);
 
+/*
+ * Takes a connected Unix socket as a client, in every case; peer (copied) is who is at its other end, where that is not told by
+ * SO_PEERCRED: the plain side of a TLS connection (edge_tls.h).
+ */
+void pa_server_adopt(struct pa_server *server, int fd, const char *peer);
+
 const char *pa_request_name(const struct pa_request *req);
+/* The name that the client was adopted with, borrowed; NULL: it connected to the socket itself. */
+const char *pa_request_peer(const struct pa_request *req);
 /* Borrowed until the reply; NULL when the request had none. */
 json_t *pa_request_arguments(const struct pa_request *req);
 uid_t pa_request_uid(const struct pa_request *req);

@@ -101,6 +101,7 @@ enum pa_reason {
 #define PA_HELLO_RETRY_MAX_MS 16000
 #define PA_KEEPALIVE_RETRIES 3	    /* after a miss: at 1, 2, 4 s */
 #define PA_RECHALLENGE_MS 1000	    /* how long the old mapped address may object; also the client's answer interval */
+#define PA_BROKER_PORT 6443	    /* TCP, of the channel to gateways on other hosts */
 #define PA_CLOCK_SKEW_MAX 10	    /* seconds between broker and gateways */
 
 #endif

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/proto.h"
 #include "tunnel/conf_values.h"
 
-#define BROKER_PORT 6443
 #define NAME_MAX_LEN 63
 
 static int read_name(const struct pa_node *n, const char *key, const char *def, char **ret)
@@ -26,7 +26,7 @@ static int read_tls(const struct pa_node *n, struct pa_broker_link_conf *c)
 {
 	int rc;
 
-	(void)pa_node_endpoint(n, "address", true, BROKER_PORT, &c->address);
+	(void)pa_node_endpoint(n, "address", true, PA_BROKER_PORT, &c->address);
 	if ((rc = pa_conf_path(n, "certificate", PA_REQUIRED_STR, &c->certificate)) < 0 ||
 	    (rc = pa_conf_path(n, "key", PA_REQUIRED_STR, &c->key)) < 0 ||
 	    (rc = pa_conf_path(n, "ca", PA_REQUIRED_STR, &c->ca)) < 0)

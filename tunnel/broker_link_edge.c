@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/command.h"
+#include "common/edge_tls.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "tunnel/channel.h"
@@ -33,6 +35,8 @@ struct pa_broker_link {
 	bool has_timer, stopped;
 	/* connection */
 	enum state state;
+	struct pa_tls *tls; /* NULL: the broker is on this host */
+	char peer[PA_ENDPOINT_STRLEN + 160]; /* for the log */
 	uv_pipe_t *stream; /* frees itself when closed; NULL: none */
 	uv_connect_t connect;
 	struct pa_linebuf *lines;
@@ -138,7 +142,7 @@ static void disconnect(struct pa_broker_link *l, const char *reason)
 	l->retry_ms = l->retry_ms == 0 ? RETRY_MIN_MS : 2 * l->retry_ms > RETRY_MAX_MS ? RETRY_MAX_MS : 2 * l->retry_ms;
 	l->retry_at_ms = pa_now_get().boot_ms + l->retry_ms;
 	if (!l->lost_logged)
-		pa_log(PA_LOG_WARN, "broker.lost", "broker=%s reason=\"%s\"", l->conf->socket, reason);
+		pa_log(PA_LOG_WARN, "broker.lost", "broker=%s reason=\"%s\"", l->peer, reason);
 	l->lost_logged = true;
 }
 
@@ -211,7 +215,7 @@ static void log_sync(struct pa_broker_link *l, bool was_synced)
 
 	pa_channel_status_get(l->channel, &st);
 	if (l->lost_logged || !was_synced)
-		pa_log(PA_LOG_INFO, "broker.synced", "broker=%s number=%" PRIu64 " floors=%zu synced=%s", l->conf->socket, st.number,
+		pa_log(PA_LOG_INFO, "broker.synced", "broker=%s number=%" PRIu64 " floors=%zu synced=%s", l->peer, st.number,
 		       pa_floors_count(l->floors), st.synced ? "yes" : "not yet");
 	l->lost_logged = false;
 	if (st.skewed != l->skew_logged)
@@ -294,12 +298,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		handle_line(l, line, len);
 }
 
-static void on_connected(uv_connect_t *req, int status)
+/* status: of libuv. */
+static void connected(struct pa_broker_link *l, int status)
 {
-	struct pa_broker_link *l = req->handle->data;
-
-	if (l == NULL)
-		return;
 	if (status < 0 || (l->lines = pa_linebuf_new(PA_COMMAND_LINE_MAX)) == NULL ||
 	    (status = uv_read_start((uv_stream_t *)l->stream, on_alloc, on_read)) < 0) {
 		disconnect(l, status < 0 ? uv_strerror(status) : "out of memory");
@@ -313,6 +314,29 @@ static void on_connected(uv_connect_t *req, int status)
 		ask(l);
 }
 
+static void on_connected(uv_connect_t *req, int status)
+{
+	struct pa_broker_link *l = req->handle->data;
+
+	if (l != NULL)
+		connected(l, status);
+}
+
+/* What is said now is sent once the broker has proved who it is; if it does not, the stream ends. */
+static void connect_tls(struct pa_broker_link *l)
+{
+	int fd = pa_tls_connect(l->tls, &l->conf->address, l->conf->broker_name), rc;
+
+	if (fd < 0) {
+		disconnect(l, pa_strerror(fd));
+		return;
+	}
+	rc = uv_pipe_open(l->stream, fd);
+	if (rc < 0)
+		close(fd);
+	connected(l, rc);
+}
+
 static void connect_now(struct pa_broker_link *l)
 {
 	l->stream = calloc(1, sizeof(*l->stream));
@@ -324,7 +348,10 @@ static void connect_now(struct pa_broker_link *l)
 	}
 	l->stream->data = l;
 	l->state = CONNECTING;
-	uv_pipe_connect(&l->connect, l->stream, l->conf->socket, on_connected);
+	if (l->tls != NULL)
+		connect_tls(l);
+	else
+		uv_pipe_connect(&l->connect, l->stream, l->conf->socket, on_connected);
 }
 
 /* ---------------------------------------------------------------- time */
@@ -384,6 +411,18 @@ static int open_floors(struct pa_broker_link *l, char err[PA_BROKER_LINK_ERRLEN]
 	return rc;
 }
 
+static int open_tls(struct pa_broker_link *l, char err[PA_BROKER_LINK_ERRLEN])
+{
+	const struct pa_tls_files files = {l->conf->certificate, l->conf->key, l->conf->ca};
+
+	if (l->conf->socket != NULL) {
+		(void)snprintf(l->peer, sizeof(l->peer), "%s", l->conf->socket);
+		return 0;
+	}
+	(void)pa_endpoint_format(&l->conf->address, l->peer);
+	return pa_tls_new(l->loop, &files, &l->tls, err);
+}
+
 int pa_broker_link_new(uv_loop_t *loop, const struct pa_broker_link_conf *conf, struct pa_gw *gw,
 		       struct pa_broker_link **ret, char err[PA_BROKER_LINK_ERRLEN])
 {
@@ -395,7 +434,9 @@ int pa_broker_link_new(uv_loop_t *loop, const struct pa_broker_link_conf *conf, 
 		goto fail;
 	l->loop = loop;
 	l->conf = conf;
-	rc = open_floors(l, err);
+	rc = open_tls(l, err);
+	if (rc == 0)
+		rc = open_floors(l, err);
 	if (rc == 0)
 		rc = pa_channel_new(conf->name, l->floors, gw, &l->channel);
 	if (rc < 0)
@@ -425,6 +466,7 @@ void pa_broker_link_stop(struct pa_broker_link *l)
 		return;
 	l->stopped = true;
 	disconnect(l, "");
+	pa_tls_close(l->tls);
 	if (l->has_timer)
 		uv_close((uv_handle_t *)&l->timer, NULL);
 }
@@ -435,6 +477,7 @@ void pa_broker_link_free(struct pa_broker_link *l)
 		return;
 	pa_channel_free(l->channel);
 	pa_floors_free(l->floors);
+	pa_tls_free(l->tls);
 	free(l->records);
 	free(l);
 }

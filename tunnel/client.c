@@ -344,7 +344,7 @@ static uint64_t boot_us(struct pa_now now)
 	return now.boot_ms * 1000 + now.boot_us;
 }
 
-static void send_keepalive(struct pa_client *cl, struct pa_now now)
+void pa_client_keepalive(struct pa_client *cl, struct pa_now now)
 {
 	struct pa_client_session *s = &cl->s;
 	struct pa_msg m = {.type = PA_MSG_KEEPALIVE, .seq = ++s->sent_seq, .echo = boot_us(now)};
@@ -382,7 +382,7 @@ static void keepalive_due(struct pa_client *cl, struct pa_now now)
 			return;
 		}
 	}
-	send_keepalive(cl, now);
+	pa_client_keepalive(cl, now);
 }
 
 static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
@@ -468,7 +468,10 @@ static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_
 	if (m->reason == PA_REASON_SHUTDOWN) {
 		unsigned next = (pa_client_gateway(cl, &s->b.gateway) + 1) % cl->grant.n_gateways;
 
-		drop_session(cl);
+		if (cl->grant.n_gateways > 1)
+			drop_session(cl);
+		else
+			go_down(cl, m->reason); /* nobody else to hope for */
 		pa_client_begin(cl, now, next);
 	} else if (pa_claims_eq(&s->b.claims, &cl->grant.claims)) {
 		finish(cl, m->reason);
@@ -537,7 +540,7 @@ static bool have_already(const struct pa_client *cl, const struct pa_grant *g, c
 	       memcmp(g->gateways, own->gateways, sizeof(g->gateways)) == 0;
 }
 
-int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g)
+int pa_client_take(struct pa_client *cl, struct pa_now now, const struct pa_grant *g, bool *ret_new)
 {
 	uint8_t claims[PA_CLAIMS_LEN];
 	int rc = check_grant(cl, g);
@@ -546,7 +549,8 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 		return rc;
 	if (pa_claims_encode(&g->claims, claims) < 0)
 		return PA_EINVAL;
-	if (have_already(cl, g, claims))
+	*ret_new = !have_already(cl, g, claims);
+	if (!*ret_new)
 		return 0;
 	cl->grant = *g;
 	cl->has_grant = true;
@@ -556,8 +560,17 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	pa_derive_k0(g->secret, cl->k0);
 	cl->last_reason = 0;
 	pa_client_event(cl, "grant.new", &g->gateways[0], 0);
-	pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0);
 	return 0;
+}
+
+int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g)
+{
+	bool fresh;
+	int rc = pa_client_take(cl, now, g, &fresh);
+
+	if (rc == 0 && fresh)
+		pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0);
+	return rc;
 }
 
 void pa_client_end(struct pa_client *cl, struct pa_now now, enum pa_reason reason)

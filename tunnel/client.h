@@ -17,6 +17,7 @@
  * handed to ops, which must not call back into the client. One thread.
  */
 struct pa_client;
+struct pa_client_saved; /* client_state.h */
 
 enum pa_client_state {
 	PA_CLIENT_IDLE,	      /* no grant */
@@ -63,7 +64,8 @@ struct pa_client_ops {
 	 * For the log; event is static: "handshake.start" (detail: round, from 0), "handshake.accept" (attempts),
 	 * "handshake.refused" (an authentic ACCEPT that cannot be used, or no key agreement), "handshake.timeout" (attempts),
 	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
-	 * "gateway.hint", "gateway.rechallenge", "gateway.mapped", "grant.new", "grant.end" (enum pa_reason).
+	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.rechallenge", "gateway.mapped",
+	 * "grant.new", "grant.end" (enum pa_reason).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail);
 	/* The next bind number, above every earlier one (max(last + 1, Unix ms)), durable before it is returned. */
@@ -90,6 +92,14 @@ void pa_client_free(struct pa_client *cl);
  * counted from now. PA_EINVAL: a withdrawal (use pa_client_end) or no gateway; PA_EDENIED: made for another client's key.
  */
 int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_grant *g);
+/*
+ * What outlives the process: writes the session that holds the interface up (it has keys: wipe it); false if none does. adopt
+ * is for a new client, instead of its first pa_client_grant: takes the grant, and the session as if it had just been
+ * accepted (ops->up), and asks the gateway at once whether it knows it; if not, or if the session is for an earlier grant, a
+ * handshake follows. PA_EEXPIRED: the session has ended meanwhile, nothing has changed; otherwise as pa_client_grant.
+ */
+bool pa_client_save(const struct pa_client *cl, struct pa_client_saved *ret);
+int pa_client_adopt(struct pa_client *cl, struct pa_now now, const struct pa_grant *g, const struct pa_client_saved *s);
 /* Ends: BYE to the gateway, ops->down(ended), IDLE. Harmless while IDLE. */
 void pa_client_end(struct pa_client *cl, struct pa_now now, enum pa_reason reason);
 /* A UDP payload that is a control message arrived from an outer address. */

@@ -60,4 +60,9 @@ void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway);
 unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint *gateway);
 void pa_client_event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail);
 
+/* Judges and stores a grant without asking a gateway. *ret_new: it was not the one that we have. Errors as pa_client_grant. */
+int pa_client_take(struct pa_client *cl, struct pa_now now, const struct pa_grant *g, bool *ret_new);
+/* Sends KEEPALIVE in the session and waits for ALIVE. */
+void pa_client_keepalive(struct pa_client *cl, struct pa_now now);
+
 #endif

@@ -21,7 +21,7 @@ struct pa_gatewayd_conf {
 	size_t n_listen;
 	char device[16];
 	struct pa_addr device_address; /* none: none */
-	char *key_file, *control_socket;
+	char *key_file, *control_socket, *state_file;
 	struct pa_gw_pool *pools;
 	size_t n_pools;
 	struct pa_prefix *deny, *allow;

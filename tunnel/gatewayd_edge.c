@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "tunnel/gatewayd_keys.h"
+#include "tunnel/gatewayd_state.h"
 #include "tunnel/net_lan.h"
 #include "tunnel/net_route.h"
 #include "tunnel/net_tun.h"
@@ -31,6 +32,7 @@ struct pa_gatewayd {
 	int monitor_fd;
 	struct pa_dp *dp;
 	struct pa_gw *gw;
+	struct pa_gatewayd_state *state;
 	struct pa_server *server;
 	struct pa_broker_link *broker; /* NULL: not configured */
 	struct pa_deny deny;
@@ -75,7 +77,9 @@ static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b
 {
 	char addr[PA_ADDR_STRLEN], mapped[PA_ENDPOINT_STRLEN];
 
-	if (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0)
+	/* One that is adopted may not have been reported before the former process died. */
+	if (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0 ||
+	    strcmp(event, "binding.adopted") == 0)
 		pa_broker_link_bound(((struct pa_gatewayd *)ctx)->broker, b);
 	pa_log(PA_LOG_INFO, event, "addr=%s mapped=%s pool=%u epoch=%llu%s%s", pa_addr_format(&b->claims.addr, addr),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->claims.pool_id, (unsigned long long)b->claims.epoch,
@@ -96,8 +100,11 @@ static const struct pa_gw_ops gw_ops = {
 static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_gatewayd *g = ctx;
+	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
 
-	pa_gw_receive(g->gw, pa_broker_link_now(g->broker, pa_now_get()), local, from, buf, len);
+	pa_gw_receive(g->gw, now, local, from, buf, len);
+	if (pa_gw_has_changes(g->gw))
+		pa_gatewayd_state_flush(g->state, g->gw, now);
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -113,6 +120,7 @@ static void on_timer(uv_timer_t *t)
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
 	uint64_t next = pa_gw_tick(g->gw, now), wait;
 
+	pa_gatewayd_state_flush(g->state, g->gw, now);
 	wait = next > now.boot_ms ? next - now.boot_ms : 1;
 	(void)uv_timer_start(t, on_timer, wait < TICK_MAX_MS ? wait : TICK_MAX_MS, 0);
 }
@@ -186,36 +194,77 @@ static int make_deny(struct pa_gatewayd *g)
 	return 0;
 }
 
+static struct pa_route pool_route(const struct pa_gatewayd *g, size_t i)
+{
+	return (struct pa_route){.dst = g->conf->pools[i].prefix, .table = PA_TABLE_MAIN, .ifindex = g->tun.ifindex,
+				 .src = g->conf->device_address};
+}
+
+/* Of the routes that the device of a former process still has, marks in there[] which pools have theirs; others go. */
+static int keep_routes(struct pa_gatewayd *g, bool *there)
+{
+	size_t cap = 2 * g->conf->n_pools + 64;
+	struct pa_route *have = calloc(cap, sizeof(*have));
+	int n = have != NULL ? pa_net_routes_get(g->nl, PA_TABLE_MAIN, 1, g->tun.ifindex, have, cap) : PA_ENOMEM;
+
+	for (int i = 0; i < n; i++) {
+		bool wanted = false;
+
+		for (size_t k = 0; k < g->conf->n_pools; k++) {
+			struct pa_route r = pool_route(g, k);
+
+			if (have[i].dst.len == r.dst.len && pa_addr_eq(&have[i].dst.addr, &r.dst.addr) &&
+			    pa_addr_eq(&have[i].src, &r.src))
+				there[k] = wanted = true;
+		}
+		if (!wanted)
+			(void)pa_net_route_del(g->nl, &have[i]);
+	}
+	free(have);
+	return n < 0 ? n : 0;
+}
+
+static int add_pools(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	bool *there = calloc(g->conf->n_pools, sizeof(*there));
+	int rc = there == NULL ? PA_ENOMEM : g->tun.adopted ? keep_routes(g, there) : 0;
+	char text[PA_PREFIX_STRLEN], path[32], detail[160];
+
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s: cannot read the routes: %s", g->tun.name, pa_strerror(rc));
+	for (size_t i = 0; rc == 0 && i < g->conf->n_pools; i++) {
+		struct pa_route r = pool_route(g, i);
+
+		if (!there[i])
+			rc = pa_net_route_add(g->nl, &r, false);
+		if (rc == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "pools[%zu]", i);
+		(void)snprintf(detail, sizeof(detail), "cannot route %s to %s: %s%s", pa_prefix_format(&r.dst, text),
+			       g->tun.name, strerror(errno),
+			       rc == PA_EEXIST ? "; remove the other route to this prefix (see: ip route)" : "");
+		rc = fail_at(g, path, detail, rc, err);
+	}
+	free(there);
+	return rc;
+}
+
 static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
-	char text[PA_PREFIX_STRLEN], path[32], detail[160];
+	char detail[160];
 	int rc = 0;
 
-	if (!pa_addr_is_none(&g->conf->device_address)) {
+	if (!pa_addr_is_none(&g->conf->device_address))
 		rc = pa_net_addr_add(g->nl, g->tun.ifindex, &g->conf->device_address);
-		if (rc < 0) {
-			(void)snprintf(detail, sizeof(detail), "cannot add it to %s: %s", g->tun.name, strerror(errno));
-			return fail_at(g, "device-address", detail, rc, err);
-		}
-	}
-	for (size_t i = 0; i < g->conf->n_pools; i++) {
-		struct pa_route r = {.dst = g->conf->pools[i].prefix, .table = PA_TABLE_MAIN, .ifindex = g->tun.ifindex,
-				     .src = g->conf->device_address};
-
-		rc = pa_net_route_add(g->nl, &r, false);
-		if (rc < 0) {
-			(void)snprintf(path, sizeof(path), "pools[%zu]", i);
-			(void)snprintf(detail, sizeof(detail), "cannot route %s to %s: %s%s", pa_prefix_format(&r.dst, text),
-				       g->tun.name, strerror(errno),
-				       rc == PA_EEXIST ? "; remove the other route to this prefix (see: ip route)" : "");
-			return fail_at(g, path, detail, rc, err);
-		}
-	}
-	return 0;
+	if (rc == 0)
+		return add_pools(g, err);
+	(void)snprintf(detail, sizeof(detail), "cannot add it to %s: %s", g->tun.name, strerror(errno));
+	return fail_at(g, "device-address", detail, rc, err);
 }
 
 static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
+	const struct pa_addr *own = &g->conf->device_address;
 	char detail[PA_TUN_ERRLEN];
 	int rc = pa_nl_open(&g->nl);
 
@@ -223,7 +272,7 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot open netlink: %s", pa_strerror(rc));
 		return rc;
 	}
-	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, &g->tun, detail);
+	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, pa_addr_is_none(own) ? NULL : own, &g->tun, detail);
 	if (rc < 0)
 		return fail_at(g, "device", detail, rc, err);
 	rc = add_routes(g, err);
@@ -303,6 +352,24 @@ static int open_server(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc < 0 ? fail_at(g, "control-socket", detail, rc, err) : 0;
 }
 
+/* Last, when packets can go: what a former process that died has left is taken over. */
+static int open_state(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_gw_state_header header = {.n_listen = g->conf->n_listen};
+	uint8_t public_key[PA_KEY_LEN];
+	int rc;
+
+	_Static_assert(PA_GATEWAYD_LISTEN_MAX <= PA_GW_STATE_LISTEN_MAX, "the state file has a place for each socket");
+	memcpy(header.listen, g->conf->listen, header.n_listen * sizeof(header.listen[0]));
+	pa_keypair_public(pa_keyring_first(g->keys, PA_KEY_GATEWAY)->key, public_key);
+	pa_fingerprint(public_key, header.gateway);
+	rc = pa_gatewayd_state_new(g->conf->state_file, &header, &g->state);
+	if (rc < 0)
+		return fail_at(g, "state-file", pa_strerror(rc), rc, err);
+	pa_gatewayd_state_load(g->state, g->gw, pa_broker_link_now(g->broker, pa_now_get()));
+	return 0;
+}
+
 static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	if (uv_timer_init(g->loop, &g->timer) == 0) {
@@ -348,6 +415,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = open_network(g, err);
 	if (rc == 0)
 		rc = open_datapath(g, err);
+	if (rc == 0)
+		rc = open_state(g, err);
 	if (rc == 0)
 		rc = open_handles(g, err);
 	if (rc < 0)
@@ -408,6 +477,8 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 	g->stopped = true;
 	if (g->gw != NULL && g->dp != NULL)
 		pa_gw_shutdown(g->gw, pa_now_get());
+	if (g->gw != NULL && g->state != NULL)
+		pa_gatewayd_state_finish(g->state, g->gw, pa_now_get());
 	pa_broker_link_stop(g->broker);
 	pa_server_close(g->server);
 	g->server = NULL;
@@ -429,6 +500,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 {
 	if (g == NULL)
 		return;
+	pa_gatewayd_state_free(g->state);
 	pa_broker_link_free(g->broker);
 	pa_gw_free(g->gw);
 	pa_keyring_free(g->keys);

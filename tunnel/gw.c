@@ -210,6 +210,7 @@ void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *
 	pa_wipe(e->g2c, sizeof(e->g2c));
 	pa_wipe(e->token, sizeof(e->token));
 	pa_wipe(e->old_token, sizeof(e->old_token));
+	pa_gw_changed(gw, e);
 	pa_gw_schedule(gw, e, now);
 }
 
@@ -220,6 +221,7 @@ static void seen(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 	if (e->b.delivering)
 		return;
 	e->b.delivering = true;
+	pa_gw_changed(gw, e);
 	gw->ops->deliver(gw->ctx, &e->b);
 	event(gw, "binding.resumed", e, 0);
 	pa_gw_schedule(gw, e, now);
@@ -227,12 +229,17 @@ static void seen(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 
 /* ---------------------------------------------------------------- handshake */
 
-static const struct pa_gw_pool *find_pool(const struct pa_gw *gw, const struct pa_claims *c)
+static const struct pa_key *pool_key_of(const struct pa_gw *gw, const struct pa_claims *c)
+{
+	return pa_keyring_find(gw->keys, PA_KEY_POOL, c->key_id, c->pool_id);
+}
+
+bool pa_gw_serves(const struct pa_gw *gw, const struct pa_claims *c)
 {
 	for (size_t i = 0; i < gw->n_pools; i++)
 		if (gw->pools[i].id == c->pool_id && pa_prefix_contains(&gw->pools[i].prefix, &c->addr))
-			return &gw->pools[i];
-	return NULL;
+			return pool_key_of(gw, c) != NULL;
+	return false;
 }
 
 /* Checks what HELLO and CONFIRM have in common, the cheap things first. Counts what is wrong. */
@@ -251,11 +258,11 @@ static bool check_claims(struct pa_gw *gw, const struct rx *rx, struct proof *p)
 		gw->count.expired++;
 		return false;
 	}
-	pool_key = pa_keyring_find(gw->keys, PA_KEY_POOL, p->claims.key_id, p->claims.pool_id);
-	if (pool_key == NULL || find_pool(gw, &p->claims) == NULL) {
+	if (!pa_gw_serves(gw, &p->claims)) {
 		gw->count.unknown_pool++;
 		return false;
 	}
+	pool_key = pool_key_of(gw, &p->claims);
 	if (memcmp(p->claims.fingerprint, unpinned, sizeof(unpinned)) != 0) {
 		pa_fingerprint(rx->m.client_key, fingerprint);
 		if (memcmp(p->claims.fingerprint, fingerprint, sizeof(fingerprint)) != 0) {
@@ -377,8 +384,10 @@ static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof
 	e->quiet_until_ms = 0;
 	new_session(gw, e);
 	e->bound = true;
+	e->adopted = false;
 	gw->n_bound++;
 	pa_gw_table_index(gw->table, e);
+	pa_gw_changed(gw, e);
 	pa_gw_schedule(gw, e, rx->now);
 	gw->count.confirm++;
 	gw->count.accept++;
@@ -473,6 +482,10 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	e = find_authentic(gw, rx);
 	if (e == NULL)
 		return;
+	if (e->adopted && rx->m.seq > e->seq) {
+		rechallenge(gw, rx, e, &e->tat_control);
+		return;
+	}
 	current = pa_secret_eq(rx->m.token, e->token, sizeof(e->token));
 	/* A stale token: whoever sends this no longer receives what we send. */
 	if (rx->m.seq <= e->seq || (!current && !pa_secret_eq(rx->m.token, e->old_token, sizeof(e->old_token)))) {
@@ -526,6 +539,7 @@ static void move(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
 		event(gw, "binding.moved", e, 0);
 	}
 	e->b.last_seen_ms = now;
+	pa_gw_changed(gw, e);
 	pa_gw_schedule(gw, e, rx->now);
 	send_alive(gw, rx, e);
 	if (!back) {
@@ -554,12 +568,13 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 		return;
 	}
 	/*
-	 * From where we know the client to be it needs no cookie. If it answers there to a RECHALLENGE that somebody else
+	 * From where we know the client to be it needs no cookie, but to an adopted binding an old copy may be news. If it answers there to a RECHALLENGE that somebody else
 	 * got and passed on, a copy of that answer, with the cookie for somebody else's place, comes too late.
 	 */
-	if (!is_at(e, rx) && !check_cookie(gw, rx, rx->m.session))
+	if ((e->adopted || !is_at(e, rx)) && !check_cookie(gw, rx, rx->m.session))
 		return;
 	e->seq = rx->m.seq;
+	e->adopted = false; /* the cookie is of this process's secret, so nobody else has answered */
 	if (is_at(e, rx)) {
 		seen(gw, rx->now, e);
 		send_alive(gw, rx, e);
@@ -568,6 +583,7 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 	move(gw, rx, e);
 }
 
+/* Of an adopted binding too: a client says BYE only when the session is over, so even a replay tells the truth. */
 static void handle_bye(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_gw_entry *e = find_authentic(gw, rx);
@@ -628,14 +644,17 @@ static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
 	if (e->bound && e->b.delivering && now.boot_ms >= e->b.last_seen_ms + silence_ms(gw)) {
 		e->b.delivering = false;
+		pa_gw_changed(gw, e);
 		gw->count.timed_out++;
 		gw->ops->stop(gw->ctx, &e->b.claims.addr);
 		event(gw, "binding.silent", e, 0);
 	}
-	if (!e->bound && e->floor_until <= now.unix_ms / 1000)
+	if (!e->bound && e->floor_until <= now.unix_ms / 1000) {
+		pa_gw_unchanged(gw, e); /* a record of it expires by itself */
 		pa_gw_table_remove(gw->table, e);
-	else
+	} else {
 		pa_gw_schedule(gw, e, now);
+	}
 }
 
 uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now)
@@ -662,11 +681,12 @@ int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, e
 
 void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now)
 {
-	while (pa_gw_table_size(gw->table) > 0) {
-		struct pa_gw_entry *e = pa_gw_table_at(gw->table, pa_gw_table_size(gw->table) - 1);
+	while (gw->n_bound > 0) { /* ending one moves others in the table */
+		for (size_t i = 0; i < pa_gw_table_size(gw->table); i++) {
+			struct pa_gw_entry *e = pa_gw_table_at(gw->table, i);
 
-		if (e->bound)
-			pa_gw_end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
-		pa_gw_table_remove(gw->table, e);
+			if (e->bound)
+				pa_gw_end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
+		}
 	}
 }

@@ -19,6 +19,7 @@
  * must not call back into the gateway. Memory is allocated for a binding only after a valid CONFIRM. One thread.
  */
 struct pa_gw;
+struct pa_gw_record; /* gw_state.h */
 
 /* A binding as others may see it. A value type without secrets. */
 struct pa_gw_binding {
@@ -43,7 +44,7 @@ struct pa_gw_ops {
 	/*
 	 * Logs and reports; event is static: "binding.new", "binding.renewed" (the same client again), "binding.replaced" (b
 	 * is the old one), "binding.moved", "binding.contested", "binding.silent" (no keepalives, not delivering),
-	 * "binding.resumed", "binding.end" (reason: enum pa_reason; 0 otherwise).
+	 * "binding.resumed", "binding.adopted" (from a former process), "binding.end" (reason: enum pa_reason; 0 otherwise).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason);
 	void (*random)(void *ctx, uint8_t *dst, size_t len);
@@ -78,6 +79,7 @@ struct pa_gw_counters {
 	uint64_t revoked;	     /* genuine grants below the broker's floor */
 	uint64_t unsynced;	     /* genuine grants that came before the first sync with the broker */
 	uint64_t timed_out;	     /* delivery stopped for want of keepalives */
+	uint64_t adopted;	     /* bindings of a former process */
 };
 
 /* PA_EINVAL without a gateway key or pools, or with a value outside its range; PA_ENOMEM. ops: static. */
@@ -107,8 +109,27 @@ void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const st
 uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now);
 /* Ends the binding of addr, telling the client. PA_ENOTFOUND. */
 int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason);
-/* Tells every client UNBOUND(shutdown) and forgets all bindings, and what it remembered of former ones. */
+/* Tells every client UNBOUND(shutdown) and ends all bindings; what must be remembered of them stays for pa_gw_take_changed. */
 void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now);
+
+/*
+ * What outlives the process. Each entry whose record has changed is in a list; take_changed takes one out of it, in no order,
+ * and writes its record (which holds keys: wipe it); false when there is none. change_all puts all in, for a new copy;
+ * known tells how many that are: bindings and what is remembered of former ones. Keepalives change nothing here.
+ */
+bool pa_gw_take_changed(struct pa_gw *gw, struct pa_now now, struct pa_gw_record *ret);
+void pa_gw_change_all(struct pa_gw *gw);
+bool pa_gw_has_changes(const struct pa_gw *gw);
+size_t pa_gw_known(const struct pa_gw *gw);
+/*
+ * Takes over the entry of a former process, before the first message, in the order in which the records were taken: a
+ * later one of the same address replaces an earlier one. The client of an adopted binding gets its packets at once, but its
+ * first control message is answered by RECHALLENGE wherever it comes from, so that no replay from before can do anything.
+ * PA_EEXPIRED: nothing to remember any more; PA_ENOTFOUND: no pool or key for it; PA_EFORMAT; PA_ENOMEM: max_bindings.
+ */
+int pa_gw_adopt(struct pa_gw *gw, struct pa_now now, const struct pa_gw_record *r);
+/* After the last record: delivers. alive_unix_ms: when the former process was last alive. Returns the number of bindings. */
+size_t pa_gw_adopted(struct pa_gw *gw, struct pa_now now, uint64_t alive_unix_ms);
 
 /* Calls fn for each binding in no order until it returns false. fn must not change the gateway. */
 void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg);

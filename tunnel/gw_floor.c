@@ -42,6 +42,8 @@ void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr 
 	if (e->bound)
 		pa_gw_end_binding(gw, now, e, PA_REASON_REPLACED, true);
 	/* An older CONFIRM may be on its way. Of a higher epoch the client's key is not known here, so that has no entry. */
-	if (e->b.claims.epoch == epoch)
+	if (e->b.claims.epoch == epoch) {
 		e->b.bind = bind;
+		pa_gw_changed(gw, e);
+	}
 }

@@ -16,6 +16,7 @@
  */
 struct pa_gw_entry {
 	struct pa_gw_entry *next_addr, *next_session;
+	struct pa_gw_entry *next_changed, *prev_changed; /* while changed */
 	size_t heap_pos;
 	uint64_t due_ms;      /* boot time; not later than when this entry needs attention */
 	struct pa_gw_binding b; /* while not bound: the floor (claims.epoch, bind) */
@@ -28,6 +29,8 @@ struct pa_gw_entry {
 	uint8_t token[PA_TOKEN_LEN], old_token[PA_TOKEN_LEN];
 	struct pa_endpoint old_mapped; /* may object until contest_until_ms */
 	bool bound;
+	bool changed; /* since its record was last taken */
+	bool adopted; /* from a former process: nothing is believed before a RECONFIRM */
 	unsigned old_local;
 	uint64_t contest_until_ms; /* boot time */
 	uint64_t quiet_until_ms;   /* boot time: no RECHALLENGE before, after an objection */

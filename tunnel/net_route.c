@@ -116,9 +116,11 @@ static int route_request(struct pa_nl *nl, uint16_t type, uint16_t flags, const 
 	rtm->rtm_dst_len = r->dst.len;
 	rtm->rtm_table = RT_TABLE_UNSPEC; /* RTA_TABLE has room for all numbers */
 	rtm->rtm_protocol = PA_ROUTE_PROTOCOL;
-	rtm->rtm_type = r->ifindex > 0 ? RTN_UNICAST : RTN_THROW;
+	rtm->rtm_type = r->ifindex > 0 ? RTN_UNICAST : r->last ? RTN_UNREACHABLE : RTN_THROW;
 	rtm->rtm_scope = r->ifindex > 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	mnl_attr_put_u32(nlh, RTA_TABLE, r->table);
+	if (r->last)
+		mnl_attr_put_u32(nlh, RTA_PRIORITY, UINT32_MAX);
 	if (r->dst.len > 0)
 		put_addr(nlh, RTA_DST, &r->dst.addr);
 	if (r->ifindex > 0)

@@ -16,7 +16,8 @@
 struct pa_route {
 	struct pa_prefix dst; /* 0.0.0.0/0: default */
 	uint32_t table;
-	int ifindex;	      /* 0: a throw route, the lookup goes on with the next rule */
+	int ifindex;	      /* 0: a throw route, the lookup goes on with the next rule, or refused */
+	bool last;	      /* with ifindex 0: what no better route takes is refused, with "no route to host" */
 	struct pa_addr src;   /* preferred source; none: left to the kernel */
 };
 
@@ -47,5 +48,12 @@ int pa_net_rule_del(struct pa_nl *nl, const struct pa_rule *r);
  * tables from table to table + n_tables - 1. Returns how many were removed, or an error.
  */
 int pa_net_clean(struct pa_nl *nl, uint32_t priority, uint32_t n, uint32_t table, uint32_t n_tables);
+
+/*
+ * Routes of ours (by PA_ROUTE_PROTOCOL) in the tables from table on, by one interface (0: any), and rules of ours with the
+ * priorities from priority on, as they would be given to add them. Return how many, at most cap, or an error.
+ */
+int pa_net_routes_get(struct pa_nl *nl, uint32_t table, uint32_t n_tables, int ifindex, struct pa_route *ret, size_t cap);
+int pa_net_rules_get(struct pa_nl *nl, uint32_t priority, uint32_t n, struct pa_rule *ret, size_t cap);
 
 #endif

@@ -6,6 +6,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -78,6 +79,21 @@ static void switch_ipv6_off(struct pa_nl *nl, int ifindex)
 	(void)pa_nl_request(nl, nlh); /* fails where the kernel has no IPv6, which is as good */
 }
 
+int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t)
+{
+	char buf[PA_NL_BUFLEN];
+	struct nlmsghdr *nlh = put_link(buf, t->ifindex, 0);
+	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
+	struct nlattr *inet = mnl_attr_nest_start(nlh, AF_INET);
+	struct nlattr *conf = mnl_attr_nest_start(nlh, IFLA_INET_CONF);
+
+	mnl_attr_put_u32(nlh, IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, 1);
+	mnl_attr_nest_end(nlh, conf);
+	mnl_attr_nest_end(nlh, inet);
+	mnl_attr_nest_end(nlh, spec);
+	return pa_nl_request(nl, nlh);
+}
+
 int pa_tun_set_mtu(struct pa_nl *nl, const struct pa_tun *t, uint16_t mtu)
 {
 	char buf[PA_NL_BUFLEN];
@@ -96,15 +112,17 @@ static int bring_up(struct pa_nl *nl, int ifindex)
 	return pa_nl_request(nl, nlh);
 }
 
-int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, struct pa_tun *ret, char err[PA_TUN_ERRLEN])
+int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct pa_addr *keep, struct pa_tun *ret,
+		char err[PA_TUN_ERRLEN])
 {
-	struct pa_tun t = {-1, 0, ""};
+	struct pa_tun t = {-1, 0, false, ""};
 	int rc;
 
 	if (strlen(name) >= IFNAMSIZ) {
 		(void)snprintf(err, PA_TUN_ERRLEN, "%.40s: an interface name has at most %d characters", name, IFNAMSIZ - 1);
 		return PA_EINVAL;
 	}
+	t.adopted = pa_nl_ifindex(name) > 0;
 	rc = attach(name, &t, err);
 	if (rc < 0)
 		return rc;
@@ -113,11 +131,13 @@ int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, struct pa_tun 
 	if (rc == 0)
 		switch_ipv6_off(nl, t.ifindex);
 	if (rc == 0)
-		rc = pa_net_addr_flush(nl, t.ifindex, NULL);
+		rc = pa_net_addr_flush(nl, t.ifindex, keep);
 	if (rc == 0)
 		rc = pa_tun_set_mtu(nl, &t, mtu);
 	if (rc == 0)
 		rc = bring_up(nl, t.ifindex);
+	if (rc == 0 && ioctl(t.fd, TUNSETPERSIST, 1UL) < 0)
+		rc = PA_EIO;
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUN_ERRLEN, "%s: cannot set up the interface (MTU %u): %s", name, (unsigned)mtu,
 			       strerror(errno));
@@ -130,22 +150,27 @@ int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, struct pa_tun 
 
 void pa_tun_close(struct pa_tun *t)
 {
-	if (t->fd >= 0)
+	if (t->fd >= 0) {
+		(void)ioctl(t->fd, TUNSETPERSIST, 0UL);
 		close(t->fd);
+	}
 	t->fd = -1;
 	t->ifindex = 0;
 }
 
+bool pa_tun_present(const struct pa_tun *t)
+{
+	return t->fd >= 0 && pa_nl_ifindex(t->name) == t->ifindex;
+}
+
 int pa_tun_remove(const char *name, char err[PA_TUN_ERRLEN])
 {
-	struct pa_tun t = {-1, 0, ""};
+	struct pa_tun t = {-1, 0, false, ""};
 	int rc;
 
 	if (strlen(name) >= IFNAMSIZ || pa_nl_ifindex(name) < 0)
 		return 0;
 	rc = attach(name, &t, err);
-	if (rc == 0)
-		(void)ioctl(t.fd, TUNSETPERSIST, 0UL);
 	pa_tun_close(&t);
 	return rc;
 }

@@ -90,6 +90,8 @@ void pa_plan_tunnel(const struct pa_plan_input *in, struct pa_plan *ret)
 	memset(&everything, 0, sizeof(everything));
 	everything.addr = pa_addr_from_ipv4(0);
 	add_route(ret, in->table + 1, &everything, in->ifindex, &in->addr);
+	add_route(ret, in->table + 1, &everything, 0, NULL);
+	ret->routes[ret->n_routes - 1].last = true;
 	add_rule(ret, in->priority, PA_TABLE_MAIN)->mark = in->mark;
 	add_rule(ret, in->priority + 1, in->table + 1)->from = in->addr;
 	if (in->take_default)

@@ -17,6 +17,10 @@
  * priority + 2  source not yet chosen  -> main, but no default: on-link networks, host routes, option 121 stay on the LAN
  * priority + 3  source not yet chosen  -> table         default by the device with source P; throw routes for the exceptions
  *
+ * While no process serves the device it has no carrier and its routes do not count (pa_tun_ignore_idle): then new connections
+ * leave by plain NAT, and table + 1 says "no route to host" last, so that what is bound to P waits for the next process
+ * instead of leaving with a source that the NAT would turn into another one.
+ *
  * A lookup whose source is already chosen and is not P meets none of the last three: programs bound to the LAN address,
  * answers to what came in there, forwarded packets of containers, and the reverse-path check (which looks up with the
  * packet's destination as source) all find the tables as they were without us. So strict rp_filter passes on both interfaces:

@@ -83,6 +83,7 @@ json_t *pa_gw_counters_json(const struct pa_gw_counters *c)
 		{"limited", c->limited},
 		{"full", c->full},
 		{"timed-out", c->timed_out},
+		{"adopted", c->adopted},
 	};
 
 	return counters_json(list, sizeof(list) / sizeof(list[0]));

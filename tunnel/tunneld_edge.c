@@ -32,6 +32,8 @@ struct pa_tunneld {
 	struct pa_client *client;
 	struct pa_dp *dp;
 	struct pa_tunnet *net;
+	struct pa_keep *keep;
+	int dp_tun; /* descriptor of the device that the data path has, or -1 */
 	struct pa_server *server;
 	int fds[SOCKS]; /* -1: closed */
 	int monitor_fd;
@@ -135,6 +137,22 @@ static size_t lan_prefixes(const struct pa_lan *lan, struct pa_prefix *ret)
 	return n;
 }
 
+static void set_tun(struct pa_tunneld *t, int fd)
+{
+	if (pa_dp_set_tun(t->dp, fd) < 0) {
+		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"cannot watch the device\"");
+		fd = -1;
+	}
+	t->dp_tun = fd;
+}
+
+/* Absent, the data path first. */
+static void tear_down(struct pa_tunneld *t)
+{
+	set_tun(t, -1);
+	pa_tunnet_down(t->net);
+}
+
 /* Network and data path as t->bound says. */
 static int bring_up(struct pa_tunneld *t)
 {
@@ -143,8 +161,12 @@ static int bring_up(struct pa_tunneld *t)
 	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = b->gateway.addr, .mtu = b->mtu,
 				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n};
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
-	bool fresh = pa_tunnet_fd(t->net) < 0;
 	int rc;
+
+	if (pa_tunnet_fd(t->net) >= 0 && !pa_tunnet_present(t->net)) {
+		pa_log(PA_LOG_WARN, "tunnel.removed", "device=%s reason=\"somebody has removed it; it is made again\"", t->conf->device);
+		tear_down(t);
+	}
 
 	peer.n_lan = lan_prefixes(pa_tunnet_lan(t->net), lan);
 	rc = pa_dp_user.update(t->dp, &peer); /* before the first packet is routed here */
@@ -152,8 +174,8 @@ static int bring_up(struct pa_tunneld *t)
 		rc = pa_tunnet_up(t->net, &want, t->trouble);
 	else
 		(void)snprintf(t->trouble, sizeof(t->trouble), "cannot set the data path: %s", pa_strerror(rc));
-	if (rc == 0 && fresh)
-		rc = pa_dp_set_tun(t->dp, pa_tunnet_fd(t->net));
+	if (rc == 0 && t->dp_tun != pa_tunnet_fd(t->net))
+		set_tun(t, pa_tunnet_fd(t->net));
 	if (rc == 0)
 		t->trouble[0] = '\0';
 	return rc;
@@ -170,8 +192,7 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 	t->is_up = true;
 	if (bring_up(t) < 0) {
 		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"%s\"", t->trouble);
-		(void)pa_dp_set_tun(t->dp, -1);
-		pa_tunnet_down(t->net);
+		tear_down(t);
 		return;
 	}
 	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s default=%s",
@@ -193,8 +214,7 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 	if (!pa_addr_is_none(&none.inner))
 		(void)pa_dp_user.update(t->dp, &none);
 	if (ended) {
-		(void)pa_dp_set_tun(t->dp, -1);
-		pa_tunnet_down(t->net);
+		tear_down(t);
 		memset(&t->bound, 0, sizeof(t->bound));
 	} else {
 		pa_tunnet_lost(t->net);
@@ -248,6 +268,7 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	struct pa_now now = pa_now_get();
 	uint64_t next = pa_client_tick(t->client, now), wait;
 
+	pa_keep_write(t->keep, t->client);
 	if (next == UINT64_MAX) {
 		(void)uv_timer_stop(&t->timer);
 		return;
@@ -319,7 +340,7 @@ int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const ch
 	t->loop = loop;
 	t->conf = conf;
 	t->iface = iface;
-	t->monitor_fd = -1;
+	t->monitor_fd = t->dp_tun = -1;
 	for (unsigned i = 0; i < SOCKS; i++)
 		t->fds[i] = -1;
 	*ret = t;
@@ -371,14 +392,21 @@ static int open_server(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	return rc < 0 ? fail_at(t, "run-dir", detail, rc, err) : 0;
 }
 
-static int open_network(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+/* adopt: the session that holds an interface up which is still there; or NULL. */
+static int open_network(struct pa_tunneld *t, const struct pa_client_binding *adopt, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
 				       .priority = t->conf->rule_priority, .mark = t->conf->mark};
 	struct pa_dp_config dp = {.loop = t->loop, .role = PA_DP_CLIENT, .tun_fd = -1, .events = {on_control, on_foreign},
 				  .ctx = t};
 	char detail[PA_TUNNET_ERRLEN];
-	int rc = pa_tunnet_new(&cfg, &t->net, detail);
+	int rc;
+
+	if (adopt != NULL) {
+		cfg.adopt = adopt->claims.addr;
+		cfg.adopt_mtu = adopt->mtu;
+	}
+	rc = pa_tunnet_new(&cfg, &t->net, detail);
 
 	if (rc == 0 && pa_tunnet_lan(t->net)->ifindex == 0) {
 		(void)snprintf(detail, sizeof(detail), "%.15s: no such interface; -i names the one towards the NAT", t->iface);
@@ -441,18 +469,42 @@ static void take_pending(struct pa_tunneld *t)
 	json_decref(args);
 }
 
+/* What a former process had: with its session if it was killed, the grant alone if it was stopped. */
+static void take_kept(struct pa_tunneld *t, const json_t *args, const struct pa_client_saved *session)
+{
+	char err[PA_TUNNELD_ERRLEN];
+
+	if (args == NULL || pa_tunneld_grant_adopt(t, args, session, err) < 0)
+		tear_down(t);
+	pa_tunneld_tick(t);
+}
+
 int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
+	struct pa_client_saved saved;
+	json_t *args = NULL;
+	bool session = false;
 	int rc = open_server(t, err);
 
-	if (rc == 0)
-		rc = open_network(t, err);
+	if (rc == 0) {
+		rc = pa_keep_new(t->conf->run_dir, t->iface, &t->keep);
+		if (rc < 0)
+			rc = fail_at(t, "run-dir", pa_strerror(rc), rc, err);
+	}
+	if (rc == 0) {
+		pa_keep_read(t->keep, &args, &session, &saved);
+		rc = open_network(t, session ? &saved.b : NULL, err);
+	}
 	if (rc == 0)
 		rc = open_core(t, err);
 	if (rc == 0)
 		rc = open_handles(t, err);
-	if (rc == 0)
+	if (rc == 0) {
+		take_kept(t, args, session ? &saved : NULL);
 		take_pending(t);
+	}
+	json_decref(args);
+	pa_wipe(&saved, sizeof(saved));
 	return rc;
 }
 
@@ -484,6 +536,8 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	if (t->stopped)
 		return;
 	t->stopped = true;
+	if (t->keep != NULL)
+		pa_keep_rest(t->keep);
 	if (t->client != NULL && t->dp != NULL && t->net != NULL)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
@@ -510,12 +564,13 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	if (t == NULL)
 		return;
 	pa_client_free(t->client);
+	pa_keep_free(t->keep);
 	free(t);
 }
 
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
-	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net,
+	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net, .keep = t->keep,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && !pa_tunnet_has_default(t->net)};
 }

@@ -11,7 +11,9 @@
 #include "common/edge_server.h"
 #include "tunnel/client.h"
 #include "tunnel/dp.h"
+#include "tunnel/client_state.h"
 #include "tunnel/tunneld_conf.h"
+#include "tunnel/tunneld_keep.h"
 #include "tunnel/tunneld_net.h"
 
 /*
@@ -32,7 +34,10 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]);
  * NAT again. An error if a daemon serves this interface. stop and free are still needed.
  */
 int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]);
-/* Says BYE, restores the host's network, closes every handle, so that the loop runs out. Harmless a second time. */
+/*
+ * Says BYE, restores the host's network, closes every handle, so that the loop runs out. The grant stays in the state file
+ * for the next start. Harmless a second time.
+ */
 void pa_tunneld_stop(struct pa_tunneld *t);
 /* After the loop has run out. */
 void pa_tunneld_free(struct pa_tunneld *t);
@@ -55,6 +60,7 @@ struct pa_tunneld_parts {
 	struct pa_client *client;
 	struct pa_dp *dp;
 	struct pa_tunnet *net;
+	struct pa_keep *keep;
 	struct pa_tunneld_counters *counters;
 	char *refusal; /* why the last grant was refused, PA_TUNNELD_ERRLEN; empty: it was not */
 	const char *trouble; /* why the network could not be set up; empty: it could */
@@ -72,6 +78,9 @@ void pa_tunneld_tick(struct pa_tunneld *t);
  * refusals are counted and logged here, and change nothing.
  */
 int pa_tunneld_grant_put(struct pa_tunneld *t, const json_t *args, char err[PA_TUNNELD_ERRLEN]);
+/* The same for a grant, and maybe a session (or NULL), of a former process. For the start. */
+int pa_tunneld_grant_adopt(struct pa_tunneld *t, const json_t *args, const struct pa_client_saved *session,
+			   char err[PA_TUNNELD_ERRLEN]);
 
 /* Handler of the command socket; ctx is the struct pa_tunneld. */
 void pa_tunneld_command(void *ctx, struct pa_request *req);

@@ -189,7 +189,28 @@ static const char *core_reason(int rc)
 	}
 }
 
-static int take(struct pa_tunneld *t, const json_t *args, struct pa_grant *g, char err[PA_TUNNELD_ERRLEN])
+/* To the core, with the session of a former process if there is one that is still good. */
+static int give(struct pa_tunneld *t, struct pa_now now, const struct pa_grant *g, const struct pa_client_saved *session,
+		const struct pa_tunneld_hosts *hosts)
+{
+	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+	int rc;
+
+	if (session != NULL) {
+		pa_tunneld_set_hosts(t, hosts); /* the interface is set at once */
+		rc = pa_client_adopt(p.client, now, g, session);
+		if (rc != PA_EEXPIRED)
+			return rc;
+		pa_tunnet_down(p.net);
+	}
+	rc = pa_client_grant(p.client, now, g);
+	if (rc == 0)
+		pa_tunneld_set_hosts(t, hosts);
+	return rc;
+}
+
+static int take(struct pa_tunneld *t, const json_t *args, const struct pa_client_saved *session, struct pa_grant *g,
+		char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
 	struct pa_tunneld_hosts hosts = {.n = 0};
@@ -210,10 +231,10 @@ static int take(struct pa_tunneld *t, const json_t *args, struct pa_grant *g, ch
 		rc = shorten(g, args, now, err);
 	if (rc < 0)
 		return rc;
-	rc = pa_client_grant(p.client, now, g);
+	rc = give(t, now, g, session, &hosts);
 	if (rc < 0)
 		return fail(err, rc, core_reason(rc));
-	pa_tunneld_set_hosts(t, &hosts);
+	pa_keep_grant(p.keep, args, now.boot_ms);
 	p.counters->granted++;
 	note_mode(p.conf, g);
 	pa_log(PA_LOG_INFO, "grant.put", "iface=%s addr=%s epoch=%llu lifetime=%u", p.iface,
@@ -223,9 +244,15 @@ static int take(struct pa_tunneld *t, const json_t *args, struct pa_grant *g, ch
 
 int pa_tunneld_grant_put(struct pa_tunneld *t, const json_t *args, char err[PA_TUNNELD_ERRLEN])
 {
+	return pa_tunneld_grant_adopt(t, args, NULL, err);
+}
+
+int pa_tunneld_grant_adopt(struct pa_tunneld *t, const json_t *args, const struct pa_client_saved *session,
+			   char err[PA_TUNNELD_ERRLEN])
+{
 	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
 	struct pa_grant g;
-	int rc = take(t, args, &g, err);
+	int rc = take(t, args, session, &g, err);
 
 	if (rc < 0) {
 		p.counters->refused++;

@@ -24,6 +24,46 @@ struct pa_tunnet {
 	struct pa_lan lan;
 };
 
+/* Takes over device, address, routes and rules as they are. Without the device there is nothing to take over. */
+static int adopt(struct pa_tunnet *net, const struct pa_tunnet_config *cfg, char err[PA_TUNNET_ERRLEN])
+{
+	char detail[PA_TUN_ERRLEN];
+	int n, rc;
+
+	if (pa_addr_is_none(&cfg->adopt) || pa_nl_ifindex(net->device) < 0)
+		return PA_ENOTFOUND;
+	rc = pa_tun_open(net->nl, net->device, cfg->adopt_mtu, &cfg->adopt, &net->tun, detail);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
+		return rc;
+	}
+	net->mtu = cfg->adopt_mtu;
+	net->addr = cfg->adopt;
+	n = pa_net_rules_get(net->nl, net->priority, PA_PLAN_RULES, net->plan.rules, PA_PLAN_RULES);
+	net->plan.n_rules = n > 0 ? (size_t)n : 0;
+	n = pa_net_routes_get(net->nl, net->table, PA_PLAN_TABLES, 0, net->plan.routes, PA_PLAN_ROUTES_MAX);
+	net->plan.n_routes = n > 0 ? (size_t)n : 0;
+	pa_log(PA_LOG_INFO, "net.adopted", "device=%s rules=%zu routes=%zu", net->device, net->plan.n_rules, net->plan.n_routes);
+	return 0;
+}
+
+static int clean(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
+{
+	char detail[PA_TUN_ERRLEN];
+	int rc = pa_tun_remove(net->device, detail);
+
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
+		return rc;
+	}
+	rc = pa_net_clean(net->nl, net->priority, PA_PLAN_RULES, net->table, PA_PLAN_TABLES);
+	if (rc > 0)
+		pa_log(PA_LOG_WARN, "net.leftover", "removed=%d tables=%u,%u", rc, net->table, net->table + 1);
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot clean the routing tables: %s; it needs CAP_NET_ADMIN, run as root", strerror(errno));
+	return rc;
+}
+
 int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, char err[PA_TUNNET_ERRLEN])
 {
 	struct pa_tunnet *net = calloc(1, sizeof(*net));
@@ -41,14 +81,15 @@ int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, ch
 	net->priority = cfg->priority;
 	net->mark = cfg->mark;
 	net->tun.fd = -1;
-	rc = pa_net_clean(net->nl, net->priority, PA_PLAN_RULES, net->table, PA_PLAN_TABLES);
-	if (rc > 0)
-		pa_log(PA_LOG_WARN, "net.leftover", "removed=%d tables=%u,%u", rc, net->table, net->table + 1);
-	if (rc >= 0)
+	rc = adopt(net, cfg, err);
+	if (rc < 0 && rc != PA_EEXIST)
+		rc = clean(net, err);
+	if (rc >= 0) {
 		rc = pa_tunnet_refresh(net, &changed);
+		if (rc < 0)
+			(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot read the network: %s", strerror(errno));
+	}
 	if (rc < 0) {
-		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot read or clean the routing tables: %s; it needs CAP_NET_ADMIN, run as root",
-			       strerror(errno));
 		pa_nl_close(net->nl);
 		free(net);
 		return rc;
@@ -143,12 +184,13 @@ static int ensure_device(struct pa_tunnet *net, const struct pa_tunnet_want *wan
 	int rc;
 
 	if (net->tun.fd < 0) {
-		rc = pa_tun_open(net->nl, net->device, want->mtu, &net->tun, detail);
+		rc = pa_tun_open(net->nl, net->device, want->mtu, NULL, &net->tun, detail);
 		if (rc < 0) {
 			(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
 			return rc;
 		}
 		net->mtu = want->mtu;
+		(void)pa_tun_ignore_idle(net->nl, &net->tun); /* without it a daemon that dies takes new connections along */
 	}
 	rc = 0;
 	if (net->mtu != want->mtu)
@@ -195,6 +237,11 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
 	net->addr = want->addr;
 	return 0;
+}
+
+bool pa_tunnet_present(const struct pa_tunnet *net)
+{
+	return pa_tun_present(&net->tun);
 }
 
 void pa_tunnet_lost(struct pa_tunnet *net)

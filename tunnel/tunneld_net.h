@@ -21,9 +21,14 @@ struct pa_tunnet;
 struct pa_tunnet_config {
 	const char *iface, *device; /* LAN interface, encapsulation device; copied */
 	uint32_t table, priority, mark;
+	struct pa_addr adopt; /* P of a former process that died: its set-up is taken over; none: no trace of it is left */
+	uint16_t adopt_mtu;
 };
 
-/* Opens netlink and removes leftovers of a former run. */
+/*
+ * Opens netlink and adopts what a former process left, so that its state is up until pa_tunnet_up says in which way exactly,
+ * or removes it. PA_EEXIST: another process holds the device. err says what and the remedy.
+ */
 int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, char err[PA_TUNNET_ERRLEN]);
 /* Absent, and frees. */
 void pa_tunnet_free(struct pa_tunnet *net);
@@ -38,6 +43,8 @@ struct pa_tunnet_want {
 
 /* To up, or from up to other values; only what differs is touched. After a failure call pa_tunnet_down. */
 int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN]);
+/* False if the device has been removed by somebody else. Then call pa_tunnet_down, and pa_tunnet_up makes it again. */
+bool pa_tunnet_present(const struct pa_tunnet *net);
 /* To lost, or nothing if absent. */
 void pa_tunnet_lost(struct pa_tunnet *net);
 /* To absent. */

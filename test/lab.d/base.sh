@@ -11,6 +11,7 @@ LAB_COLOCATED=no
 LAB_HOOK=yes
 LAB_LEASE_TIME=3600
 LAB_QUARANTINE=120
+LAB_TLS=no
 LAB_BROKER_POOL=203.0.113.0/24
 if [ -n "${PUBADDR_BUILD:-}" ]; then
 	LAB_BUILD=$(cd "$PUBADDR_BUILD" && pwd)
@@ -51,6 +52,7 @@ parse_up() {
 		--nat) LAB_NAT=${2:-} && shift ;;
 		--clients) LAB_CLIENTS=${2:-} && shift ;;
 		--lease-time) LAB_LEASE_TIME=${2:-} && shift ;;
+		--tls) LAB_TLS=yes ;;
 		--quarantine) LAB_QUARANTINE=${2:-} && shift ;;
 		--broker-pool) LAB_BROKER_POOL=${2:-} && shift ;;
 		--colocated) LAB_COLOCATED=yes ;;
@@ -69,7 +71,7 @@ parse_up() {
 
 save_options() {
 	local v
-	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
+	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
 		echo "$v='${!v}'"
 	done >"$LAB_DIR/options"
 }
@@ -194,6 +196,8 @@ hosts_start() {
 spawn() {
 	local h name=$2
 	h=$(host_of "$1")
+	mkdir -p "$LAB_DIR/commands"
+	printf '%q ' "$@" >"$LAB_DIR/commands/$name"
 	shift 2
 	PATH=$LAB_PATH setsid nsenter -t "$(<"$LAB_DIR/hosts/$h/holder")" -m -u -n -- "${UNCONFINED[@]}" "$@" \
 		</dev/null >>"$LAB_DIR/log/$name" 2>&1 &

@@ -55,6 +55,16 @@ cmd_stop() {
 	stop "$1" KILL
 }
 
+# As a service manager does with a program that has died: the same command again.
+cmd_start() {
+	[ -e "$LAB_DIR/commands/${1:-}" ] || die "no program '${1:-}'; there are: $(ls "$LAB_DIR/commands" | paste -sd' ')"
+	! { [ -e "$LAB_DIR/pids/$1" ] && alive "$1"; } || die "$1 runs"
+	local command
+	eval "command=($(<"$LAB_DIR/commands/$1"))"
+	# shellcheck disable=SC2128,SC2154 # an array, set by eval
+	spawn "${command[@]}"
+}
+
 # The one line of Kea's configuration that makes the difference. Clients see it when they next ask.
 cmd_hook() {
 	[[ ${1:-} =~ ^(on|off)$ ]] || die "usage: $0 hook on|off"

@@ -11,6 +11,7 @@ start_services() {
 	start_resolver
 	if [ -n "$LAB_STAGE" ]; then
 		make_keys
+		[ "$LAB_TLS" = no ] || { make_certificate broker broker && make_certificate gateway gw1; }
 		start_broker
 		start_gateway
 	fi
@@ -25,6 +26,30 @@ make_keys() {
 		nsrun gateway tee -a /etc/pubaddr/gateway.key >/dev/null
 }
 
+# How the gateway reaches its broker: by a socket that both see, or as between hosts.
+broker_place() {
+	[ "$LAB_TLS" = yes ] || { echo "\"socket\": \"$(broker_socket)\"" && return; }
+	echo "\"address\": \"$(broker_ip):6443\", $(tls_files gw1)"
+}
+broker_listen() { [ "$LAB_TLS" = no ] || echo "\"gateway-listen\": {\"address\": \"$(broker_ip):6443\", $(tls_files broker)},"; }
+tls_files() {
+	echo "\"certificate\": \"/etc/pubaddr/$1.crt\", \"key\": \"/etc/pubaddr/$1.key.pem\", \"ca\": \"/etc/pubaddr/ca.crt\""
+}
+broker_ip() { [ "$LAB_COLOCATED" = yes ] && echo "$GATEWAY_IP" || echo 198.51.100.18; }
+
+# make_certificate HOST NAME [CA]: signed by an authority of the lab's, whose own certificate goes with it.
+make_certificate() {
+	local ca=$LAB_DIR/${3:-ca}
+	[ -e "$ca.key" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=${3:-ca}" \
+		-keyout "$ca.key" -out "$ca.crt" 2>/dev/null
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$2" -keyout "$LAB_DIR/$2.pem" \
+		-out "$LAB_DIR/$2.csr" 2>/dev/null
+	openssl x509 -req -in "$LAB_DIR/$2.csr" -CA "$ca.crt" -CAkey "$ca.key" -CAcreateserial -days 30 -out "$LAB_DIR/$2.crt" 2>/dev/null
+	nsrun "$1" tee "/etc/pubaddr/$2.crt" <"$LAB_DIR/$2.crt" >/dev/null
+	nsrun "$1" tee /etc/pubaddr/ca.crt <"$LAB_DIR/ca.crt" >/dev/null
+	nsrun "$1" sh -c "umask 077; cat >/etc/pubaddr/$2.key.pem" <"$LAB_DIR/$2.pem"
+}
+
 # Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
 start_gateway() {
 	nsrun gateway tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
@@ -33,7 +58,7 @@ start_gateway() {
 		  "key-file": "/etc/pubaddr/gateway.key",
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
-		  "broker": {"socket": "$(broker_socket)", "name": "gw1"},
+		  "broker": {$(broker_place), "name": "gw1"},
 		  "control-socket": "/run/pubaddr/gateway.sock"
 		}
 	END
@@ -54,7 +79,7 @@ start_broker() {
 		  "master-key-file": "/etc/pubaddr/master.key",
 		  "realms": ["lab"],
 		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": ["$GATEWAY_IP:6080"], "gateway-names": ["gw1"]}],
-		  "quarantine": $LAB_QUARANTINE,
+		  "quarantine": $LAB_QUARANTINE, $(broker_listen)
 		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
 		}

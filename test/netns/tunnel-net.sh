@@ -84,7 +84,8 @@ start_gateway() {
 		{
 		  "listen": ["$GW:6080"], "device-address": "$GW", "key-file": "$dir/gateway.key",
 		  "pools": [{"id": 1, "prefix": "203.0.113.0/24"}],
-		  "allow": ["192.0.2.0/24"], "control-socket": "$dir/gateway.sock"
+		  "allow": ["192.0.2.0/24"], "control-socket": "$dir/gateway.sock",
+		  "state-file": "$dir/gateway.state"
 		}
 	END
 	g "$bin/pubaddr-gatewayd" -t -c "$dir/gatewayd.conf" >/dev/null || exit 99

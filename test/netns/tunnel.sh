@@ -9,7 +9,7 @@ PUB2=203.0.113.8
 
 need_root
 net_up
-plan 42
+plan 51
 
 snapshot() { # what must be the same before and after; without counters and lifetimes
 	c ip -d link show | sed 's/^[0-9]*: //'
@@ -129,15 +129,47 @@ ok $? 'when the gateway is back so is the address'
 
 kill -9 $client_pid
 wait $client_pid 2>/dev/null
-c ping -c 1 -W 2 $PEER >/dev/null
+retry c sh -c "ping -c 1 -W 1 $PEER && ip route get $PEER | grep -q 'src 192.168.77.10'" >/dev/null
 ok $? 'a daemon that was killed leaves plain NAT working'
+c ip -4 -o addr show dev pub0 | grep -q $PUB2 && ! c ip route get $PEER from $PUB2 2>/dev/null
+ok $? 'and the public address in place, unused'
 start_client
-grep -q 'net.leftover removed=' "$dir/tunneld.log" && snapshot | diff "$dir/before" - | sed 's/^/# /' >"$dir/diff"
-cat "$dir/diff"
-test ! -s "$dir/diff"
-ok $? 'and the next one cleans up'
-put_grant "$PUB2" 200 600 && wait_for bound
-ok $? 'and works'
+wait_for bound && p ping -c 1 -W 2 $PUB2 >/dev/null && grep -q 'gateway.adopted' "$dir/tunneld.log"
+ok $? 'the next one goes on with the session'
+retry c sh -c "ip route get $PEER | grep -q 'dev pub0'"
+ok $? 'and with the default route'
+! grep -q 'net.leftover' "$dir/tunneld.log" && test "$(g stat -c %a "$dir/gateway.state" "$dir/tunneld-eth0.state" | sort -u)" = 600
+ok $? 'nothing had to be cleaned; the state files are for root only'
+
+c ip link del pub0
+retry sh -c "ip netns exec ${net}p ping -c 1 -W 1 $PUB2" >/dev/null
+ok $? 'an interface that somebody removes is made again'
+c ip route flush table 6080
+c ip route flush table 6081
+for p in 5200 5201 5202 5203; do c ip rule del priority $p; done
+retry c sh -c "ip route get $PEER | grep -q 'dev pub0' && test \$(ip rule show | grep -c '^520[0-3]:') -eq 4 &&
+	ip route get 10.99.0.1 | grep -q 'dev eth0' && ip route get $PEER from $PUB2 | grep -q 'dev pub0'" >/dev/null
+ok $? 'so are routes and rules'
+
+kill $client_pid
+wait $client_pid
+snapshot | diff "$dir/before" - | tee "$dir/diff" | sed 's/^/# /'
+test ! -s "$dir/diff" && ! grep -q session "$dir/tunneld-eth0.state"
+ok $? 'a daemon that is stopped keeps the grant and nothing else'
+start_client
+wait_for bound && p ping -c 1 -W 2 $PUB2 >/dev/null
+ok $? 'and binds it again when it is started'
+
+g "$tool" call "$dir/gateway.sock" binding-get-all | grep -o '"bind": [0-9]*' >"$dir/binds"
+kill -9 $gateway_pid
+wait $gateway_pid 2>/dev/null
+g ip route show | grep -q '203.0.113.0/24 dev pubgw0'
+ok $? 'a gateway that was killed leaves its device and routes'
+start_gateway
+p_retry ping -c 1 -W 1 $PUB2 >/dev/null
+ok $? 'the next one delivers at once'
+g "$tool" call "$dir/gateway.sock" binding-get-all | grep -o '"bind": [0-9]*' | cmp "$dir/binds" -
+ok $? 'by the same binding'
 
 "$tool" call "$dir/tunneld-eth0.sock" grant-end '{"reason": "RELEASE"}' >/dev/null 2>&1
 c "$bin/pubaddr" --run-dir "$dir" status >/dev/null 2>&1

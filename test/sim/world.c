@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "tunnel/client_state.h"
+#include "tunnel/gw_state.h"
 
 unsigned world_random(struct world *w, unsigned below)
 {
@@ -252,6 +254,7 @@ void world_grant(struct world *w, unsigned n, uint8_t host, uint64_t epoch, uint
 	g.n_gateways = gateways;
 	for (unsigned i = 0; i < gateways; i++)
 		g.gateways[i] = w->g[i].at;
+	w->c[n].grant = g;
 	(void)pa_client_grant(w->c[n].cl, w->now, &g);
 }
 
@@ -343,6 +346,38 @@ void world_restart(struct world *w, unsigned g)
 {
 	pa_gw_free(w->g[g].gw);
 	gateway_start(&w->g[g]);
+}
+
+void world_kill_gateway(struct world *w, unsigned g)
+{
+	struct pa_gw *old = w->g[g].gw;
+	uint8_t buf[PA_GW_STATE_RECORD_LEN];
+	struct pa_gw_record r;
+
+	gateway_start(&w->g[g]);
+	pa_gw_change_all(old);
+	while (pa_gw_take_changed(old, w->now, &r)) {
+		PA_REQUIRE(pa_gw_record_encode(&r, buf) == 0 && pa_gw_record_decode(buf, &r) == 0);
+		(void)pa_gw_adopt(w->g[g].gw, w->now, &r);
+	}
+	(void)pa_gw_adopted(w->g[g].gw, w->now, w->now.unix_ms);
+	pa_gw_free(old);
+}
+
+void world_kill_client(struct world *w, unsigned n)
+{
+	struct world_client *c = &w->c[n];
+	uint8_t buf[PA_CLIENT_SAVED_LEN], secret[PA_KEY_LEN];
+	struct pa_client_saved s;
+
+	PA_REQUIRE(pa_client_save(c->cl, &s));
+	PA_REQUIRE(pa_client_saved_encode(&s, buf) == 0 && pa_client_saved_decode(buf, &s) == 0);
+	pa_client_free(c->cl);
+	peer_client_secret(n, secret);
+	PA_REQUIRE(pa_client_new(secret, &client_ops, c, &c->cl) == 0);
+	world_rebind(w, n);
+	c->is_up = false;
+	PA_REQUIRE(pa_client_adopt(c->cl, w->now, &c->grant, &s) == 0);
 }
 
 void world_replay(struct world *w, const struct world_packet *p, const struct pa_endpoint *from)

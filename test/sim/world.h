@@ -38,6 +38,7 @@ struct world_client {
 	unsigned n_up, n_down, n_ended, n_fresh;
 	bool is_up;
 	struct pa_client_binding b;
+	struct pa_grant grant; /* the last one */
 };
 
 struct world_gateway {
@@ -82,6 +83,10 @@ void world_rebind(struct world *w, unsigned n);
 void world_data(struct world *w, unsigned n);
 /* A gateway that has forgotten everything. */
 void world_restart(struct world *w, unsigned g);
+/* A gateway that is killed, and the next one adopts what it had recorded. */
+void world_kill_gateway(struct world *w, unsigned g);
+/* A client that is killed, and the next one adopts its session, from another port. */
+void world_kill_client(struct world *w, unsigned n);
 /* Puts a packet that was seen before on the wire again, at once and without loss; from NULL: as it was. */
 void world_replay(struct world *w, const struct world_packet *p, const struct pa_endpoint *from);
 

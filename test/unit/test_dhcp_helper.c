@@ -255,6 +255,8 @@ Test(helper, a_refusal_is_told_without_the_secret, .timeout = 30)
 
 Test(helper, without_a_daemon_the_grant_waits, .timeout = 30)
 {
+	char kept[160];
+	FILE *f;
 	uint64_t before = pa_now_get().boot_ms;
 	struct world w;
 	struct stat st;
@@ -274,10 +276,14 @@ Test(helper, without_a_daemon_the_grant_waits, .timeout = 30)
 	json_decref(args);
 	expect_output(&w, "start pubaddr-tunneld -i eth0");
 	expect_no_secret(&w);
-	/* The lease goes: nothing may be left for a daemon that starts later. */
+	/* The lease goes: nothing may be left for a daemon that starts later, nor what one that stopped has left. */
+	(void)snprintf(kept, sizeof(kept), "%s/tunneld-eth0.state", w.dir);
+	f = fopen(kept, "we");
+	cr_assert(f != NULL && fclose(f) == 0);
 	start(&w, "RELEASE", NULL, true);
 	cr_assert_eq(finish(&w), 0);
 	cr_assert_eq(access(w.pending, F_OK), -1);
+	cr_assert_eq(access(kept, F_OK), -1);
 	world_free(&w);
 }
 

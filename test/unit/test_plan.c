@@ -69,8 +69,10 @@ Test(plan, without_default_only_p_uses_the_tunnel)
 	struct pa_plan p;
 
 	pa_plan_tunnel(&in, &p);
-	cr_assert_eq(p.n_routes, 1);
+	cr_assert_eq(p.n_routes, 2);
 	cr_assert_eq(p.routes[0].table, 6081);
+	cr_assert(p.routes[0].ifindex > 0 && !p.routes[0].last);
+	cr_assert(p.routes[1].table == 6081 && p.routes[1].last && p.routes[1].dst.len == 0, "nothing of P leaves by another way");
 	cr_assert_eq(p.n_rules, 2);
 	cr_assert(!p.rules[0].unbound && !p.rules[1].unbound);
 }

@@ -147,16 +147,16 @@ Test(tunnel_net, tun_device)
 
 	enter();
 	cr_assert_eq(pa_nl_open(&nl), 0);
-	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, &t, err), 0, "%s", err);
+	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, NULL, &t, err), 0, "%s", err);
 	text = output("ip link show pub0");
 	cr_assert(strstr(text, "mtu 1400") != NULL && strstr(text, "UP") != NULL, "%s", text);
 	free(text);
 	text = output("ip -6 addr show dev pub0");
 	cr_assert_str_eq(text, "", "no IPv6");
 	free(text);
-	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, &again, err), PA_EEXIST);
+	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, NULL, &again, err), PA_EEXIST);
 	cr_assert(strstr(err, "pub0") != NULL, "%s", err);
-	cr_assert_eq(pa_tun_open(nl, "a-very-long-name", 1400, &again, err), PA_EINVAL);
+	cr_assert_eq(pa_tun_open(nl, "a-very-long-name", 1400, NULL, &again, err), PA_EINVAL);
 	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &p), 0);
 	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &p), 0, "again is fine");
 	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &q), 0);

@@ -152,6 +152,8 @@ Test(sim, replay_changes_nothing, .timeout = 120)
 		world_run(w, 60000);
 		for (unsigned i = 0; i < WORLD_CLIENTS; i++)
 			check(w, world_reaches(w, i), "no binding");
+		if (seed % 2 == 0)
+			world_kill_gateway(w, 0); /* adopted bindings believe no replay either */
 		n = w->n_record;
 		for (size_t i = 0; i < n; i++) {
 			struct world_packet p = w->record[i];
@@ -171,6 +173,80 @@ Test(sim, replay_changes_nothing, .timeout = 120)
 			take_snapshot(w, &after);
 			compare(w, &before, &after, hint);
 		}
+		world_free(w);
+	}
+}
+
+/* Killed and started again at any time, the gateway, the client, or both: the same binding, and packets go on. */
+Test(sim, killed_and_adopted, .timeout = 60)
+{
+	for (uint64_t seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+		struct world *w = world_new(seed);
+		struct snapshot before, after;
+		unsigned which = 1 + world_random(w, 3);
+
+		for (unsigned i = 0; i < WORLD_CLIENTS; i++)
+			world_grant(w, i, (uint8_t)(i + 1), 1, 3600, 1);
+		for (unsigned i = 0; i < WORLD_CLIENTS; i++)
+			check(w, world_until(w, 5000, world_reaches, i), "no binding");
+		for (unsigned round = 0; round < 4; round++) {
+			world_run(w, world_random(w, 60000));
+			take_snapshot(w, &before);
+			if ((which & 1) != 0) {
+				world_kill_gateway(w, 0);
+				check(w, world_reaches(w, 1), "the gateway does not deliver at once");
+			}
+			if ((which & 2) != 0)
+				world_kill_client(w, 0);
+			check(w, w->c[0].is_up, "the interface is gone");
+			/* Four ways at most: KEEPALIVE, RECHALLENGE, RECONFIRM, and the answer. */
+			check(w, world_until(w, 4 * 60, world_reaches, 0), "not healed");
+			world_run(w, 60000);
+			take_snapshot(w, &after);
+			for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+				check(w, memcmp(before.b[i].session, after.b[i].session, PA_SESSION_LEN) == 0, "another session");
+				check(w, after.b[i].bind == before.b[i].bind, "another handshake");
+				check(w, after.n_down[i] == 0 && world_reaches(w, i), "went down");
+			}
+		}
+		world_free(w);
+	}
+}
+
+/* Nobody kept anything for the client to go on with: it binds anew by itself, soon, and P stays up. */
+Test(sim, killed_with_a_gateway_that_forgot, .timeout = 60)
+{
+	for (uint64_t seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+		struct world *w = world_new(seed);
+
+		world_grant(w, 0, 1, 1, 3600, 1);
+		check(w, world_until(w, 5000, world_reaches, 0), "no binding");
+		world_run(w, world_random(w, 60000));
+		world_restart(w, 0);
+		world_kill_client(w, 0);
+		check(w, world_until(w, 1000, world_reaches, 0), "not bound anew");
+		check(w, w->c[0].n_down == 0, "went down");
+		world_free(w);
+	}
+}
+
+/* A client killed while its grant was renewed goes on with the old session until the new one is accepted. */
+Test(sim, killed_while_renewing, .timeout = 60)
+{
+	for (uint64_t seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+		struct world *w = world_new(seed);
+		struct pa_client_status s;
+
+		world_grant(w, 0, 1, 1, 600, 1);
+		check(w, world_until(w, 5000, world_reaches, 0), "no binding");
+		world_run(w, 1000 + world_random(w, 30000));
+		world_grant(w, 0, 1, 1, 1200, 1);
+		world_run(w, world_random(w, 200));
+		world_kill_client(w, 0);
+		world_run(w, 3000);
+		pa_client_status_get(w->c[0].cl, &s);
+		check(w, world_reaches(w, 0) && w->c[0].n_down == 0, "lost");
+		check(w, s.attempt == 0 && s.binding.claims.expires == w->c[0].grant.claims.expires, "the old grant's session stays");
 		world_free(w);
 	}
 }
