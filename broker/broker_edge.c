@@ -17,6 +17,7 @@
 #include "broker/hold_edge.h"
 #include "broker/setup.h"
 #include "common/edge_file.h"
+#include "common/edge_notify.h"
 #include "common/edge_sandbox.h"
 #include "common/edge_server.h"
 #include "common/edge_tls.h"
@@ -211,6 +212,7 @@ static void stop(struct broker *b)
 	if (b->stopping)
 		return;
 	b->stopping = true;
+	pa_notify("STOPPING=1");
 	if (b->batch != NULL)
 		flush(b);
 	pa_hold_close(b->hold);
@@ -365,6 +367,7 @@ static int start(struct broker *b)
 	arm_timer(b);
 	pa_log(PA_LOG_INFO, "broker.start", "version=%s socket=%s database=%s pools=%zu addresses=%zu", PA_VERSION,
 	       b->setup.conf->socket, b->setup.conf->database, b->setup.conf->n_pools, pa_batch_rows(b->batch));
+	pa_notify("READY=1");
 	return 0;
 }
 

@@ -118,6 +118,49 @@ fresh && chown 65534 "$d/client.key" "$d/run"
 nobody tunneld 1 'it needs CAP_NET_ADMIN, run as root' 'may not change the network'
 nobody tunneld 1 'it needs CAP_NET_ADMIN, run as root' 'and again, with what the first one left'
 
+# ---- the service manager, and what is left when it gives up ----
+fresh
+for name in brokerd gatewayd tunneld; do
+	rm -f "$d/notify"
+	timeout 20 socat -u "UNIX-RECV:$d/notify" "OPEN:$dir/notified,creat,trunc" &
+	pids="$pids $!"
+	tries=0
+	until [ -S "$d/notify" ] || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.1; done
+	case $name in
+	tunneld) sock=tunneld-eth0 ;;
+	gatewayd) sock=gateway ;;
+	*) sock=broker ;;
+	esac
+	export NOTIFY_SOCKET="$d/notify"
+	start $name "$d/run/$sock.sock"
+	unset NOTIFY_SOCKET
+	tries=0
+	until grep -q READY=1 "$dir/notified" || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.1; done
+	kill "$pid"
+	wait "$pid"
+	pids=${pids% "$pid"}
+	until grep -q STOPPING=1 "$dir/notified" || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.1; done
+	[ "$(cat "$dir/notified")" = READY=1STOPPING=1 ]
+	ok $? "$name: tells the service manager when it serves and when it stops"
+done
+stop_all
+fresh && state >"$dir/before"
+in_ns ip tuntap add pubgw0 mode tun && in_ns ip addr add 198.51.100.77/32 dev pubgw0
+in_ns "$bin_t/pubaddr-gatewayd" --cleanup -c "$d/gatewayd.conf" >"$dir/out" 2>&1
+ok $? 'gatewayd --cleanup'
+state >"$dir/after" && cmp "$dir/before" "$dir/after"
+ok $? 'removes the device'
+in_ns ip route add 203.0.113.9/32 dev eth0 table 6080
+in_ns "$bin_t/pubaddr-tunneld" --cleanup -i eth0 -c "$d/tunneld.conf" >"$dir/out" 2>&1
+ok $? 'tunneld --cleanup'
+state >"$dir/after" && cmp "$dir/before" "$dir/after"
+ok $? 'removes routes'
+start tunneld "$d/run/tunneld-eth0.sock"
+in_ns "$bin_t/pubaddr-tunneld" --cleanup -i eth0 -c "$d/tunneld.conf" >"$dir/out" 2>&1
+[ $? -eq 1 ] && grep -q 'another process already serves this socket' "$dir/out"
+ok $? 'but not while a daemon runs'
+stop_all
+
 # ---- the command line ----
 for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_t/pubaddr-tunneld"; do
 	"$cmd" -x >"$dir/out" 2>&1

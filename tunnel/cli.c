@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "tunnel/cli.h"
 
+#include <getopt.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "config.h"
 
@@ -14,6 +14,7 @@ static void usage(FILE *f, const char *program, bool wants_iface)
 		"  -c FILE   configuration\n"
 		"  -t        test the configuration and exit\n"
 		"  -d        log debug messages\n"
+		"  --cleanup remove what a daemon left that died and does not come back, and exit\n"
 		"  -V        print the version\n"
 		"  -h        print this\n",
 		program, wants_iface ? "-i IFACE " : "",
@@ -22,9 +23,10 @@ static void usage(FILE *f, const char *program, bool wants_iface)
 
 int pa_cli_parse(int argc, char **argv, const char *program, bool wants_iface, struct pa_cli *ret)
 {
+	static const struct option longer[] = {{"cleanup", no_argument, NULL, 'x'}, {NULL, 0, NULL, 0}};
 	int c;
 
-	while ((c = getopt(argc, argv, wants_iface ? "c:i:dhtV" : "c:dhtV")) != -1) {
+	while ((c = getopt_long(argc, argv, wants_iface ? "c:i:dhtV" : "c:dhtV", longer, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			ret->config = optarg;
@@ -34,6 +36,9 @@ int pa_cli_parse(int argc, char **argv, const char *program, bool wants_iface, s
 			break;
 		case 'd':
 			ret->debug = true;
+			break;
+		case 'x':
+			ret->cleanup = true;
 			break;
 		case 't':
 			ret->test = true;

@@ -10,6 +10,7 @@ struct pa_cli {
 	const char *iface;  /* -i; NULL where the program has none */
 	bool test;	    /* -t */
 	bool debug;	    /* -d */
+	bool cleanup;	    /* --cleanup */
 };
 
 /*

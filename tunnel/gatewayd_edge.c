@@ -433,6 +433,19 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return 0;
 }
 
+int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	char detail[PA_TUN_ERRLEN];
+	int rc = open_server(g, err);
+
+	if (rc == 0) {
+		rc = pa_tun_remove(g->conf->device, detail);
+		if (rc < 0)
+			rc = fail_at(g, "device", detail, rc, err);
+	}
+	return rc;
+}
+
 void pa_gatewayd_reload(struct pa_gatewayd *g)
 {
 	struct pa_keyring *fresh = NULL;

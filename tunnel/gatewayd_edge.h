@@ -21,6 +21,11 @@ int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct
 /* Brings everything up. On failure err says what and the remedy; pa_gatewayd_stop is still needed. */
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
 /*
+ * In place of start, when a daemon died for good: removes the device that it left, and with it address and routes. An error if
+ * a daemon serves the command socket or holds the device. stop and free are still needed.
+ */
+int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
+/*
  * Reads the key file again; what else the configuration says stays as it was at the start. Bindings stay, but for those whose
  * key is gone. A file with a mistake is logged and the former keys stay. Logs what happened.
  */

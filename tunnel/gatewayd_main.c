@@ -7,6 +7,7 @@
 
 #include "common/cred.h"
 #include "common/edge_file.h"
+#include "common/edge_notify.h"
 #include "common/edge_sandbox.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -78,7 +79,9 @@ static int run(const struct pa_gatewayd_conf *conf)
 	if (rc == 0) {
 		(void)uv_signal_start(&hup, on_hangup, SIGHUP);
 		pa_log(PA_LOG_INFO, "daemon.start", "version=%s", PACKAGE_VERSION);
+		pa_notify("READY=1");
 		(void)uv_run(&loop, UV_RUN_DEFAULT);
+		pa_notify("STOPPING=1");
 	} else {
 		pa_log(PA_LOG_ERROR, "daemon.failed", "reason=\"%s\"", err);
 	}
@@ -91,6 +94,27 @@ static int run(const struct pa_gatewayd_conf *conf)
 	(void)uv_loop_close(&loop);
 	/* Wrong keys are wrong configuration: starting again does not help. */
 	return rc == 0 ? 0 : rc == PA_EFORMAT || rc == PA_EAUTH ? 2 : 1;
+}
+
+static int clean_up(const struct pa_gatewayd_conf *conf)
+{
+	char err[PA_GATEWAYD_ERRLEN] = "";
+	struct pa_gatewayd *g = NULL;
+	uv_loop_t loop;
+	int rc;
+
+	if (uv_loop_init(&loop) < 0 || pa_gatewayd_new(&loop, conf, &g) < 0)
+		return 1;
+	rc = pa_gatewayd_cleanup(g, err);
+	if (rc < 0)
+		pa_log(PA_LOG_ERROR, "daemon.failed", "reason=\"%s\"", err);
+	else
+		pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", conf->device);
+	pa_gatewayd_stop(g);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	pa_gatewayd_free(g);
+	(void)uv_loop_close(&loop);
+	return rc < 0 ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -117,6 +141,8 @@ int main(int argc, char **argv)
 		else
 			printf("%s: configuration is right\n", cli.config);
 		pa_keyring_free(keys);
+	} else if (cli.cleanup) {
+		rc = clean_up(&conf);
 	} else if (pa_cred_init() < 0) {
 		fprintf(stderr, "%s: the system has no random numbers\n", PROGRAM);
 		rc = 1;

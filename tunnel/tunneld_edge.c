@@ -508,6 +508,21 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	return rc;
 }
 
+int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
+				       .priority = t->conf->rule_priority, .mark = t->conf->mark};
+	char detail[PA_TUNNET_ERRLEN];
+	int rc = open_server(t, err);
+
+	if (rc == 0) {
+		rc = pa_tunnet_new(&cfg, &t->net, detail);
+		if (rc < 0)
+			(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+	}
+	return rc;
+}
+
 /* ---- stop ---- */
 
 static void close_handle(uv_handle_t *h)

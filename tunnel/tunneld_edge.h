@@ -30,6 +30,11 @@ int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const ch
 /* Brings everything up and takes a pending grant. On failure err says what and the remedy; stop is still needed. */
 int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]);
 /*
+ * In place of start, when a daemon died for good: removes device, routes and rules that it left, so that the host is on plain
+ * NAT again. An error if a daemon serves this interface. stop and free are still needed.
+ */
+int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]);
+/*
  * Says BYE, restores the host's network, closes every handle, so that the loop runs out. The grant stays in the state file
  * for the next start. Harmless a second time.
  */

@@ -8,6 +8,7 @@
 
 #include "common/cred.h"
 #include "common/edge_file.h"
+#include "common/edge_notify.h"
 #include "common/edge_sandbox.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -71,7 +72,9 @@ static int run(const struct pa_tunneld_conf *conf, const char *iface)
 		rc = pa_sandbox_enter(&needed, err);
 	if (rc == 0) {
 		pa_log(PA_LOG_INFO, "daemon.start", "version=%s iface=%s", PACKAGE_VERSION, iface);
+		pa_notify("READY=1");
 		(void)uv_run(&loop, UV_RUN_DEFAULT);
+		pa_notify("STOPPING=1");
 	} else {
 		pa_log(PA_LOG_ERROR, "daemon.failed", "reason=\"%s\"", err);
 	}
@@ -83,6 +86,27 @@ static int run(const struct pa_tunneld_conf *conf, const char *iface)
 	(void)uv_loop_close(&loop);
 	/* Wrong keys are wrong configuration: starting again does not help. */
 	return rc == 0 ? 0 : rc == PA_EFORMAT || rc == PA_EAUTH ? 2 : 1;
+}
+
+static int clean_up(const struct pa_tunneld_conf *conf, const char *iface)
+{
+	char err[PA_TUNNELD_ERRLEN] = "";
+	struct pa_tunneld *t = NULL;
+	uv_loop_t loop;
+	int rc;
+
+	if (uv_loop_init(&loop) < 0 || pa_tunneld_new(&loop, conf, iface, &t) < 0)
+		return 1;
+	rc = pa_tunneld_cleanup(t, err);
+	if (rc < 0)
+		pa_log(PA_LOG_ERROR, "daemon.failed", "reason=\"%s\"", err);
+	else
+		pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", conf->device);
+	pa_tunneld_stop(t);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	pa_tunneld_free(t);
+	(void)uv_loop_close(&loop);
+	return rc < 0 ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -109,6 +133,8 @@ int main(int argc, char **argv)
 	rc = 0;
 	if (cli.test) {
 		printf("%s: configuration is right\n", cli.config);
+	} else if (cli.cleanup) {
+		rc = clean_up(&conf, cli.iface);
 	} else if (pa_cred_init() < 0) {
 		fprintf(stderr, "%s: the system has no random numbers\n", PROGRAM);
 		rc = 1;
