@@ -50,6 +50,7 @@ struct pa_link {
 	unsigned missed; /* deadlines in a row */
 	uint64_t backoff_ms, retry_ms;
 	bool told_down;
+	char told_why[128];
 	struct pa_rate rate_state, rate_nonsense, rate_releases;
 };
 
@@ -178,14 +179,20 @@ static void finish_first(struct pa_link *l, int error)
 	free(r);
 }
 
-/* Says once that the broker is away, and not again before it has been back; a broker that flaps is rate-limited. */
+/*
+ * Says once that the broker is away, and again when it has been back or when the reason is another one: whoever mends the
+ * first must learn of the second. A broker that flaps is rate-limited.
+ */
 static void tell_down(struct pa_link *l, const char *why)
 {
 	unsigned held;
 
-	if (!l->told_down && pa_rate_pass(&l->rate_state, now_ms(), &held))
+	if (l->told_down && strncmp(l->told_why, why, sizeof(l->told_why) - 1) == 0)
+		return;
+	if (pa_rate_pass(&l->rate_state, now_ms(), &held))
 		pa_log(PA_LOG_WARN, "broker.down", "socket=%s reason=\"%s\" held-back=%u", l->opt.path, why, held);
 	l->told_down = true;
+	(void)snprintf(l->told_why, sizeof(l->told_why), "%s", why);
 }
 
 /* Plans the next attempt to connect. */
@@ -224,6 +231,15 @@ static void nonsense(struct pa_link *l, const char *what)
 	if (pa_rate_pass(&l->rate_nonsense, now_ms(), &held))
 		pa_log(PA_LOG_ERROR, "broker.nonsense", "socket=%s reason=\"%s\" held-back=%u", l->opt.path, what, held);
 	drop(l, "the connection was closed because of a reply that made no sense");
+}
+
+/* An error that answers no request: the broker does not serve us, and says why. */
+static void turned_away(struct pa_link *l, const char *text)
+{
+	char why[sizeof(l->told_why)];
+
+	(void)snprintf(why, sizeof(why), "the broker refuses: %s", text);
+	drop(l, why);
 }
 
 static void try_connect(struct pa_link *l)
@@ -303,7 +319,9 @@ static void handle_line(struct pa_link *l, const char *line, size_t len)
 	}
 	answer.arguments = arguments;
 	id = json_object_get(root, "id");
-	if (!json_is_integer(id) || json_integer_value(id) < 1 || (uint64_t)json_integer_value(id) >= l->next_id) {
+	if (id == NULL && answer.result == PA_RESULT_ERROR) {
+		turned_away(l, answer.text);
+	} else if (!json_is_integer(id) || json_integer_value(id) < 1 || (uint64_t)json_integer_value(id) >= l->next_id) {
 		nonsense(l, "its id is not that of a request");
 	} else if (deliver(l, (uint64_t)json_integer_value(id), &answer) < 0) {
 		nonsense(l, "it is not an answer to lease-allocate");

@@ -70,6 +70,10 @@ fresh && chmod 604 "$d/gateway.key"
 bad gatewayd 2 "gatewayd.conf:5: key-file: $d/gateway.key: .*run: chmod 600 $d/gateway.key" 'a key that others can read'
 fresh && sed -i 1d "$d/gateway.key"
 bad gatewayd 2 "gatewayd.conf:5: key-file: $d/gateway.key: has no gateway key; make one" 'no key of its own'
+fresh && sed -i '/^pool/d' "$d/gateway.key"
+"$bin_t/pubaddr-gatewayd" -t -c "$d/gatewayd.conf" >"$dir/out" 2>&1 &&
+	grep -q ' config.keyless pool=[0-9]* .*pubaddrctl key pool' "$dir/out" && grep -q 'a pool has no key yet$' "$dir/out"
+ok $? 'gatewayd -t: tells a pool without a key'
 fresh && chmod 640 "$d/client.key"
 bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: .*run: chmod 600 $d/client.key" 'a key that others can read'
 fresh && cp "$d/gateway.key" "$d/client.key"

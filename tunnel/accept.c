@@ -64,8 +64,10 @@ static int check_address(const struct pa_claims *c, const struct pa_accept_conte
 
 	(void)pa_addr_format(a, text);
 	if (!class_allowed(a, ctx))
-		return deny(err, "the granted address %s is a %s address, not a global unicast one", text,
-			    pa_addr_class_name(pa_addr_classify(a)));
+		return deny(err, "the granted address %s is a %s address, not a global unicast one%s", text,
+			    pa_addr_class_name(pa_addr_classify(a)),
+			    pa_addr_classify(a) == PA_ADDR_DOCUMENTATION ?
+				    "; in a laboratory \"allow-documentation\" in tunneld.conf lets it pass" : "");
 	if (c->prefix_len > full_length(a) || full_length(a) - c->prefix_len > BLOCK_BITS_MAX)
 		return deny(err, "the grant of %s is for a /%u, at most a /%u is accepted", text, c->prefix_len,
 			    full_length(a) - BLOCK_BITS_MAX);

@@ -14,12 +14,14 @@
 #include "common/msg.h"
 #include "tunnel/gatewayd_keys.h"
 #include "tunnel/gatewayd_state.h"
+#include "tunnel/gw_refused.h"
 #include "tunnel/net_lan.h"
 #include "tunnel/net_route.h"
 #include "tunnel/net_tun.h"
 #include "tunnel/net_udp.h"
 
 #define TICK_MAX_MS 250 /* the core is told the time this often at least; a tick looks at every binding */
+#define REFUSED_LOG_MS 60000 /* one line for each reason about refused clients in this time */
 #define FORWARD_SYSCTL "/proc/sys/net/ipv4/ip_forward"
 
 struct pa_gatewayd {
@@ -42,6 +44,10 @@ struct pa_gatewayd {
 	uv_poll_t monitor;
 	bool has_timer, has_monitor, stopped;
 	uint64_t started_ms;
+	struct {
+		uint64_t told_ms; /* boot time of the last line; 0: none yet */
+		unsigned held;	  /* that were not logged since */
+	} refused[PA_GW_REFUSALS];
 };
 
 /* ---- what the core asks for ---- */
@@ -97,12 +103,34 @@ static const struct pa_gw_ops gw_ops = {
 
 /* ---- what happens ---- */
 
+/* The client is told nothing, so that the gateway answers no forgery: the log is where the operator can learn it. */
+static void tell_refused(struct pa_gatewayd *g, struct pa_now now, const struct pa_endpoint *from, enum pa_gw_refusal why)
+{
+	char text[PA_ENDPOINT_STRLEN];
+
+	if (g->refused[why].told_ms != 0 && now.boot_ms < g->refused[why].told_ms + REFUSED_LOG_MS) {
+		g->refused[why].held++;
+		return;
+	}
+	pa_log(PA_LOG_WARN, "client.refused", "mapped=%s reason=\"%s\" held-back=%u", pa_endpoint_format(from, text),
+	       pa_gw_refusal_text(why), g->refused[why].held);
+	g->refused[why].told_ms = now.boot_ms;
+	g->refused[why].held = 0;
+}
+
 static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
+	struct pa_gw_counters before, after;
+	enum pa_gw_refusal why;
 
+	pa_gw_counters_get(g->gw, &before);
 	pa_gw_receive(g->gw, now, local, from, buf, len);
+	pa_gw_counters_get(g->gw, &after);
+	why = pa_gw_refused(&before, &after);
+	if (why != PA_GW_NOT_REFUSED)
+		tell_refused(g, now, from, why);
 	if (pa_gw_has_changes(g->gw))
 		pa_gatewayd_state_flush(g->state, g->gw, now);
 }
@@ -326,7 +354,7 @@ static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	if (rc < 0)
 		return rc;
 	cfg.keys = g->keys;
-	pa_gatewayd_keys_check(c, g->keys);
+	(void)pa_gatewayd_keys_check(c, g->keys);
 	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
 	return rc < 0 ? fail_at(g, "max-bindings", pa_strerror(rc), rc, err) : 0;
 }

@@ -30,8 +30,10 @@ int pa_gatewayd_keys_load(const struct pa_gatewayd_conf *conf, struct pa_keyring
 	return 0;
 }
 
-void pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa_keyring *keys)
+bool pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa_keyring *keys)
 {
+	bool all = true;
+
 	for (size_t i = 0; i < conf->n_pools; i++) {
 		bool found = false;
 
@@ -43,7 +45,9 @@ void pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa
 		if (!found)
 			pa_log(PA_LOG_WARN, "config.keyless", "pool=%u file=%s reason=\"no key for this pool: its clients are "
 			       "refused; make one by pubaddrctl key pool\"", (unsigned)conf->pools[i].id, conf->key_file);
+		all = all && found;
 	}
+	return all;
 }
 
 struct keyless {

@@ -2,6 +2,8 @@
 #ifndef PA_GATEWAYD_KEYS_H
 #define PA_GATEWAYD_KEYS_H
 
+#include <stdbool.h>
+
 #include "common/keyfile.h"
 #include "common/clock.h"
 #include "tunnel/gatewayd_conf.h"
@@ -12,8 +14,8 @@
  */
 int pa_gatewayd_keys_load(const struct pa_gatewayd_conf *conf, struct pa_keyring **ret, char *err, size_t len);
 
-/* Logs a warning (config.keyless) for each pool that has no key. */
-void pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa_keyring *keys);
+/* Logs a warning (config.keyless) for each pool that has no key. True if every pool has one. */
+bool pa_gatewayd_keys_check(const struct pa_gatewayd_conf *conf, const struct pa_keyring *keys);
 
 /*
  * Other keys from now on (borrowed, as for pa_gw_set_keys). Bindings stay, but for those whose key is gone: their clients are

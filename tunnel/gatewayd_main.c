@@ -138,8 +138,10 @@ int main(int argc, char **argv)
 		rc = pa_gatewayd_keys_load(&conf, &keys, err, sizeof(err)) < 0 ? 2 : 0;
 		if (rc != 0)
 			fprintf(stderr, "%s: %s\n", PROGRAM, err);
-		else
+		else if (pa_gatewayd_keys_check(&conf, keys))
 			printf("%s: configuration is right\n", cli.config);
+		else
+			printf("%s: configuration is right, but a pool has no key yet\n", cli.config);
 		pa_keyring_free(keys);
 	} else if (cli.cleanup) {
 		rc = clean_up(&conf);

@@ -74,8 +74,8 @@ static void describe(const struct pa_tunneld_parts *p, const struct pa_client_st
 		(void)snprintf(dst, cap, "no grant has come by DHCP; does the DHCP client ask for it (see pubaddr dhclient-conf), and "
 			       "has the DHCP server one to give?");
 	else if (s->state == PA_CLIENT_BINDING)
-		(void)snprintf(dst, cap, "the gateway %s does not answer; does the NAT or a firewall block UDP to it? Plain NAT is "
-			       "used meanwhile", pa_endpoint_format(&s->trying, gateway));
+		(void)snprintf(dst, cap, "the gateway %s does not answer; does the NAT or a firewall block UDP to it, or does it refuse "
+			       "the grant (its log tells)? Plain NAT is used meanwhile", pa_endpoint_format(&s->trying, gateway));
 	else if (p->trouble[0] != '\0')
 		(void)snprintf(dst, cap, "%s", p->trouble);
 	else if (s->misses > 0)

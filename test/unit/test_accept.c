@@ -94,7 +94,7 @@ Test(accept, address)
 	DENIED(f->g.claims.addr = addr("224.0.0.1"), "multicast");
 	DENIED(f->g.claims.addr = addr("255.255.255.255"), "broadcast");
 	DENIED(f->g.claims.addr = addr("169.254.1.1"), "link-local");
-	DENIED(f->g.claims.addr = addr("203.0.113.5"), "documentation");
+	DENIED(f->g.claims.addr = addr("203.0.113.5"), "allow-documentation");
 	ACCEPTED(f->g.claims.addr = addr("203.0.113.5"); f->ctx.allow_documentation = true);
 	DENIED(f->on_link[0] = prefix("8.8.4.0/24"), "LAN's own network");
 	DENIED(f->own[0] = addr("8.8.4.4"), "this host's own");

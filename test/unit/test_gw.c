@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "test/sim/peer.h"
 #include "tunnel/gw.h"
+#include "tunnel/gw_refused.h"
 
 /* A gateway whose output is kept, so that each test reads what one message caused. */
 #define SENT_MAX 64
@@ -292,6 +293,27 @@ Test(gw, refuses_claims)
 	cr_expect_eq(changed_hello(short_prefix, true).malformed, 1);
 	cr_expect_eq(changed_hello(other_client, true).bad_key, 1);
 	cr_expect_eq(changed_hello(other_epoch, false).bad_mac, 1, "claims that the broker did not sign");
+}
+
+Test(gw, refusals_have_a_remedy)
+{
+	static const struct {
+		void (*change)(struct pa_claims *c);
+		bool resign;
+		enum pa_gw_refusal why;
+	} cases[] = {{expired, true, PA_GW_REFUSED_EXPIRED},  {other_pool, true, PA_GW_REFUSED_POOL},
+		     {outside, true, PA_GW_REFUSED_POOL},     {other_client, true, PA_GW_REFUSED_KEY},
+		     {other_epoch, false, PA_GW_REFUSED_PROOF}, {short_prefix, true, PA_GW_NOT_REFUSED}};
+	static const struct pa_gw_counters none;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pa_gw_counters c = changed_hello(cases[i].change, cases[i].resign);
+
+		cr_expect_eq(pa_gw_refused(&none, &c), cases[i].why, "case %zu", i);
+		cr_expect_eq(pa_gw_refused(&c, &c), PA_GW_NOT_REFUSED);
+	}
+	for (int i = PA_GW_NOT_REFUSED + 1; i < PA_GW_REFUSALS; i++)
+		cr_expect_str_not_empty(pa_gw_refusal_text((enum pa_gw_refusal)i));
 }
 
 Test(gw, refuses_tampered_confirm)

@@ -25,9 +25,14 @@ static struct {
 	int verdict; /* what done returns */
 } t;
 
+static char down[8][256]; /* what was said of a broker that is away */
+static unsigned n_down;
+
 static void quiet(enum pa_log_level level, const char *event, const char *text)
 {
-	(void)level, (void)event, (void)text;
+	(void)level;
+	if (strcmp(event, "broker.down") == 0 && n_down < 8)
+		(void)snprintf(down[n_down++], sizeof(down[0]), "%s", text);
 }
 
 static int on_done(void *arg, void *tag, const struct pa_link_answer *answer)
@@ -244,6 +249,34 @@ Test(hook_link, nonsense_ends_the_connection)
 		cr_expect_eq(t.error[0], PA_EIO, "%s", rubbish[i]);
 		cr_expect_eq(t.events[PA_LINK_NONSENSE], i + 1, "%s", rubbish[i]);
 	}
+}
+
+Test(hook_link, a_broker_that_does_not_serve_us_says_why)
+{
+	connect_link(5000);
+	cr_assert_eq(ask(0), 0);
+	stub_write(&t.broker, "{\"result\": 1, \"text\": \"permission denied: not you\"}\n");
+	while (pa_link_is_up(t.link))
+		dispatch();
+	cr_expect_eq(t.error[0], PA_EIO);
+	cr_expect_eq(t.events[PA_LINK_NONSENSE], 0);
+	cr_assert_eq(n_down, 1);
+	cr_expect_not_null(strstr(down[0], "the broker refuses: permission denied: not you"), "%s", down[0]);
+}
+
+Test(hook_link, another_reason_is_told_once_more)
+{
+	open_link(5000, N, 4); /* nobody has made the socket */
+	dispatch();
+	dispatch();
+	cr_assert_eq(n_down, 1);
+	cr_expect_not_null(strstr(down[0], strerror(ENOENT)), "%s", down[0]);
+	cr_assert_eq(symlink(t.broker.path, t.broker.path), 0);
+	dispatch();
+	dispatch();
+	cr_assert_eq(n_down, 2);
+	cr_expect_not_null(strstr(down[1], strerror(ELOOP)), "%s", down[1]);
+	cr_assert_eq(unlink(t.broker.path), 0);
 }
 
 Test(hook_link, what_the_caller_calls_nonsense_is_nonsense)
