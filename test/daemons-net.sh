@@ -82,7 +82,8 @@ fresh() {
 		    {"id": 1, "prefix": "203.0.113.0/25"},
 		    {"id": 2, "prefix": "203.0.113.128/25"}
 		  ],
-		  "control-socket": "$d/run/gateway.sock"
+		  "control-socket": "$d/run/gateway.sock",
+		  "state-file": "$d/run/gateway.state"
 		}
 	END
 	cat >"$d/tunneld.conf" <<-END
