@@ -27,11 +27,11 @@ P=$CLIENT_PUBLIC_IP
 first_epoch=$(epoch)
 is "the binding is made with key 1" "$(binding key-id)" 1
 
-on broker sed -i '2s/^/"log-level": "loud",/' /etc/pubaddr/brokerd.conf
+on broker sed -i '2s/^/"quarantin": 5,/' /etc/pubaddr/brokerd.conf
 on broker pubaddrctl reload >"$TMP/reload" 2>&1
 is "a broken configuration is refused" $? 1
-check "with file, line and member" grep -q 'brokerd.conf:2: log-level: ' "$TMP/reload"
-on broker sed -i '2s/"log-level": "loud",//' /etc/pubaddr/brokerd.conf
+check "with file, line and member" grep -q 'brokerd.conf:2: quarantin: unknown setting' "$TMP/reload"
+on broker sed -i '2s/"quarantin": 5,//' /etc/pubaddr/brokerd.conf
 check "the mended one is taken" on broker pubaddrctl reload
 is "the lease is the same" "$(epoch)" "$first_epoch"
 
