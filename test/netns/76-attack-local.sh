@@ -63,7 +63,7 @@ for _ in $(seq 40); do
 	yes '{"command":"status-get"}' | "$LAB" exec client1 -- setpriv --reuid=65534 --regid=65534 --clear-groups \
 		socat -u - "UNIX:$T" >/dev/null 2>&1 &
 done
-eventually 5 "he takes every place" full
+eventually 30 "he takes every place" full
 check "root is answered all the same" within 2 on client1 pubaddr status
 grown=$(($(rss) - before))
 echo "# tunneld grew by $grown KiB"

@@ -118,6 +118,7 @@ load() {
 	local received
 	received=$(awk '/REQUEST-ACK/ {r = 1} r && /^received packets:/ {print $3; exit}' "$dir/perfdhcp.out")
 	slowest=$(awk '/REQUEST-ACK/ {r = 1} r && /^max delay:/ {print int($3); exit}' "$dir/perfdhcp.out")
+	echo "# $1 exchanges: received=$received drops=$drops slowest=$slowest ms"
 	[ "$drops" = 0 ] && [ "$received" = "$1" ]
 }
 
