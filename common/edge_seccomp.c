@@ -78,6 +78,12 @@ static int allow_all(scmp_filter_ctx ctx)
 	return rc;
 }
 
+/* Argument number arg must be value; the header's own macros leave a field out. */
+static struct scmp_arg_cmp equals(unsigned arg, scmp_datum_t value)
+{
+	return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value, .datum_b = 0};
+}
+
 static int allow_sockets(scmp_filter_ctx ctx, unsigned allow)
 {
 	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
@@ -85,13 +91,13 @@ static int allow_sockets(scmp_filter_ctx ctx, unsigned allow)
 
 	for (size_t i = 0; rc == 0 && i < sizeof(families) / sizeof(families[0]); i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+				      equals(0, (scmp_datum_t)families[i]));
 	if (rc == 0)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, equals(0, AF_UNIX));
 	/* Address lookups of the C library ask netlink; where that is not for us they do without. */
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, (allow & PA_SANDBOX_NETLINK) != 0 ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EAFNOSUPPORT),
-				      SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK));
+				      SCMP_SYS(socket), 1, equals(0, AF_NETLINK));
 	return rc;
 }
 
@@ -103,7 +109,7 @@ static int allow_ioctls(scmp_filter_ctx ctx, unsigned allow)
 	if ((allow & PA_SANDBOX_IOCTL) != 0)
 		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 0);
 	for (size_t i = 0; rc == 0 && i < sizeof(harmless) / sizeof(harmless[0]); i++)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, harmless[i]));
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, equals(1, harmless[i]));
 	return rc;
 }
 
