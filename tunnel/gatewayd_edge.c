@@ -470,6 +470,8 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = pa_tun_remove(g->conf->device, detail);
 		if (rc < 0)
 			rc = fail_at(g, "device", detail, rc, err);
+		else
+			pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
 	}
 	return rc;
 }
