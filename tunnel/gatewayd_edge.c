@@ -417,7 +417,7 @@ static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return 0;
 }
 
-static void check_forwarding(void)
+bool pa_gatewayd_forwards(void)
 {
 	char c = '1';
 	FILE *f = fopen(FORWARD_SYSCTL, "re");
@@ -426,9 +426,13 @@ static void check_forwarding(void)
 		c = (char)fgetc(f);
 		(void)fclose(f);
 	}
-	if (c == '0')
-		pa_log(PA_LOG_WARN, "gateway.forwarding", "reason=\"net.ipv4.ip_forward is 0: nothing passes between clients and "
-		       "the Internet; run: sysctl -w net.ipv4.ip_forward=1\"");
+	return c != '0';
+}
+
+static void check_forwarding(void)
+{
+	if (!pa_gatewayd_forwards())
+		pa_log(PA_LOG_WARN, "gateway.forwarding", "reason=\"%s\"", PA_GATEWAYD_NOT_FORWARDING);
 }
 
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
