@@ -12,7 +12,11 @@
 #define PA_SANDBOX_ERRLEN 192
 
 /* What a daemon does beside files, time, epoll, and sockets of the families Unix, IPv4 and IPv6. */
-enum { PA_SANDBOX_NETLINK = 1, PA_SANDBOX_IOCTL = 2 };
+enum {
+	PA_SANDBOX_NETLINK = 1,
+	PA_SANDBOX_IOCTL = 2,
+	PA_SANDBOX_BPF_MAPS = 4, /* reads and writes BPF maps that it has open; loads and opens none */
+};
 
 struct pa_sandbox {
 	uint64_t capabilities; /* bits of those that stay, where the process has them */

@@ -190,7 +190,7 @@ static int ensure_device(struct pa_tunnet *net, const struct pa_tunnet_want *wan
 			return rc;
 		}
 		net->mtu = want->mtu;
-		(void)pa_tun_ignore_idle(net->nl, &net->tun); /* without it a daemon that dies takes new connections along */
+		(void)pa_tun_ignore_idle(net->nl, &net->tun, true); /* without it a daemon that dies takes new connections along */
 	}
 	rc = 0;
 	if (net->mtu != want->mtu)
@@ -237,6 +237,17 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
 	net->addr = want->addr;
 	return 0;
+}
+
+void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives)
+{
+	if (net->tun.fd >= 0)
+		(void)pa_tun_ignore_idle(net->nl, &net->tun, !outlives);
+}
+
+int pa_tunnet_ifindex(const struct pa_tunnet *net)
+{
+	return net->tun.fd >= 0 ? net->tun.ifindex : 0;
 }
 
 bool pa_tunnet_present(const struct pa_tunnet *net)

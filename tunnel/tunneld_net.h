@@ -50,6 +50,10 @@ void pa_tunnet_lost(struct pa_tunnet *net);
 /* To absent. */
 void pa_tunnet_down(struct pa_tunnet *net);
 
+/* Whether packets are carried on when this process dies: if so, the device's routes count without it too. */
+void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives);
+/* The device's interface index, 0 while absent. */
+int pa_tunnet_ifindex(const struct pa_tunnet *net);
 /* The device's descriptor, or -1 while absent. It changes with pa_tunnet_up after pa_tunnet_down. */
 int pa_tunnet_fd(const struct pa_tunnet *net);
 /* True if this host's default traffic goes by the tunnel; false also when another VPN has the default route. */
