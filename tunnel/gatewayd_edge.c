@@ -477,10 +477,13 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 
 void pa_gatewayd_reload(struct pa_gatewayd *g)
 {
+	struct pa_tls_identity *id = NULL;
 	struct pa_keyring *fresh = NULL;
 	char err[PA_GATEWAYD_ERRLEN];
 	int rc = pa_gatewayd_keys_load(g->conf, &fresh, err, sizeof(err));
 
+	if (rc == 0)
+		rc = pa_broker_link_load(g->broker, &id, err);
 	if (rc == 0) {
 		rc = pa_gatewayd_keys_use(g->gw, fresh, pa_now_get());
 		(void)snprintf(err, sizeof(err), "%s", pa_strerror(rc));
@@ -488,8 +491,10 @@ void pa_gatewayd_reload(struct pa_gatewayd *g)
 	if (rc < 0) {
 		pa_log(PA_LOG_ERROR, "daemon.reload-failed", "kept=former-keys reason=\"%s\"", err);
 		pa_keyring_free(fresh);
+		pa_tls_identity_free(id);
 		return;
 	}
+	pa_broker_link_use(g->broker, id);
 	pa_keyring_free(g->keys);
 	g->keys = fresh;
 	pa_gatewayd_keys_check(g->conf, fresh);
