@@ -122,14 +122,9 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
-	struct pa_gw_counters before, after;
-	enum pa_gw_refusal why;
+	enum pa_gw_refusal why = pa_gw_receive(g->gw, now, local, from, buf, len);
 
-	pa_gw_counters_get(g->gw, &before);
-	pa_gw_receive(g->gw, now, local, from, buf, len);
-	pa_gw_counters_get(g->gw, &after);
-	why = pa_gw_refused(&before, &after);
-	if (why != PA_GW_NOT_REFUSED)
+	if (why != PA_GW_NOT_REFUSED && why != PA_GW_REFUSED_SILENTLY)
 		tell_refused(g, now, from, why);
 	if (pa_gw_has_changes(g->gw))
 		pa_gatewayd_state_flush(g->state, g->gw, now);
@@ -474,6 +469,8 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = pa_tun_remove(g->conf->device, detail);
 		if (rc < 0)
 			rc = fail_at(g, "device", detail, rc, err);
+		else
+			pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
 	}
 	return rc;
 }

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "common/clock.h"
+#include "common/edge_daemon.h"
 #include "common/edge_server.h"
 #include "tunnel/broker_link_edge.h"
 #include "tunnel/dp.h"
@@ -15,7 +16,7 @@
 /* The gateway daemon: the pure core (gw.h) with device, sockets, data path, timer and command socket. One loop's thread. */
 struct pa_gatewayd;
 
-#define PA_GATEWAYD_ERRLEN 640
+#define PA_GATEWAYD_ERRLEN PA_DAEMON_ERRLEN
 
 /* conf is borrowed until pa_gatewayd_free. */
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);
