@@ -16,6 +16,7 @@
 #include "broker/batch.h"
 #include "broker/hold_edge.h"
 #include "broker/setup.h"
+#include "common/edge_daemon.h"
 #include "common/edge_file.h"
 #include "common/edge_notify.h"
 #include "common/edge_sandbox.h"

@@ -453,7 +453,7 @@ static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return 0;
 }
 
-static void check_forwarding(void)
+bool pa_gatewayd_forwards(void)
 {
 	char c = '1';
 	FILE *f = fopen(FORWARD_SYSCTL, "re");
@@ -462,9 +462,13 @@ static void check_forwarding(void)
 		c = (char)fgetc(f);
 		(void)fclose(f);
 	}
-	if (c == '0')
-		pa_log(PA_LOG_WARN, "gateway.forwarding", "reason=\"net.ipv4.ip_forward is 0: nothing passes between clients and "
-		       "the Internet; run: sysctl -w net.ipv4.ip_forward=1\"");
+	return c != '0';
+}
+
+static void check_forwarding(void)
+{
+	if (!pa_gatewayd_forwards())
+		pa_log(PA_LOG_WARN, "gateway.forwarding", "reason=\"%s\"", PA_GATEWAYD_NOT_FORWARDING);
 }
 
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
@@ -508,6 +512,8 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = pa_tun_remove(g->conf->device, detail);
 		if (rc < 0)
 			rc = fail_at(g, "device", detail, rc, err);
+		else
+			pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
 	}
 	return rc;
 }
