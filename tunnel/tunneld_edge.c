@@ -38,8 +38,8 @@ struct pa_tunneld {
 	int fds[SOCKS]; /* -1: closed */
 	int monitor_fd;
 	uv_timer_t timer, drain, settle;
-	uv_poll_t monitor;
-	bool has_timers, has_monitor, stopped;
+	uv_poll_t monitor, filter;
+	bool has_timers, has_monitor, has_filter, stopped;
 	struct pa_tunneld_hosts hosts;
 	struct pa_client_binding bound; /* as of the last ops->up */
 	bool is_up;
@@ -329,6 +329,17 @@ static void on_monitor(uv_poll_t *h, int status, int events)
 		(void)uv_timer_start(&t->settle, on_settled, SETTLE_MS, 0);
 }
 
+/* The packet filter has changed; what it costs us is brought back with the rest. */
+static void on_filter(uv_poll_t *h, int status, int events)
+{
+	struct pa_tunneld *t = h->data;
+
+	if (status == 0 && (events & UV_READABLE) != 0 && pa_tunnet_filter_damaged(t->net) && t->is_up) {
+		pa_log(PA_LOG_WARN, "net.unfiltered", "reason=\"somebody has deleted our table of the packet filter; it is made again\"");
+		(void)uv_timer_start(&t->settle, on_settled, SETTLE_MS, 0);
+	}
+}
+
 /* ---- start ---- */
 
 int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const char *iface, struct pa_tunneld **ret)
@@ -440,6 +451,11 @@ static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	t->has_monitor = true;
 	t->monitor.data = t;
 	(void)uv_poll_start(&t->monitor, UV_READABLE, on_monitor);
+	t->filter.data = t;
+	if (pa_tunnet_filter_fd(t->net) >= 0 && uv_poll_init(t->loop, &t->filter, pa_tunnet_filter_fd(t->net)) == 0) {
+		t->has_filter = true;
+		(void)uv_poll_start(&t->filter, UV_READABLE, on_filter);
+	}
 	return 0;
 }
 
@@ -549,6 +565,8 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	}
 	if (t->has_monitor)
 		close_handle((uv_handle_t *)&t->monitor);
+	if (t->has_filter)
+		close_handle((uv_handle_t *)&t->filter);
 	for (unsigned i = 0; i < SOCKS; i++)
 		close_socket(t, i);
 	pa_dp_user.close(t->dp);
