@@ -51,11 +51,23 @@ static int read_conf(const struct pa_cli *cli, bool named, struct pa_conf **sour
 	return rc;
 }
 
+/* The users and groups of the configuration, as numbers. An exit code. */
+static int resolve(struct pa_tunneld_conf *conf)
+{
+	char err[PA_PERMIT_ERRLEN];
+
+	if (pa_permit_resolve(&conf->expose, conf->source, "expose", err) == 0 &&
+	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0)
+		return 0;
+	fprintf(stderr, "%s: %s\n", PROGRAM, err);
+	return 2;
+}
+
 static int run(const struct pa_tunneld_conf *conf, const char *iface)
 {
 	char err[PA_TUNNELD_ERRLEN] = "";
 	static const struct pa_sandbox needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
-						 .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL};
+						 .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL | PA_SANDBOX_MARK};
 	uv_signal_t term, intr;
 	struct pa_tunneld *t = NULL;
 	uv_loop_t loop;
@@ -130,8 +142,10 @@ int main(int argc, char **argv)
 		return 2;
 	pa_log_init(PROGRAM, cli.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
-	rc = 0;
-	if (cli.test) {
+	rc = resolve(&conf);
+	if (rc != 0) {
+		/* said already */
+	} else if (cli.test) {
 		printf("%s: configuration is right\n", cli.config);
 	} else if (cli.cleanup) {
 		rc = clean_up(&conf, cli.iface);
