@@ -34,6 +34,7 @@ enum pa_grant_tlv {
 #define PA_KEEPALIVE_MIN 15 /* seconds; RFC 8085 section 3.5 */
 #define PA_KEEPALIVE_MAX 120
 #define PA_KEEPALIVE_DEFAULT 25
+#define PA_LIFETIME_MAX 31536000 /* seconds that a client counts of a grant, also if its DHCP lease never ends: 365 days */
 #define PA_GRANT_GRACE 60	 /* seconds that a grant outlives its DHCP lease */
 #define PA_QUARANTINE_DEFAULT 120 /* seconds that a released address rests */
 #define PA_EXPIRY_MARGIN 30	 /* seconds past the highest expiry before reuse without acknowledgements */

@@ -63,6 +63,7 @@ struct pa_client_ops {
 	/*
 	 * For the log; event is static: "handshake.start" (detail: round, from 0), "handshake.accept" (attempts),
 	 * "handshake.refused" (an authentic ACCEPT that cannot be used, or no key agreement), "handshake.timeout" (attempts),
+	 * "handshake.contested" (CHALLENGEs so far: a forger knows the grant, or the gateway has changed its cookie),
 	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
 	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.rechallenge", "gateway.mapped",
 	 * "grant.new", "grant.end" (enum pa_reason).

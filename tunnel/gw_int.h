@@ -22,6 +22,7 @@ struct pa_gw {
 	uint64_t cookie_rotated_ms;
 	struct pa_limit rechallenge_limit, hint_limit;
 	struct pa_gw_counters count;
+	enum pa_gw_refusal refusal; /* of the message that is being received */
 	struct pa_gw_entry *changed; /* list of those not yet taken by pa_gw_take_changed */
 	const struct pa_floors *floors; /* borrowed; NULL: every grant that verifies is good */
 };

@@ -572,6 +572,8 @@ int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		rc = pa_tunnet_new(&cfg, &t->net, detail);
 		if (rc < 0)
 			(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+		else
+			pa_log(PA_LOG_INFO, "daemon.cleanup", "iface=%s device=%s", t->iface, t->conf->device);
 	}
 	return rc;
 }

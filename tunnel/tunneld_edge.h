@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "common/clock.h"
+#include "common/edge_daemon.h"
 #include "common/edge_file.h"
 #include "common/edge_server.h"
 #include "tunnel/client.h"
@@ -24,7 +25,7 @@
  */
 struct pa_tunneld;
 
-#define PA_TUNNELD_ERRLEN 640
+#define PA_TUNNELD_ERRLEN PA_DAEMON_ERRLEN
 #define PA_TUNNELD_HOSTS_MAX 32
 
 /* conf and iface are borrowed until pa_tunneld_free. */

@@ -149,7 +149,7 @@ static int check(struct pa_tunneld *t, struct pa_grant *g, const json_t *args, c
 		.lan_hosts = hosts->hosts,
 		.n_lan_hosts = hosts->n,
 		.link_mtu = lan->mtu,
-		.dhcp_lease_time = lease_time > 0 && lease_time < UINT32_MAX ? (uint32_t)lease_time : 0,
+		.dhcp_lease_time = lease_time > 0 && lease_time <= UINT32_MAX ? (uint32_t)lease_time : 0,
 		.allow_documentation = p.conf->allow_documentation,
 		.networks = p.conf->networks,
 		.n_networks = p.conf->n_networks,
