@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "tunnel/net_nl.h"
 #include "tunnel/net_tun.h"
+#include "tunnel/net_veth.h"
 #include "tunnel/plan.h"
 #include "tunnel/tunneld_table.h"
 
@@ -22,6 +23,7 @@ struct pa_tunnet {
 	uint16_t mtu;
 	struct pa_addr addr; /* P on the device; none while absent */
 	bool has_default;
+	enum { OF_HOST = 1, OF_NAMESPACE } holder; /* of P as the kernel was told; 0: not known */
 	struct pa_plan plan; /* what the kernel has */
 	struct pa_lan lan;
 };
@@ -52,7 +54,10 @@ static int adopt(struct pa_tunnet *net, const struct pa_tunnet_config *cfg, char
 static int clean(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 {
 	char detail[PA_TUN_ERRLEN], ignored[PA_TUNTABLE_ERRLEN];
-	int rc = pa_tun_remove(net->device, detail);
+	int rc;
+
+	pa_veth_remove(net->nl, net->device);
+	rc = pa_tun_remove(net->device, detail);
 
 	if (net->filter != NULL)
 		(void)pa_tuntable_clear(net->filter, ignored);
@@ -258,6 +263,25 @@ static int set_filter(struct pa_tunnet *net, const struct pa_tunnet_want *want, 
 	return PA_ENOTSUP;
 }
 
+/* Told only what it does not know: each telling is announced to us as news. */
+static int set_holder(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
+{
+	int holder = pa_tunnet_in_namespace(net) ? OF_NAMESPACE : OF_HOST, rc;
+
+	if ((int)net->holder == holder)
+		return 0;
+	rc = pa_veth_divert(net->nl, net->device, net->tun.ifindex, &net->addr, holder == OF_NAMESPACE);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s: cannot lead the public address to %s: %s", net->device,
+			       holder == OF_HOST ? "this host" : "the namespace", strerror(errno));
+		return rc;
+	}
+	if (net->holder != 0)
+		pa_log(PA_LOG_INFO, "net.holder", "device=%s address-of=%s", net->device, holder == OF_HOST ? "host" : "namespace");
+	net->holder = holder == OF_HOST ? OF_HOST : OF_NAMESPACE;
+	return 0;
+}
+
 int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN])
 {
 	struct pa_addr hosts[PA_PLAN_ROUTES_MAX];
@@ -266,6 +290,10 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	size_t n = 0;
 	int rc;
 
+	if (!pa_addr_is_none(&net->addr) && !pa_addr_eq(&net->addr, &want->addr)) {
+		pa_veth_remove(net->nl, net->device); /* what runs there has the former address */
+		net->holder = 0;
+	}
 	rc = ensure_device(net, want, err);
 	if (rc == 0)
 		rc = set_filter(net, want, err); /* before the first packet */
@@ -290,7 +318,29 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	if (!pa_addr_eq(&net->addr, &want->addr))
 		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
 	net->addr = want->addr;
-	return 0;
+	return set_holder(net, err);
+}
+
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN])
+{
+	int rc = pa_addr_is_none(&net->addr) ? PA_ENOTFOUND : pa_veth_open(net->nl, net->device, pid, net->mtu);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot make the way to the namespace: %s%s", strerror(errno),
+			       rc == PA_ENOTSUP ? "; load the kernel module veth" : "");
+	return rc;
+}
+
+void pa_tunnet_take_namespace(struct pa_tunnet *net)
+{
+	pa_veth_remove(net->nl, net->device);
+}
+
+bool pa_tunnet_in_namespace(const struct pa_tunnet *net)
+{
+	char name[16];
+
+	return pa_nl_ifindex(pa_veth_name(net->device, name)) > 0;
 }
 
 bool pa_tunnet_present(const struct pa_tunnet *net)
@@ -318,6 +368,8 @@ void pa_tunnet_down(struct pa_tunnet *net)
 
 	if (net->filter != NULL && pa_tuntable_clear(net->filter, ignored) < 0)
 		pa_log(PA_LOG_WARN, "net.leftover", "reason=\"%s\"", ignored);
+	pa_veth_remove(net->nl, net->device);
+	net->holder = 0;
 	memset(&nothing, 0, sizeof(nothing));
 	remove_stale(net, &nothing);
 	memset(&net->plan, 0, sizeof(net->plan));

@@ -12,6 +12,7 @@
 #include "common/grant.h"
 #include "common/log.h"
 #include "tunnel/gatewayd_conf.h"
+#include "tunnel/plan.h"
 #include "tunnel/tunneld_conf.h"
 #include "tunnel/tunneld_state.h"
 
