@@ -12,6 +12,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "tunnel/dp_steer.h"
 #include "tunnel/gatewayd_keys.h"
 #include "tunnel/gatewayd_state.h"
 #include "tunnel/gw_refused.h"
@@ -30,7 +31,10 @@ struct pa_gatewayd {
 	struct pa_keyring *keys;
 	struct pa_nl *nl;
 	struct pa_tun tun;
-	int fds[PA_GATEWAYD_LISTEN_MAX]; /* -1: closed */
+	struct {
+		int fds[PA_STEER_DATA + PA_DP_LANES_MAX];
+		unsigned n; /* 0: closed; 1: one for everything */
+	} listen[PA_GATEWAYD_LISTEN_MAX];
 	int monitor_fd;
 	struct pa_dp *dp;
 	struct pa_gw *gw;
@@ -118,7 +122,7 @@ static void tell_refused(struct pa_gatewayd *g, struct pa_now now, const struct 
 	g->refused[why].held = 0;
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
@@ -128,6 +132,7 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 		tell_refused(g, now, from, why);
 	if (pa_gw_has_changes(g->gw))
 		pa_gatewayd_state_flush(g->state, g->gw, now);
+	return why == PA_GW_NOT_REFUSED;
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -151,16 +156,18 @@ static void on_timer(uv_timer_t *t)
 /* What this host takes for itself is refused as a destination: a client must not reach it from behind. */
 static int read_own(struct pa_gatewayd *g)
 {
-	struct pa_prefix *own;
+	struct pa_prefix *own, *former = g->own;
 	size_t n;
 	int rc = pa_lan_local_read(g->nl, &own, &n);
 
 	if (rc < 0)
 		return rc;
-	free(g->own);
 	g->own = own;
 	g->deny.own = own;
 	g->deny.n_own = n;
+	if (g->dp != NULL)
+		pa_dp_set_deny(g->dp, &g->deny);
+	free(former);
 	return 0;
 }
 
@@ -195,8 +202,6 @@ int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct
 	g->conf = conf;
 	g->tun.fd = -1;
 	g->monitor_fd = -1;
-	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
-		g->fds[i] = -1;
 	g->started_ms = pa_now_get().boot_ms;
 	*ret = g;
 	return 0;
@@ -285,6 +290,14 @@ static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return fail_at(g, "device-address", detail, rc, err);
 }
 
+/* The device has as many queues. */
+static unsigned threads_wanted(const struct pa_gatewayd_conf *c)
+{
+	unsigned n = c->threads > 0 ? c->threads : uv_available_parallelism();
+
+	return n < PA_DP_LANES_MAX ? n : PA_DP_LANES_MAX;
+}
+
 static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	const struct pa_addr *own = &g->conf->device_address;
@@ -295,7 +308,8 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot open netlink: %s", pa_strerror(rc));
 		return rc;
 	}
-	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, pa_addr_is_none(own) ? NULL : own, &g->tun, detail);
+	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, pa_addr_is_none(own) ? NULL : own,
+			 threads_wanted(g->conf), &g->tun, detail);
 	if (rc < 0)
 		return fail_at(g, "device", detail, rc, err);
 	rc = add_routes(g, err);
@@ -313,11 +327,11 @@ static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERR
 {
 	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
 	char detail[PA_UDP_ERRLEN], text[PA_UDP_ERRLEN + 96], path[32];
-	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+	int rc = pa_udp_open_group(&udp, g->tun.n_queues, g->listen[i].fds, &g->listen[i].n, detail);
 	const char *remedy = "";
 
 	if (rc == 0)
-		return pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
+		return 0;
 	if (errno == EADDRNOTAVAIL)
 		remedy = "; it must be an address of this host";
 	else if (errno == EADDRINUSE)
@@ -327,15 +341,56 @@ static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERR
 	return fail_at(g, path, text, rc, err);
 }
 
+static void close_listen(struct pa_gatewayd *g)
+{
+	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
+		while (g->listen[i].n > 0)
+			close(g->listen[i].fds[--g->listen[i].n]);
+}
+
+/* Several threads need sockets of their own. Where the kernel has none for them, one thread does it all. */
+static int open_sockets(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++) {
+		rc = open_listen(g, i, err);
+		if (rc == 0 && g->listen[i].n == 1 && g->tun.n_queues > 1) {
+			pa_tun_single(&g->tun);
+			close_listen(g);
+			return open_sockets(g, err);
+		}
+	}
+	return rc;
+}
+
+static int use_sockets(struct pa_gatewayd *g)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++)
+		rc = g->listen[i].n == 1 ? pa_dp_set_socket(g->dp, (unsigned)i, g->listen[i].fds[0]) :
+		     pa_dp_set_group(g->dp, (unsigned)i, g->listen[i].fds, g->listen[i].n);
+	return rc;
+}
+
 static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	struct pa_dp_config cfg = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = g->tun.fd, .deny = &g->deny,
 				   .events = {on_control, on_foreign}, .ctx = g};
-	int rc = pa_dp_user.open(&cfg, &g->dp);
+	int rc = open_sockets(g, err);
 
-	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path");
-	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++)
-		rc = open_listen(g, i, err);
+	if (rc < 0)
+		return rc;
+	if (g->tun.n_queues > 1) {
+		cfg.queues = g->tun.queues;
+		cfg.n_queues = g->tun.n_queues;
+	}
+	rc = pa_dp_user.open(&cfg, &g->dp);
+	if (rc == 0)
+		rc = use_sockets(g);
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path");
 	return rc;
 }
 
@@ -454,10 +509,20 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	for (size_t i = 0; i < g->conf->n_listen; i++) {
 		char text[PA_ENDPOINT_STRLEN];
 
-		pa_log(PA_LOG_INFO, "gateway.listen", "addr=%s device=%s mtu=%u pools=%zu",
-		       pa_endpoint_format(&g->conf->listen[i], text), g->tun.name, (unsigned)g->conf->mtu, g->conf->n_pools);
+		pa_log(PA_LOG_INFO, "gateway.listen", "addr=%s device=%s mtu=%u pools=%zu threads=%u",
+		       pa_endpoint_format(&g->conf->listen[i], text), g->tun.name, (unsigned)g->conf->mtu, g->conf->n_pools,
+		       g->tun.n_queues);
 	}
 	return 0;
+}
+
+int pa_gatewayd_serve(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	int rc = pa_dp_start(g->dp);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the threads of the data path");
+	return rc;
 }
 
 int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
@@ -517,9 +582,7 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 		uv_close((uv_handle_t *)&g->monitor, NULL);
 	pa_dp_user.close(g->dp);
 	g->dp = NULL;
-	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
-		if (g->fds[i] >= 0)
-			close(g->fds[i]);
+	close_listen(g);
 	if (g->monitor_fd >= 0)
 		close(g->monitor_fd);
 	pa_tun_close(&g->tun); /* and with it address and routes */
