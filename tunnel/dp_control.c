@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The gateway's sockets for control messages. They have queues of their own, so that a flood of them does not push data out
- * of the socket's buffer, and a flood of handshakes not the messages of those that are bound. And they have a share: when most of what
- * comes does not prove genuine, they get no more than SHARE percent of a processor, and the kernel drops what does not fit
- * into the queue meanwhile.
+ * of the socket's buffer, and a flood of handshakes not the messages of those that are bound. When most of what comes, and much,
+ * does not prove genuine, the sockets are no longer waited for: each REST_MS they are emptied, sessions first, by many messages
+ * at once and with a share of the processor. What does not fit into the queues meanwhile the kernel drops.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,10 @@
 #include "common/err.h"
 #include "tunnel/dp_user_int.h"
 
-#define WINDOW_MS 10
-#define SHARE 40
-#define BUDGET_NS (WINDOW_MS * UINT64_C(10000) * SHARE)
+#define REST_MS 4
+#define SHARE 40 /* percent of a processor */
+#define BUDGET_NS (REST_MS * UINT64_C(10000) * SHARE)
+#define MANY 64 /* refused in REST_MS: 16,000 a second */
 #define ROUNDS 2 /* batches for each wake-up */
 
 struct control_sock {
@@ -27,9 +28,8 @@ struct pa_control {
 	struct pa_dp *dp;
 	struct pa_rx *rx;
 	struct control_sock socks[PA_DP_SOCKETS_MAX][2]; /* PA_STEER_HANDSHAKE, PA_STEER_SESSION */
-	uv_timer_t *timer; /* ends a rest */
+	uv_timer_t *timer;  /* while resting */
 	uint64_t window_ms; /* uv_now at its start */
-	uint64_t spent_ns;
 	unsigned taken, refused; /* in this window */
 };
 
@@ -58,46 +58,55 @@ static void each_poll(struct pa_control *c, bool run)
 	}
 }
 
-static void on_rested(uv_timer_t *t)
+/* Reads a batch of one socket; true if there may be more. Data comes here only behind a control message of the same flow. */
+static bool read_batch(struct pa_control *c, struct control_sock *s)
 {
-	each_poll(t->data, true);
+	unsigned local = (unsigned)((size_t)(s - &c->socks[0][0]) / 2);
+	int n = pa_rx_batch(c->rx, c->dp->lanes[0], s->fd, local, &c->refused);
+
+	c->taken += n > 0 ? (unsigned)n : 0;
+	return n == PA_RX_BATCH;
 }
 
-/* Rests until the window ends, if its share is used up by what nobody needs. */
-static void pace(struct pa_control *c, unsigned taken, unsigned refused, uint64_t spent_ns)
+static bool is_flood(const struct pa_control *c)
 {
-	uint64_t now = uv_now(c->dp->cfg.loop);
+	return c->refused >= MANY && c->refused > c->taken / 2;
+}
 
-	if (now - c->window_ms >= WINDOW_MS) {
-		c->window_ms = now;
-		c->spent_ns = 0;
-		c->taken = c->refused = 0;
-	}
-	c->spent_ns += spent_ns;
-	c->taken += taken;
-	c->refused += refused;
-	if (c->spent_ns < BUDGET_NS || c->refused <= c->taken / 2)
+static void on_rested(uv_timer_t *t)
+{
+	struct pa_control *c = t->data;
+	uint64_t start = thread_ns();
+
+	c->taken = c->refused = 0;
+	for (int k = PA_STEER_SESSION; k >= PA_STEER_HANDSHAKE; k--)
+		for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
+			while (c->socks[i][k].fd >= 0 && thread_ns() - start < BUDGET_NS && read_batch(c, &c->socks[i][k]))
+				;
+	if (is_flood(c))
 		return;
-	each_poll(c, false);
-	(void)uv_timer_start(c->timer, on_rested, WINDOW_MS - (now - c->window_ms), 0);
+	(void)uv_timer_stop(t);
+	each_poll(c, true);
 }
 
 static void on_readable(uv_poll_t *h, int status, int events)
 {
 	struct control_sock *s = h->data;
 	struct pa_control *c = s->control;
-	unsigned local = (unsigned)((size_t)(s - &c->socks[0][0]) / 2), taken = 0, refused = 0;
-	uint64_t start = thread_ns();
-	int n = PA_RX_BATCH;
+	uint64_t now = uv_now(c->dp->cfg.loop);
 
 	if (status < 0 || (events & UV_READABLE) == 0)
 		return;
-	for (unsigned i = 0; i < ROUNDS && n == PA_RX_BATCH && s->poll == h; i++) {
-		/* Data comes here only when the kernel put it behind a control message of the same flow. */
-		n = pa_rx_batch(c->rx, c->dp->lanes[0], s->fd, local, &refused);
-		taken += n > 0 ? (unsigned)n : 0;
+	if (now - c->window_ms >= REST_MS) {
+		c->window_ms = now;
+		c->taken = c->refused = 0;
 	}
-	pace(c, taken, refused, thread_ns() - start);
+	for (unsigned i = 0; i < ROUNDS && read_batch(c, s); i++)
+		;
+	if (!is_flood(c))
+		return;
+	each_poll(c, false);
+	(void)uv_timer_start(c->timer, on_rested, REST_MS, REST_MS);
 }
 
 int pa_control_new(struct pa_dp *dp, struct pa_control **ret)
