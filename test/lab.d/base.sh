@@ -12,6 +12,7 @@ LAB_HOOK=yes
 LAB_LEASE_TIME=3600
 LAB_QUARANTINE=120
 LAB_TLS=no
+LAB_OUTBOUND=tunnel
 LAB_BROKER_POOL=203.0.113.0/24
 if [ -n "${PUBADDR_BUILD:-}" ]; then
 	LAB_BUILD=$(cd "$PUBADDR_BUILD" && pwd)
@@ -55,6 +56,7 @@ parse_up() {
 		--tls) LAB_TLS=yes ;;
 		--quarantine) LAB_QUARANTINE=${2:-} && shift ;;
 		--broker-pool) LAB_BROKER_POOL=${2:-} && shift ;;
+		--outbound) LAB_OUTBOUND=${2:-} && shift ;;
 		--colocated) LAB_COLOCATED=yes ;;
 		--no-hook) LAB_HOOK=no ;;
 		*) die "up: unknown option '$1'; see: $0 help" ;;
@@ -65,13 +67,15 @@ parse_up() {
 		die "up: --nat wants port-restricted, symmetric or double, not '$LAB_NAT'"
 	[[ $LAB_CLIENTS =~ ^[1-9][0-9]?$ ]] || die "up: --clients wants a number from 1 to 99, not '$LAB_CLIENTS'"
 	[[ $LAB_LEASE_TIME =~ ^[1-9][0-9]{0,6}$ ]] || die "up: --lease-time wants seconds, not '$LAB_LEASE_TIME'"
+	[[ $LAB_OUTBOUND =~ ^(tunnel|native|auto|policy)$ ]] ||
+		die "up: --outbound wants tunnel, native, auto or policy, not '$LAB_OUTBOUND'"
 	[[ $LAB_QUARANTINE =~ ^[0-9]{1,5}$ ]] || die "up: --quarantine wants seconds, not '$LAB_QUARANTINE'"
 	[[ $LAB_BROKER_POOL =~ ^203\.0\.113\.[0-9]+/[0-9]+$ ]] || die "up: --broker-pool wants a part of 203.0.113.0/24, not '$LAB_BROKER_POOL'"
 }
 
 save_options() {
 	local v
-	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
+	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_OUTBOUND LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
 		echo "$v='${!v}'"
 	done >"$LAB_DIR/options"
 }

@@ -110,7 +110,7 @@ Test(tunneld_conf, defaults_and_settings)
 	static const char text[] =
 		"{\"device\": \"p1\", \"outbound\": \"native\", \"allow-documentation\": true, \"networks\": [\"203.0.113.0/24\"],\n"
 		"\"gateway-keys\": [\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"],\n"
-		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967295}";
+		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967292}";
 	struct pa_conf *conf = pa_conf_new("f", "{}", 2);
 	struct pa_tunneld_conf c;
 
@@ -127,7 +127,7 @@ Test(tunneld_conf, defaults_and_settings)
 	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
 	cr_assert(c.outbound == PA_OUT_NATIVE && c.allow_documentation && c.n_networks == 1 && c.n_gateway_keys == 1);
 	cr_assert_eq(c.gateway_keys[0][31], 0xff);
-	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX);
+	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX - 3);
 	pa_tunneld_conf_clear(&c);
 	pa_conf_free(conf);
 }
