@@ -165,7 +165,8 @@ static int bring_up(struct pa_tunneld *t)
 	const struct pa_client_binding *b = &t->bound;
 	struct pa_prefix lan[PA_LAN_ADDRS_MAX + PA_LAN_OWN_MAX];
 	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = b->gateway.addr, .mtu = b->mtu,
-				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n};
+				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n,
+				      .mode = t->conf->outbound >= 0 ? (enum pa_outbound)t->conf->outbound : (enum pa_outbound)b->claims.outbound};
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
 	int rc;
 
@@ -208,7 +209,7 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 	       pa_addr_format(&b->claims.addr, addr), pa_endpoint_format(&b->gateway, gateway),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->mtu, t->conf->device,
 	       pa_tunnet_has_default(t->net) ? "yes" : "no");
-	if (!pa_tunnet_has_default(t->net))
+	if (pa_tunnet_default_elsewhere(t->net))
 		pa_log(PA_LOG_WARN, "tunnel.nodefault", "reason=\"the default route leaves by another interface than %s, "
 		       "maybe another VPN; only programs bound to %s use the tunnel\"", t->iface, addr);
 }
@@ -427,7 +428,7 @@ static int open_server(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 static int open_network(struct pa_tunneld *t, const struct pa_client_binding *adopt, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
-				       .priority = t->conf->rule_priority, .mark = t->conf->mark};
+				       .priority = t->conf->rule_priority, .mark = t->conf->mark, .run_dir = t->conf->run_dir};
 	struct pa_dp_config dp = {.loop = t->loop, .role = PA_DP_CLIENT, .tun_fd = -1, .events = {on_control, on_foreign},
 				  .ctx = t};
 	char detail[PA_TUNNET_ERRLEN];
@@ -564,7 +565,7 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
-				       .priority = t->conf->rule_priority, .mark = t->conf->mark};
+				       .priority = t->conf->rule_priority, .mark = t->conf->mark, .run_dir = t->conf->run_dir};
 	char detail[PA_TUNNET_ERRLEN];
 	int rc = open_server(t, err);
 
@@ -658,7 +659,7 @@ struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net, .keep = t->keep,
 					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = by_policy(t),
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
-					 .no_default = t->is_up && !pa_tunnet_has_default(t->net)};
+					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }
 
 void pa_tunneld_set_hosts(struct pa_tunneld *t, const struct pa_tunneld_hosts *hosts)

@@ -85,6 +85,7 @@ start_broker() {
 		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": [$gateways], "gateway-names": [$names]}],
 		  "grant": {"keepalive": $LAB_KEEPALIVE},
 		  "quarantine": $LAB_QUARANTINE, $(broker_listen)
+		  "grant": {"outbound": "$LAB_OUTBOUND"},
 		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
 		}
@@ -207,11 +208,11 @@ start_dhclient() {
 
 has_route() { ip -n "$LAB_NAME-$1" -4 route show default | grep -q .; }
 
-# private_ip, public_ip CLIENT: prints the address; fails while there is none.
+# private_ip, public_ip CLIENT: prints the address; fails while there is none. P on eth0, in native mode, has link scope.
 private_ip() { first_address "$1" eth0; }
 public_ip() { first_address "$1" pub0; }
 first_address() {
-	ip -n "$LAB_NAME-$1" -4 -o addr show dev "$2" 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .
+	ip -n "$LAB_NAME-$1" -4 -o addr show dev "$2" scope global 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .
 }
 
 write_vars() {
