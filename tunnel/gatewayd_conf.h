@@ -25,6 +25,8 @@ struct pa_gatewayd_conf {
 	char device[16];
 	struct pa_addr device_address; /* none: none */
 	char *key_file, *control_socket, *state_file;
+	int datapath; /* enum pa_path_choice */
+	char *bpf_dir;
 	struct pa_gw_pool *pools;
 	size_t n_pools;
 	struct pa_prefix *deny, *allow;

@@ -253,7 +253,7 @@ static int ensure_device(struct pa_tunnet *net, const struct pa_tunnet_want *wan
 			return rc;
 		}
 		net->mtu = want->mtu;
-		(void)pa_tun_ignore_idle(net->nl, &net->tun); /* without it a daemon that dies takes new connections along */
+		(void)pa_tun_ignore_idle(net->nl, &net->tun, true); /* without it a daemon that dies takes new connections along */
 	}
 	rc = 0;
 	if (net->mtu != want->mtu)
@@ -458,6 +458,17 @@ bool pa_tunnet_in_namespace(const struct pa_tunnet *net)
 	char name[16];
 
 	return pa_nl_ifindex(pa_veth_name(net->device, name)) > 0;
+}
+
+void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives)
+{
+	if (net->tun.fd >= 0)
+		(void)pa_tun_ignore_idle(net->nl, &net->tun, !outlives);
+}
+
+int pa_tunnet_ifindex(const struct pa_tunnet *net)
+{
+	return net->tun.fd >= 0 ? net->tun.ifindex : 0;
 }
 
 bool pa_tunnet_present(const struct pa_tunnet *net)

@@ -62,6 +62,7 @@ start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
 		  "broker": {$(broker_place), "name": "$3"}, "keepalive": $LAB_KEEPALIVE,
+		  "datapath": "${PUBADDR_DATAPATH:-auto}",
 		  "control-socket": "/run/pubaddr/gateway.sock"
 		}
 	END
@@ -195,7 +196,7 @@ await_client() {
 
 prepare_client() {
 	[ -n "$LAB_STAGE" ] || return 0
-	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<'{ "allow-documentation": true }'
+	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<"{ \"allow-documentation\": true, \"datapath\": \"${PUBADDR_DATAPATH:-auto}\" }"
 	spawn "$1" "$1.tunneld" pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
 	# The lines that pubaddr-dhclient(8) tells to add; the script itself is where `make install` put it.
 	nsrun "$1" sh -c 'pubaddr dhclient-conf >/run/dhclient.lines && cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'
