@@ -11,10 +11,10 @@
 #include "tunnel/filter.h"
 
 /*
- * The data path: four functions, with one implementation today (dp_user.c: TUN and UDP sockets in this process) and room
- * for others. It moves packets between the encapsulation device and the tunnel, checks them, counts them, and hands up
- * what it cannot decide. Both ends use it; they differ in role and filter. All functions and events are on the loop's thread;
- * threads of its own it keeps to itself.
+ * The data path: four functions, with two implementations: dp_user.c, TUN and UDP sockets in this process, and dp_kern.c,
+ * programs in the kernel that stand in front of the other; dp_select.h joins them. It moves packets between the
+ * encapsulation device and the tunnel, checks them, counts them, and hands up what it cannot decide. Both ends use it; they
+ * differ in role and filter. All functions and events are on the loop's thread; threads of its own it keeps to itself.
  */
 struct pa_dp;
 
@@ -35,6 +35,8 @@ struct pa_dp_events {
 #define PA_DP_NO_GSO 1u
 #define PA_DP_NO_GRO 2u
 
+struct pa_dp_kern_config; /* dp_kern.h */
+
 struct pa_dp_config {
 	uv_loop_t *loop;
 	enum pa_dp_role role;
@@ -45,6 +47,7 @@ struct pa_dp_config {
 	const struct pa_deny *deny; /* gateway; see pa_dp_set_deny */
 	struct pa_dp_events events;
 	void *ctx;
+	const struct pa_dp_kern_config *kern; /* of dp_kern.c alone; copied */
 };
 
 /* One inner address and where its packets go. */
@@ -52,6 +55,7 @@ struct pa_dp_peer {
 	struct pa_addr inner;	    /* gateway: the key; client: P */
 	struct pa_endpoint outer;   /* gateway: mapped address; client: the gateway */
 	unsigned local;		    /* socket to send by */
+	uint64_t expires_ms;	    /* boot time at which it ends by itself, 0: never; dp_user.c leaves it to its owner */
 	const struct pa_prefix *lan; /* client: own and on-link prefixes, copied */
 	size_t n_lan;
 };
@@ -66,6 +70,7 @@ struct pa_dp_stats {
 
 struct pa_dp_peer_stats {
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes;
+	uint64_t rx_seen_ms; /* boot time of the last packet from it, 0: none, or not known */
 };
 
 struct pa_dp_ops {
@@ -103,6 +108,8 @@ int pa_dp_set_group(struct pa_dp *dp, unsigned local, const int *fds, unsigned n
 int pa_dp_start(struct pa_dp *dp);
 /* Gateway: other destinations are refused from now on. Copied, but for its lists: free former ones afterwards. */
 void pa_dp_set_deny(struct pa_dp *dp, const struct pa_deny *deny);
+/* Whether the kernel may join datagrams of one flow for the sockets that there are (UDP_GRO): on, but for PA_DP_NO_GRO. */
+void pa_dp_use_gro(struct pa_dp *dp, bool on);
 /* Sends a control message; counts errors, never blocks. */
 void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 

@@ -160,12 +160,18 @@ int pa_control_set(struct pa_control *c, unsigned local, int handshake, int sess
 
 		if (rc < 0)
 			return rc;
-		/* The kernel asks one socket of a group, whichever, whether it may join datagrams of a flow. */
-		if ((c->dp->cfg.without & PA_DP_NO_GRO) == 0)
-			pa_gro_enable(fds[k]);
 		s->fd = fds[k];
 	}
+	pa_control_use_gro(c, local, (c->dp->cfg.without & PA_DP_NO_GRO) == 0);
 	return 0;
+}
+
+/* The kernel asks one socket of a group, whichever, whether it may join datagrams of a flow. */
+void pa_control_use_gro(struct pa_control *c, unsigned local, bool on)
+{
+	for (unsigned k = 0; k < 2; k++)
+		if (c->socks[local][k].fd >= 0)
+			pa_gro_use(c->socks[local][k].fd, on);
 }
 
 int pa_control_fd(const struct pa_control *c, unsigned local)

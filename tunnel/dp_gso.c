@@ -26,11 +26,11 @@ void pa_gso_set(struct msghdr *m, uint16_t each, union pa_gso_control *control)
 	memcpy(CMSG_DATA(c), &each, sizeof(each));
 }
 
-void pa_gro_enable(int fd)
+void pa_gro_use(int fd, bool on)
 {
-	int one = 1;
+	int value = on ? 1 : 0;
 
-	(void)setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_UDP, UDP_GRO, &value, sizeof(value));
 }
 
 size_t pa_gro_len(struct msghdr *m, size_t len)

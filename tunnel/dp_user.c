@@ -220,6 +220,18 @@ void pa_dp_set_deny(struct pa_dp *dp, const struct pa_deny *deny)
 	}
 }
 
+void pa_dp_use_gro(struct pa_dp *dp, bool on)
+{
+	dp->cfg.without = on ? dp->cfg.without & ~PA_DP_NO_GRO : dp->cfg.without | PA_DP_NO_GRO;
+	for (unsigned local = 0; local < PA_DP_SOCKETS_MAX; local++) {
+		for (unsigned i = 0; i < dp->n_lanes; i++)
+			if (dp->lanes[i]->socks[local].fd >= 0)
+				pa_gro_use(dp->lanes[i]->socks[local].fd, on);
+		if (dp->control != NULL)
+			pa_control_use_gro(dp->control, local, on);
+	}
+}
+
 void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
 {
 	struct sockaddr_storage ss;

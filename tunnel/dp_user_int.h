@@ -159,6 +159,7 @@ bool pa_up_foreign(struct pa_up *up, unsigned local, const struct pa_endpoint *f
 int pa_control_new(struct pa_dp *dp, struct pa_control **ret);
 void pa_control_free(struct pa_control *c);
 int pa_control_set(struct pa_control *c, unsigned local, int handshake, int session);
+void pa_control_use_gro(struct pa_control *c, unsigned local, bool on);
 /* The socket to send control messages by, or -1. */
 int pa_control_fd(const struct pa_control *c, unsigned local);
 
