@@ -10,6 +10,7 @@
 #include "broker/ident.h"
 #include "common/addr.h"
 #include "common/conf.h"
+#include "common/inpolicy.h"
 #include "common/log.h"
 #include "common/proto.h"
 
@@ -77,7 +78,7 @@ struct pa_brokerconf {
 	size_t n_reservations;
 	uint16_t mtu, keepalive; /* proposals of the grant; keepalive in seconds */
 	uint16_t outbound;	 /* enum pa_outbound */
-	uint16_t inbound;	 /* enum pa_inbound */
+	struct pa_inpolicy inbound;
 	enum pa_log_level log_level;
 	struct pa_conf *source; /* owned; the file as it was read: pa_conf_json, pa_conf_place. It holds no secret */
 };

@@ -173,6 +173,8 @@ for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_t/pubaddr-tu
 	"$cmd" extra >"$dir/out" 2>&1
 	[ $? -eq 2 ] && grep -q 'unexpected argument' "$dir/out"
 	ok $? "${cmd##*/}: an argument too many"
+	"$cmd" -h >"$dir/out" 2>&1 && grep -q "default: /etc/pubaddr/$(echo "${cmd##*/}" | cut -d- -f2)\.conf" "$dir/out"
+	ok $? "${cmd##*/}: -h tells the default configuration"
 done
 "$bin_t/pubaddr-tunneld" -c "$d/tunneld.conf" >"$dir/out" 2>&1
 [ $? -eq 2 ] && grep -q 'name the interface towards the NAT' "$dir/out"
