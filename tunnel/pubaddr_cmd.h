@@ -15,5 +15,7 @@ struct pa_pubaddr_opts {
 int pa_pubaddr_status(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_key(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_dhcpcd_conf(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_udhcpc_args(const struct pa_pubaddr_opts *o);
 
 #endif

@@ -16,6 +16,8 @@ static const struct {
 	{"status", "show address, gateway, mapped address, and what is wrong", pa_pubaddr_status},
 	{"key", "print this host's public key", pa_pubaddr_key},
 	{"dhclient-conf", "print the lines for dhclient.conf", pa_pubaddr_dhclient_conf},
+	{"dhcpcd-conf", "print the lines for dhcpcd.conf", pa_pubaddr_dhcpcd_conf},
+	{"udhcpc-args", "print the options for udhcpc", pa_pubaddr_udhcpc_args},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
