@@ -12,6 +12,7 @@
 #include "common/grant.h"
 #include "common/log.h"
 #include "tunnel/gatewayd_conf.h"
+#include "tunnel/plan.h"
 #include "tunnel/tunneld_conf.h"
 #include "tunnel/tunneld_state.h"
 
@@ -84,6 +85,9 @@ Test(gatewayd_conf, mistakes)
 	expect_error(1, "{" POOLS "}", "listen: is missing");
 	expect_error(1, "{" POOLS ", \"listen\": []}", "listen: is empty");
 	expect_error(1, "{" POOLS ", \"listen\": [\"host:1\"]}", "host:1");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"198.51.100.10\"]}", "with a port");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"0.0.0.0:6081\"]}", "0.0.0.0:6081");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"198.51.100.10:6080\"]}", "stands in listen too");
 	expect_error(1, "{" LISTEN "}", "pools: is missing");
 	expect_error(1, "{" LISTEN ", \"pools\": []}", "pools: is empty");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.1/24\"}]}", "pools[0].prefix");
@@ -111,7 +115,7 @@ Test(tunneld_conf, defaults_and_settings)
 	static const char text[] =
 		"{\"device\": \"p1\", \"outbound\": \"native\", \"allow-documentation\": true, \"networks\": [\"203.0.113.0/24\"],\n"
 		"\"gateway-keys\": [\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"],\n"
-		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967295}";
+		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967292}";
 	struct pa_conf *conf = pa_conf_new("f", "{}", 2);
 	struct pa_tunneld_conf c;
 
@@ -128,7 +132,7 @@ Test(tunneld_conf, defaults_and_settings)
 	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
 	cr_assert(c.outbound == PA_OUT_NATIVE && c.allow_documentation && c.n_networks == 1 && c.n_gateway_keys == 1);
 	cr_assert_eq(c.gateway_keys[0][31], 0xff);
-	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX);
+	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX - 3);
 	pa_tunneld_conf_clear(&c);
 	pa_conf_free(conf);
 }
