@@ -69,11 +69,21 @@ static void plan_exceptions(const struct pa_plan_input *in, struct pa_plan *p)
 	}
 }
 
+bool pa_plan_is_native(enum pa_outbound mode)
+{
+	return mode == PA_OUT_NATIVE || mode == PA_OUT_AUTO;
+}
+
 static void plan_default(const struct pa_plan_input *in, const struct pa_prefix *everything, struct pa_plan *p)
 {
 	struct pa_rule *rule;
 
-	add_route(p, in->table, everything, in->ifindex, &in->addr);
+	if (pa_plan_is_native(in->mode)) {
+		add_route(p, in->table, everything, in->lan_ifindex, &in->addr);
+		p->routes[p->n_routes - 1].via = in->router;
+	} else {
+		add_route(p, in->table, everything, in->ifindex, &in->addr);
+	}
 	plan_exceptions(in, p);
 	rule = add_rule(p, in->priority + 2, PA_TABLE_MAIN);
 	rule->unbound = true;
@@ -82,7 +92,7 @@ static void plan_default(const struct pa_plan_input *in, const struct pa_prefix 
 	rule->unbound = true;
 }
 
-void pa_plan_tunnel(const struct pa_plan_input *in, struct pa_plan *ret)
+void pa_plan_make(const struct pa_plan_input *in, struct pa_plan *ret)
 {
 	struct pa_prefix everything;
 
@@ -93,7 +103,11 @@ void pa_plan_tunnel(const struct pa_plan_input *in, struct pa_plan *ret)
 	add_route(ret, in->table + 1, &everything, 0, NULL);
 	ret->routes[ret->n_routes - 1].last = true;
 	add_rule(ret, in->priority, PA_TABLE_MAIN)->mark = in->mark;
-	add_rule(ret, in->priority + 1, in->table + 1)->from = in->addr;
-	if (in->take_default)
+	add_rule(ret, in->priority, in->table + 1)->mark = in->mark + PA_MARK_TUNNEL;
+	if (in->tracked)
+		add_rule(ret, in->priority, PA_TABLE_MAIN)->mark = in->mark + PA_MARK_DIRECT;
+	if (!pa_plan_is_native(in->mode))
+		add_rule(ret, in->priority + 1, in->table + 1)->from = in->addr;
+	if (in->take_default && in->mode != PA_OUT_POLICY)
 		plan_default(in, &everything, ret);
 }

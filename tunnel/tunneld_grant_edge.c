@@ -162,19 +162,7 @@ static int check(struct pa_tunneld *t, struct pa_grant *g, const json_t *args, c
 		return rc;
 	if (!pa_addr_is_ipv4(&g->claims.addr))
 		return fail(err, PA_ENOTSUP, "the granted address is an IPv6 one, which this version does not support");
-	/* Open is what no filter of ours stands before; anything stricter must not be widened to it. */
-	if (g->claims.inbound != PA_IN_OPEN)
-		return fail(err, PA_ENOTSUP, "the grant asks for an inbound policy other than \"open\", which this version cannot apply");
 	return 0;
-}
-
-static void note_mode(const struct pa_tunneld_conf *conf, const struct pa_grant *g)
-{
-	unsigned mode = conf->outbound >= 0 ? (unsigned)conf->outbound : g->claims.outbound;
-
-	if (mode != PA_OUT_TUNNEL)
-		pa_log(PA_LOG_WARN, "grant.mode", "outbound=%s used=tunnel reason=\"not supported by this version\"",
-		       pa_outbound_name(mode));
 }
 
 static const char *core_reason(int rc)
@@ -198,14 +186,17 @@ static int give(struct pa_tunneld *t, struct pa_now now, const struct pa_grant *
 
 	if (session != NULL) {
 		pa_tunneld_set_hosts(t, hosts); /* the interface is set at once */
+		pa_tuninbound_granted(p.inbound, g);
 		rc = pa_client_adopt(p.client, now, g, session);
 		if (rc != PA_EEXPIRED)
 			return rc;
 		pa_tunnet_down(p.net);
 	}
 	rc = pa_client_grant(p.client, now, g);
-	if (rc == 0)
+	if (rc == 0) {
 		pa_tunneld_set_hosts(t, hosts);
+		pa_tuninbound_granted(p.inbound, g);
+	}
 	return rc;
 }
 
@@ -236,7 +227,6 @@ static int take(struct pa_tunneld *t, const json_t *args, const struct pa_client
 		return fail(err, rc, core_reason(rc));
 	pa_keep_grant(p.keep, args, now.boot_ms);
 	p.counters->granted++;
-	note_mode(p.conf, g);
 	pa_log(PA_LOG_INFO, "grant.put", "iface=%s addr=%s epoch=%llu lifetime=%u", p.iface,
 	       pa_addr_format(&g->claims.addr, addr), (unsigned long long)g->claims.epoch, (unsigned)g->lifetime);
 	return 0;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/addr.h"
 #include "tunnel/net_lan.h"
@@ -25,6 +26,7 @@ struct pa_tunnet_config {
 	uint32_t table, priority, mark;
 	struct pa_addr adopt; /* P of a former process that died: its set-up is taken over; none: no trace of it is left */
 	uint16_t adopt_mtu;
+	const char *run_dir; /* where the former values of kernel settings are kept; copied. NULL: no mode native or auto */
 };
 
 /*
@@ -41,6 +43,8 @@ struct pa_tunnet_want {
 	uint16_t mtu;
 	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server */
 	size_t n_lan_hosts;
+	enum pa_outbound mode;
+	const struct pa_auto_ports *ports; /* for the mode auto; borrowed for the call */
 	struct pa_ruleset_part inbound; /* who may come in; its ctx is borrowed for the call */
 };
 
@@ -60,9 +64,28 @@ void pa_tunnet_down(struct pa_tunnet *net);
 int pa_tunnet_filter_fd(const struct pa_tunnet *net);
 bool pa_tunnet_filter_damaged(struct pa_tunnet *net);
 
+/*
+ * P for the network namespace of process pid, in place of the host: makes the way there (net_veth.h), and the next pa_tunnet_up
+ * leads P to it; when the namespace has ended, pa_tunnet_up brings P back. take: removes the way. PA_EEXIST: another one has it;
+ * PA_ENOTFOUND: nothing is up. err says what and the remedy.
+ */
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN]);
+void pa_tunnet_take_namespace(struct pa_tunnet *net);
+bool pa_tunnet_in_namespace(const struct pa_tunnet *net);
+
+/* Whether packets are carried on when this process dies: if so, the device's routes count without it too. */
+void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives);
+/* The device's interface index, 0 while absent. */
+int pa_tunnet_ifindex(const struct pa_tunnet *net);
 /* The device's descriptor, or -1 while absent. It changes with pa_tunnet_up after pa_tunnet_down. */
 int pa_tunnet_fd(const struct pa_tunnet *net);
-/* True if this host's default traffic goes by the tunnel; false also when another VPN has the default route. */
+/*
+ * The mode that is in force while up: what was wanted, but policy instead of all others when the default route leaves by another
+ * interface, of another VPN, say (pa_tunnet_default_elsewhere).
+ */
+enum pa_outbound pa_tunnet_mode(const struct pa_tunnet *net);
+bool pa_tunnet_default_elsewhere(const struct pa_tunnet *net);
+/* True if programs that do not choose an address get P: not in the mode policy. */
 bool pa_tunnet_has_default(const struct pa_tunnet *net);
 
 /* Reads the LAN anew. *ret_changed: the interface, its addresses or its routers differ from the last reading. */
