@@ -17,6 +17,12 @@
  * priority + 2  source not yet chosen  -> main, but no default: on-link networks, host routes, option 121 stay on the LAN
  * priority + 3  source not yet chosen  -> table         default by the device with source P; throw routes for the exceptions
  *
+ * Programs of pubaddr exec have marked sockets and, in every mode, rules of their own at the same priorities:
+ *
+ * priority + 0  mark MARK + 1, from P               -> table + 1
+ * priority + 1  mark MARK + 1, source not yet chosen -> main, but no default
+ * priority + 2  mark MARK + 1, source not yet chosen -> table + 2   as table: default by the device with source P, exceptions
+ *
  * While no process serves the device it has no carrier and its routes do not count (pa_tun_ignore_idle): then new connections
  * leave by plain NAT, and table + 1 says "no route to host" last, so that what is bound to P waits for the next process
  * instead of leaving with a source that the NAT would turn into another one.
@@ -26,9 +32,10 @@
  * packet's destination as source) all find the tables as they were without us. So strict rp_filter passes on both interfaces:
  * for a packet to P rule + 1 names the device, for one to the LAN address the main table names the LAN interface.
  */
-#define PA_PLAN_RULES 4
-#define PA_PLAN_TABLES 2
-#define PA_PLAN_ROUTES_MAX 64
+#define PA_PLAN_PRIORITIES 4
+#define PA_PLAN_RULES 7
+#define PA_PLAN_TABLES 3
+#define PA_PLAN_ROUTES_MAX 96
 
 /* Beside the mark of the tunnel's own packets (the configuration's "mark") the next two are ours: added to it. */
 #define PA_MARK_TUNNEL 1 /* goes by the tunnel, whatever the mode */
@@ -48,6 +55,8 @@ struct pa_plan_input {
 	bool take_default; /* rule + 2 and + 3 and their routes; otherwise only what is bound to P uses the tunnel */
 	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server, gateway: reached by the LAN */
 	size_t n_lan_hosts;
+	bool programs; /* marked sockets use the tunnel */
+	bool away;     /* P is in a network namespace, not of the host */
 };
 
 /* Writes the whole of *ret, unused entries zeroed. Hosts beyond PA_PLAN_ROUTES_MAX routes are left out. */

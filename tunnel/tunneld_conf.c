@@ -65,7 +65,7 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 	if (rc == 0)
 		rc = pa_conf_path(n, "run-dir", PA_TUNNELD_RUN_DIR, &c->run_dir);
 	c->table = (uint32_t)pa_node_int(n, "table", TABLE_LOCAL + 1, INT32_MAX - PA_PLAN_TABLES, 6080);
-	c->rule_priority = (uint32_t)pa_node_int(n, "rule-priority", 1, RULE_MAIN - PA_PLAN_RULES, 5200);
+	c->rule_priority = (uint32_t)pa_node_int(n, "rule-priority", 1, RULE_MAIN - PA_PLAN_PRIORITIES, 5200);
 	c->mark = (uint32_t)pa_node_int(n, "mark", 1, UINT32_MAX - PA_MARKS, 6080);
 	c->log_level = pa_conf_log_level(n);
 	return rc;

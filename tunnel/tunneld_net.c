@@ -14,6 +14,9 @@
 #include "tunnel/plan.h"
 #include "tunnel/tunneld_table.h"
 
+/* Who has P. */
+enum pa_holder { OF_NOBODY_KNOWN, OF_HOST, OF_NAMESPACE };
+
 struct pa_tunnet {
 	struct pa_nl *nl;
 	struct pa_tuntable *filter; /* NULL: the kernel has no packet filter that could hold ours */
@@ -23,7 +26,7 @@ struct pa_tunnet {
 	uint16_t mtu;
 	struct pa_addr addr; /* P on the device; none while absent */
 	bool has_default;
-	enum { OF_HOST = 1, OF_NAMESPACE } holder; /* of P as the kernel was told; 0: not known */
+	enum pa_holder holder; /* as the kernel was told */
 	struct pa_plan plan; /* what the kernel has */
 	struct pa_lan lan;
 };
@@ -43,7 +46,7 @@ static int adopt(struct pa_tunnet *net, const struct pa_tunnet_config *cfg, char
 	}
 	net->mtu = cfg->adopt_mtu;
 	net->addr = cfg->adopt;
-	n = pa_net_rules_get(net->nl, net->priority, PA_PLAN_RULES, net->plan.rules, PA_PLAN_RULES);
+	n = pa_net_rules_get(net->nl, net->priority, PA_PLAN_PRIORITIES, net->plan.rules, PA_PLAN_RULES);
 	net->plan.n_rules = n > 0 ? (size_t)n : 0;
 	n = pa_net_routes_get(net->nl, net->table, PA_PLAN_TABLES, 0, net->plan.routes, PA_PLAN_ROUTES_MAX);
 	net->plan.n_routes = n > 0 ? (size_t)n : 0;
@@ -66,9 +69,9 @@ static int clean(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
 		return rc;
 	}
-	rc = pa_net_clean(net->nl, net->priority, PA_PLAN_RULES, net->table, PA_PLAN_TABLES);
+	rc = pa_net_clean(net->nl, net->priority, PA_PLAN_PRIORITIES, net->table, PA_PLAN_TABLES);
 	if (rc > 0)
-		pa_log(PA_LOG_WARN, "net.leftover", "removed=%d tables=%u,%u", rc, net->table, net->table + 1);
+		pa_log(PA_LOG_WARN, "net.leftover", "removed=%d tables=%u-%u", rc, net->table, net->table + PA_PLAN_TABLES - 1);
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot clean the routing tables: %s; it needs CAP_NET_ADMIN, run as root", strerror(errno));
 	return rc;
@@ -264,11 +267,11 @@ static int set_filter(struct pa_tunnet *net, const struct pa_tunnet_want *want, 
 }
 
 /* Told only what it does not know: each telling is announced to us as news. */
-static int set_holder(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
+static int set_holder(struct pa_tunnet *net, enum pa_holder holder, char err[PA_TUNNET_ERRLEN])
 {
-	int holder = pa_tunnet_in_namespace(net) ? OF_NAMESPACE : OF_HOST, rc;
+	int rc;
 
-	if ((int)net->holder == holder)
+	if (net->holder == holder)
 		return 0;
 	rc = pa_veth_divert(net->nl, net->device, net->tun.ifindex, &net->addr, holder == OF_NAMESPACE);
 	if (rc < 0) {
@@ -276,9 +279,9 @@ static int set_holder(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 			       holder == OF_HOST ? "this host" : "the namespace", strerror(errno));
 		return rc;
 	}
-	if (net->holder != 0)
+	if (net->holder != OF_NOBODY_KNOWN)
 		pa_log(PA_LOG_INFO, "net.holder", "device=%s address-of=%s", net->device, holder == OF_HOST ? "host" : "namespace");
-	net->holder = holder == OF_HOST ? OF_HOST : OF_NAMESPACE;
+	net->holder = holder;
 	return 0;
 }
 
@@ -292,7 +295,7 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 
 	if (!pa_addr_is_none(&net->addr) && !pa_addr_eq(&net->addr, &want->addr)) {
 		pa_veth_remove(net->nl, net->device); /* what runs there has the former address */
-		net->holder = 0;
+		net->holder = OF_NOBODY_KNOWN;
 	}
 	rc = ensure_device(net, want, err);
 	if (rc == 0)
@@ -308,7 +311,12 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	in.lan_hosts = hosts;
 	in.n_lan_hosts = n;
 	in.take_default = may_take_default(net, &want->gateway);
+	in.away = pa_tunnet_in_namespace(net);
+	in.programs = !in.away;
 	pa_plan_tunnel(&in, &plan);
+	rc = in.away || pa_addr_is_none(&net->addr) ? 0 : set_holder(net, OF_HOST, err);
+	if (rc < 0)
+		return rc;
 	rc = apply(net, &plan);
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s: cannot set routes and rules: %s", net->device, strerror(errno));
@@ -318,7 +326,7 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	if (!pa_addr_eq(&net->addr, &want->addr))
 		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
 	net->addr = want->addr;
-	return set_holder(net, err);
+	return set_holder(net, in.away ? OF_NAMESPACE : OF_HOST, err);
 }
 
 int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN])
@@ -351,7 +359,7 @@ bool pa_tunnet_present(const struct pa_tunnet *net)
 void pa_tunnet_lost(struct pa_tunnet *net)
 {
 	struct pa_plan_input in = {.addr = net->addr, .ifindex = net->tun.ifindex, .table = net->table,
-				   .priority = net->priority, .mark = net->mark};
+				   .priority = net->priority, .mark = net->mark, .away = pa_tunnet_in_namespace(net)};
 	struct pa_plan plan;
 
 	if (net->tun.fd < 0 || pa_addr_is_none(&net->addr))
@@ -369,7 +377,7 @@ void pa_tunnet_down(struct pa_tunnet *net)
 	if (net->filter != NULL && pa_tuntable_clear(net->filter, ignored) < 0)
 		pa_log(PA_LOG_WARN, "net.leftover", "reason=\"%s\"", ignored);
 	pa_veth_remove(net->nl, net->device);
-	net->holder = 0;
+	net->holder = OF_NOBODY_KNOWN;
 	memset(&nothing, 0, sizeof(nothing));
 	remove_stale(net, &nothing);
 	memset(&net->plan, 0, sizeof(net->plan));

@@ -35,7 +35,7 @@ static const struct pa_route *find_route(const struct pa_plan *p, uint32_t table
 Test(plan, default_and_exceptions)
 {
 	struct pa_addr hosts[] = {addr_of("192.0.2.53"), addr_of("192.168.1.1"), addr_of("192.0.2.53"), addr_of("2001:db8::1")};
-	struct pa_plan_input in = {addr_of("203.0.113.7"), 5, 6080, 5200, 99, true, hosts, 4};
+	struct pa_plan_input in = {addr_of("203.0.113.7"), 5, 6080, 5200, 99, true, hosts, 4, false, false};
 	const struct pa_route *r;
 	struct pa_plan p;
 	size_t hosts_found = 0;
@@ -77,10 +77,45 @@ Test(plan, without_default_only_p_uses_the_tunnel)
 	cr_assert(!p.rules[0].unbound && !p.rules[1].unbound);
 }
 
+Test(plan, marked_programs)
+{
+	struct pa_addr hosts[] = {addr_of("192.0.2.53")};
+	struct pa_plan_input in = {.addr = addr_of("203.0.113.7"), .ifindex = 5, .table = 6080, .priority = 5200, .mark = 99,
+				   .lan_hosts = hosts, .n_lan_hosts = 1, .programs = true};
+	const struct pa_route *r;
+	struct pa_plan p;
+	unsigned marked = 0;
+
+	pa_plan_tunnel(&in, &p);
+	r = find_route(&p, 6082, "0.0.0.0/0");
+	cr_assert(r != NULL && r->ifindex == 5 && pa_addr_eq(&r->src, &in.addr));
+	r = find_route(&p, 6082, "192.0.2.53/32");
+	cr_assert(r != NULL && r->ifindex == 0, "a resolver stays on the LAN");
+	cr_assert_not_null(find_route(&p, 6082, "10.0.0.0/8"));
+	cr_assert_null(find_route(&p, 6080, "0.0.0.0/0"), "nothing for those that are not marked");
+	for (size_t i = 0; i < p.n_rules; i++) {
+		const struct pa_rule *rule = &p.rules[i];
+
+		marked += rule->mark == 100;
+		cr_assert(!rule->unbound || rule->mark == 100);
+	}
+	cr_assert_eq(marked, 3);
+	in.away = true;
+	pa_plan_tunnel(&in, &p);
+	r = find_route(&p, 6081, "0.0.0.0/0");
+	cr_assert(r != NULL && r->ifindex == 5 && pa_addr_is_none(&r->src), "the host has no such source");
+	in.away = false;
+	in.take_default = true;
+	pa_plan_tunnel(&in, &p);
+	cr_assert_not_null(find_route(&p, 6080, "192.0.2.53/32"), "each table has its exceptions");
+	cr_assert_not_null(find_route(&p, 6082, "192.0.2.53/32"));
+	cr_assert_eq(p.n_rules, PA_PLAN_RULES);
+}
+
 Test(plan, too_many_hosts_are_left_out)
 {
 	struct pa_addr hosts[200];
-	struct pa_plan_input in = {addr_of("203.0.113.7"), 5, 6080, 5200, 1, true, hosts, 200};
+	struct pa_plan_input in = {addr_of("203.0.113.7"), 5, 6080, 5200, 1, true, hosts, 200, false, false};
 	struct pa_plan p;
 
 	for (uint32_t i = 0; i < 200; i++)
