@@ -9,6 +9,7 @@
 #include "common/addr.h"
 #include "common/clock.h"
 #include "common/grant.h"
+#include "common/msg.h"
 #include "common/proto.h"
 
 /*
@@ -106,6 +107,14 @@ void pa_client_end(struct pa_client *cl, struct pa_now now, enum pa_reason reaso
 /* A UDP payload that is a control message arrived from an outer address. */
 void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_endpoint *from, const uint8_t *buf,
 		       size_t len);
+/*
+ * Probes of the path to the gateway, beside the session and without a change to it. probe writes a PROBE of *m's length,
+ * answer_length, delay, from and echo, and fills in the rest of *m: the length, PA_EAGAIN without a session, or as
+ * pa_msg_encode. It may be sent from any socket. probed reads an answer that came to such a socket: PA_EFORMAT, PA_EAUTH,
+ * or PA_ENOTFOUND: of another session.
+ */
+int pa_client_probe(struct pa_client *cl, struct pa_now now, struct pa_msg *m, uint8_t *buf, size_t cap);
+int pa_client_probed(const struct pa_client *cl, const uint8_t *buf, size_t len, struct pa_msg *ret);
 /* The LAN address or the link changed: try again at once, from a fresh port. */
 void pa_client_kick(struct pa_client *cl, struct pa_now now);
 /* Timers. Returns the boot time (ms) at which to call again at the latest; UINT64_MAX: nothing to wait for. */

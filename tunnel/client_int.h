@@ -20,6 +20,7 @@ struct pa_client_session {
 	uint64_t next_ms;    /* keepalive or its retry */
 	uint64_t expires_ms; /* of the grant it was made with */
 	uint64_t reconfirm_tat;
+	uint64_t probe_seq; /* of the last PROBE */
 };
 
 /*

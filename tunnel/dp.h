@@ -11,9 +11,9 @@
 #include "tunnel/filter.h"
 
 /*
- * The data path: four functions, with one implementation today (dp_user.c: TUN and UDP sockets in this process) and room
- * for others. It moves packets between the encapsulation device and the tunnel, checks them, counts them, and hands up
- * what it cannot decide. Both ends use it; they differ in role and filter. Everything on the loop's thread.
+ * The data path: four functions, with two implementations: dp_user.c, TUN and UDP sockets in this process, and dp_kern.c,
+ * programs in the kernel that stand in front of the other; dp_select.h joins them. It moves packets between the
+ * encapsulation device and the tunnel, checks them, counts them, and hands up what it cannot decide. Both ends use it; they differ in role and filter. Everything on the loop's thread.
  */
 struct pa_dp;
 
@@ -29,6 +29,8 @@ struct pa_dp_events {
 			size_t len);
 };
 
+struct pa_dp_kern_config; /* dp_kern.h */
+
 struct pa_dp_config {
 	uv_loop_t *loop;
 	enum pa_dp_role role;
@@ -36,6 +38,7 @@ struct pa_dp_config {
 	const struct pa_deny *deny; /* gateway; borrowed */
 	struct pa_dp_events events;
 	void *ctx;
+	const struct pa_dp_kern_config *kern; /* of dp_kern.c alone; copied */
 };
 
 /* One inner address and where its packets go. */
@@ -43,6 +46,7 @@ struct pa_dp_peer {
 	struct pa_addr inner;	    /* gateway: the key; client: P */
 	struct pa_endpoint outer;   /* gateway: mapped address; client: the gateway */
 	unsigned local;		    /* socket to send by */
+	uint64_t expires_ms;	    /* boot time at which it ends by itself, 0: never; dp_user.c leaves it to its owner */
 	const struct pa_prefix *lan; /* client: own and on-link prefixes, copied */
 	size_t n_lan;
 };
@@ -56,6 +60,7 @@ struct pa_dp_stats {
 
 struct pa_dp_peer_stats {
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes;
+	uint64_t rx_seen_ms; /* boot time of the last packet from it, 0: none, or not known */
 };
 
 struct pa_dp_ops {

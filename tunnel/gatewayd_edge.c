@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "tunnel/gatewayd_keys.h"
+#include "tunnel/gatewayd_probe_edge.h"
 #include "tunnel/gatewayd_state.h"
 #include "tunnel/gw_refused.h"
 #include "tunnel/net_lan.h"
@@ -32,7 +33,8 @@ struct pa_gatewayd {
 	struct pa_tun tun;
 	int fds[PA_GATEWAYD_LISTEN_MAX]; /* -1: closed */
 	int monitor_fd;
-	struct pa_dp *dp;
+	struct pa_path *path;
+	struct pa_gatewayd_probes *probes;
 	struct pa_gw *gw;
 	struct pa_gatewayd_state *state;
 	struct pa_server *server;
@@ -56,15 +58,23 @@ static void op_send(void *ctx, unsigned local, const struct pa_endpoint *to, con
 {
 	struct pa_gatewayd *g = ctx;
 
-	pa_dp_send_control(g->dp, local, to, buf, len);
+	if (local >= PA_GW_PROBE_LOCAL)
+		pa_gatewayd_probes_send(g->probes, local - PA_GW_PROBE_LOCAL, to, buf, len);
+	else
+		pa_path_send_control(g->path, local, to, buf, len);
 }
 
 static void op_deliver(void *ctx, const struct pa_gw_binding *b)
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->mapped, .local = b->local};
+	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
+	uint64_t expires_ms = b->claims.expires * 1000;
 	char addr[PA_ADDR_STRLEN];
-	int rc = pa_dp_user.update(g->dp, &peer);
+	int rc;
+
+	peer.expires_ms = now.boot_ms + (expires_ms > now.unix_ms ? expires_ms - now.unix_ms : 0);
+	rc = pa_path_update(g->path, &peer);
 
 	if (rc < 0)
 		pa_log(PA_LOG_ERROR, "binding.failed", "addr=%s reason=\"%s\"", pa_addr_format(&peer.inner, addr),
@@ -76,7 +86,7 @@ static void op_stop(void *ctx, const struct pa_addr *addr)
 	struct pa_gatewayd *g = ctx;
 	struct pa_dp_peer peer = {.inner = *addr};
 
-	(void)pa_dp_user.update(g->dp, &peer);
+	(void)pa_path_update(g->path, &peer);
 }
 
 static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason)
@@ -130,6 +140,13 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 		pa_gatewayd_state_flush(g->state, g->gw, now);
 }
 
+static void on_probe(void *ctx, size_t i, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+{
+	struct pa_gatewayd *g = ctx;
+
+	pa_gw_receive(g->gw, pa_broker_link_now(g->broker, pa_now_get()), PA_GW_PROBE_LOCAL + (unsigned)i, from, buf, len);
+}
+
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
 {
 	struct pa_gatewayd *g = ctx;
@@ -167,11 +184,15 @@ static int read_own(struct pa_gatewayd *g)
 static void on_monitor(uv_poll_t *h, int status, int events)
 {
 	struct pa_gatewayd *g = h->data;
+	char err[PA_PATH_ERRLEN];
 
 	if (status < 0 || (events & UV_READABLE) == 0 || !pa_nl_monitor_drain(g->monitor_fd))
 		return;
 	if (read_own(g) < 0)
 		pa_log(PA_LOG_WARN, "net.unreadable", "reason=\"cannot read own addresses: %s\"", strerror(errno));
+	pa_path_refresh(g->path);
+	if (pa_path_set_device(g->path, g->tun.fd, g->tun.ifindex, g->conf->mtu, err) < 0)
+		pa_log(PA_LOG_ERROR, "datapath.failed", "reason=\"%s\"", err);
 }
 
 /* ---- start ---- */
@@ -309,31 +330,55 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc;
 }
 
-static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERRLEN])
+/* A socket of "listen" or "probe-listen" could not be opened; errno tells why. */
+static int fail_listen(const struct pa_gatewayd *g, const char *list, size_t i, const char *detail, int rc,
+		       char err[PA_GATEWAYD_ERRLEN])
 {
-	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
-	char detail[PA_UDP_ERRLEN], text[PA_UDP_ERRLEN + 96], path[32];
-	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+	char text[PA_UDP_ERRLEN + 96], path[32];
 	const char *remedy = "";
 
-	if (rc == 0)
-		return pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
 	if (errno == EADDRNOTAVAIL)
 		remedy = "; it must be an address of this host";
 	else if (errno == EADDRINUSE)
 		remedy = "; stop the process that has it (see: ss -lunp), or listen elsewhere";
 	(void)snprintf(text, sizeof(text), "%s%s", detail, remedy);
-	(void)snprintf(path, sizeof(path), "listen[%zu]", i);
+	(void)snprintf(path, sizeof(path), "%s[%zu]", list, i);
 	return fail_at(g, path, text, rc, err);
+}
+
+static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
+	char detail[PA_UDP_ERRLEN];
+	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+
+	return rc == 0 ? pa_path_set_socket(g->path, (unsigned)i, g->fds[i]) : fail_listen(g, "listen", i, detail, rc, err);
+}
+
+static int open_probes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	static const struct pa_gatewayd_probes_events events = {.receive = on_probe};
+	const struct pa_gatewayd_conf *c = g->conf;
+	char detail[PA_UDP_ERRLEN];
+	size_t failed;
+	int rc = pa_gatewayd_probes_new(g->loop, c->probe_listen, c->n_probe_listen, &events, g, &g->probes, &failed, detail);
+
+	return rc < 0 ? fail_listen(g, "probe-listen", failed, detail, rc, err) : 0;
 }
 
 static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
-	struct pa_dp_config cfg = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = g->tun.fd, .deny = &g->deny,
-				   .events = {on_control, on_foreign}, .ctx = g};
-	int rc = pa_dp_user.open(&cfg, &g->dp);
+	const struct pa_gatewayd_conf *c = g->conf;
+	const struct pa_path_config cfg = {
+		.dp = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = -1, .deny = &g->deny, .events = {on_control, on_foreign},
+		       .ctx = g},
+		.choice = (enum pa_path_choice)c->datapath,
+		.kern = {.bpf_dir = c->bpf_dir, .device = c->device, .listen = c->listen, .n_listen = c->n_listen, .pools = g->pools,
+			 .n_pools = c->n_pools, .max_peers = c->max_bindings}};
+	char why[PA_PATH_ERRLEN];
+	int rc = pa_path_open(&cfg, &g->path, why);
 
-	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path");
+	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", why);
 	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++)
 		rc = open_listen(g, i, err);
 	return rc;
@@ -342,12 +387,18 @@ static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	const struct pa_gatewayd_conf *c = g->conf;
+	struct pa_gw_socket sockets[PA_GATEWAYD_LISTEN_MAX + PA_GATEWAYD_PROBES_MAX];
 	struct pa_gw_config cfg = {.pools = c->pools, .n_pools = c->n_pools, .mtu = c->mtu, .keepalive = c->keepalive,
-				   .max_bindings = c->max_bindings};
+				   .max_bindings = c->max_bindings, .sockets = sockets};
 	int rc = pa_gatewayd_keys_load(c, &g->keys, err, PA_GATEWAYD_ERRLEN);
 
+	_Static_assert(PA_GATEWAYD_LISTEN_MAX + PA_GATEWAYD_PROBES_MAX <= PA_GW_SOCKETS_MAX, "the core knows every socket");
 	if (rc < 0)
 		return rc;
+	for (size_t i = 0; i < c->n_listen; i++)
+		sockets[cfg.n_sockets++] = (struct pa_gw_socket){c->listen[i], (unsigned)i};
+	for (size_t i = 0; i < c->n_probe_listen; i++)
+		sockets[cfg.n_sockets++] = (struct pa_gw_socket){c->probe_listen[i], PA_GW_PROBE_LOCAL + (unsigned)i};
 	cfg.keys = g->keys;
 	(void)pa_gatewayd_keys_check(c, g->keys);
 	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
@@ -391,6 +442,17 @@ static int open_state(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		return fail_at(g, "state-file", pa_strerror(rc), rc, err);
 	pa_gatewayd_state_load(g->state, g->gw, pa_broker_link_now(g->broker, pa_now_get()));
 	return 0;
+}
+
+/* After that: what the former process had in the kernel carries packets until ours takes its place, which knows as much now. */
+static int open_device(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	char why[PA_PATH_ERRLEN];
+	int rc;
+
+	pa_path_settle(g->path);
+	rc = pa_path_set_device(g->path, g->tun.fd, g->tun.ifindex, g->conf->mtu, why);
+	return rc < 0 ? fail_at(g, "datapath", why, rc, err) : 0;
 }
 
 static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
@@ -443,7 +505,11 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	if (rc == 0)
 		rc = open_datapath(g, err);
 	if (rc == 0)
+		rc = open_probes(g, err);
+	if (rc == 0)
 		rc = open_state(g, err);
+	if (rc == 0)
+		rc = open_device(g, err);
 	if (rc == 0)
 		rc = open_handles(g, err);
 	if (rc < 0)
@@ -468,9 +534,9 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	if (rc == 0) {
 		rc = pa_tun_remove(g->conf->device, detail);
 		if (rc < 0)
-			rc = fail_at(g, "device", detail, rc, err);
-		else
-			pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
+			return fail_at(g, "device", detail, rc, err);
+		pa_path_remove(g->conf->bpf_dir, g->conf->device);
+		pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
 	}
 	return rc;
 }
@@ -509,7 +575,7 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 	if (g->stopped)
 		return;
 	g->stopped = true;
-	if (g->gw != NULL && g->dp != NULL)
+	if (g->gw != NULL && g->path != NULL)
 		pa_gw_shutdown(g->gw, pa_now_get());
 	if (g->gw != NULL && g->state != NULL)
 		pa_gatewayd_state_finish(g->state, g->gw, pa_now_get());
@@ -520,8 +586,9 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 		uv_close((uv_handle_t *)&g->timer, NULL);
 	if (g->has_monitor)
 		uv_close((uv_handle_t *)&g->monitor, NULL);
-	pa_dp_user.close(g->dp);
-	g->dp = NULL;
+	pa_path_close(g->path);
+	g->path = NULL;
+	pa_gatewayd_probes_close(g->probes);
 	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
 		if (g->fds[i] >= 0)
 			close(g->fds[i]);
@@ -535,6 +602,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 	if (g == NULL)
 		return;
 	pa_gatewayd_state_free(g->state);
+	pa_gatewayd_probes_free(g->probes);
 	pa_broker_link_free(g->broker);
 	pa_gw_free(g->gw);
 	pa_keyring_free(g->keys);
@@ -549,9 +617,9 @@ struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g)
 	return g->gw;
 }
 
-struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g)
+struct pa_path *pa_gatewayd_path(struct pa_gatewayd *g)
 {
-	return g->dp;
+	return g->path;
 }
 
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g)

@@ -9,7 +9,7 @@
 #include "common/edge_daemon.h"
 #include "common/edge_server.h"
 #include "tunnel/broker_link_edge.h"
-#include "tunnel/dp.h"
+#include "tunnel/dp_select.h"
 #include "tunnel/gatewayd_conf.h"
 #include "tunnel/gw.h"
 
@@ -39,7 +39,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g);
 
 /* For the commands (gatewayd_cmd_edge.c). Borrowed. */
 struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g);
-struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g);
+struct pa_path *pa_gatewayd_path(struct pa_gatewayd *g);
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g);
 struct pa_broker_link *pa_gatewayd_broker(struct pa_gatewayd *g); /* NULL: not configured */
 uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g);

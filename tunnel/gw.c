@@ -424,26 +424,31 @@ out:
 
 /* ---------------------------------------------------------------- session messages */
 
-/* The binding that a session message belongs to, if the message is authentic and the grant still valid. */
-static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
+struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,
+				    const struct pa_msg *m)
 {
-	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, rx->m.session);
+	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, m->session);
 
 	if (e == NULL) {
 		gw->count.unknown_session++;
 		return NULL;
 	}
-	if (!pa_msg_verify(rx->buf, rx->len, e->c2g)) {
+	if (!pa_msg_verify(buf, len, e->c2g)) {
 		(void)refuse(gw, &gw->count.bad_mac, PA_GW_REFUSED_PROOF);
 		return NULL;
 	}
 	gw->refusal = PA_GW_NOT_REFUSED;
-	if (claims_expired(&e->b.claims, rx->now)) {
+	if (claims_expired(&e->b.claims, now)) {
 		(void)refuse(gw, &gw->count.expired, PA_GW_REFUSED_EXPIRED);
-		pa_gw_end_binding(gw, rx->now, e, PA_REASON_EXPIRED, true);
+		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
 		return NULL;
 	}
 	return e;
+}
+
+static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
+{
+	return pa_gw_authentic(gw, rx->now, rx->buf, rx->len, &rx->m);
 }
 
 /* A client whose binding is not known here (a restart, say) learns so early. It is a hint only: no key to sign it with. */
@@ -597,6 +602,10 @@ enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned l
 		gw->count.malformed++;
 		return gw->refusal;
 	}
+	if (local >= PA_GW_PROBE_LOCAL && rx.m.type != PA_MSG_PROBE) {
+		gw->count.malformed++;
+		return gw->refusal;
+	}
 	rotate_cookies(gw, now.boot_ms);
 	switch (rx.m.type) {
 	case PA_MSG_HELLO:
@@ -613,6 +622,9 @@ enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned l
 		break;
 	case PA_MSG_BYE:
 		handle_bye(gw, &rx);
+		break;
+	case PA_MSG_PROBE:
+		pa_gw_probe(gw, now, local, from, buf, &rx.m);
 		break;
 	default: /* only gateways send these */
 		gw->count.malformed++;
@@ -656,14 +668,15 @@ static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 
 uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now)
 {
+	uint64_t next = pa_gw_probe_tick(gw, now);
 	struct pa_gw_entry *e;
 
 	rotate_cookies(gw, now.boot_ms);
 	while ((e = pa_gw_table_first(gw->table)) != NULL && e->due_ms <= now.boot_ms)
 		review(gw, now, e);
-	if (e != NULL && e->due_ms < gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS)
-		return e->due_ms;
-	return gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS;
+	if (e != NULL && e->due_ms < next)
+		next = e->due_ms;
+	return next < gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS ? next : gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS;
 }
 
 int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason)

@@ -79,7 +79,7 @@ static void switch_ipv6_off(struct pa_nl *nl, int ifindex)
 	(void)pa_nl_request(nl, nlh); /* fails where the kernel has no IPv6, which is as good */
 }
 
-int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t)
+int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t, bool on)
 {
 	char buf[PA_NL_BUFLEN];
 	struct nlmsghdr *nlh = put_link(buf, t->ifindex, 0);
@@ -87,7 +87,7 @@ int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t)
 	struct nlattr *inet = mnl_attr_nest_start(nlh, AF_INET);
 	struct nlattr *conf = mnl_attr_nest_start(nlh, IFLA_INET_CONF);
 
-	mnl_attr_put_u32(nlh, IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, 1);
+	mnl_attr_put_u32(nlh, IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, on ? 1 : 0);
 	mnl_attr_nest_end(nlh, conf);
 	mnl_attr_nest_end(nlh, inet);
 	mnl_attr_nest_end(nlh, spec);

@@ -32,8 +32,11 @@ int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct p
 void pa_tun_close(struct pa_tun *t);
 int pa_tun_set_mtu(struct pa_nl *nl, const struct pa_tun *t, uint16_t mtu);
 
-/* Routes by the device do not count while no process serves it (sysctl ignore_routes_with_linkdown of this device alone). */
-int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t);
+/*
+ * on: routes by the device do not count while no process serves it (sysctl ignore_routes_with_linkdown of this device alone);
+ * off: they do, for programs in the kernel go on.
+ */
+int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t, bool on);
 /* True while the device that t was opened as is there: somebody may have removed it, and made another of its name. */
 bool pa_tun_present(const struct pa_tun *t);
 /* Removes the device of a former process, if there is one. Errors as pa_tun_open; PA_EEXIST: a process holds it. */

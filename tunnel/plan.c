@@ -75,11 +75,21 @@ static void plan_exceptions(const struct pa_plan_input *in, uint32_t table, stru
 	}
 }
 
+bool pa_plan_is_native(enum pa_outbound mode)
+{
+	return mode == PA_OUT_NATIVE || mode == PA_OUT_AUTO;
+}
+
 static void plan_default(const struct pa_plan_input *in, const struct pa_prefix *everything, struct pa_plan *p)
 {
 	struct pa_rule *rule;
 
-	add_route(p, in->table, everything, in->ifindex, source(in));
+	if (pa_plan_is_native(in->mode)) {
+		add_route(p, in->table, everything, in->lan_ifindex, &in->addr);
+		p->routes[p->n_routes - 1].via = in->router;
+	} else {
+		add_route(p, in->table, everything, in->ifindex, source(in));
+	}
 	plan_exceptions(in, in->table, p);
 	rule = add_rule(p, in->priority + 2, PA_TABLE_MAIN);
 	rule->unbound = true;
@@ -92,11 +102,8 @@ static void plan_default(const struct pa_plan_input *in, const struct pa_prefix 
 static void plan_programs(const struct pa_plan_input *in, const struct pa_prefix *everything, struct pa_plan *p)
 {
 	uint32_t mark = in->mark + PA_MARK_TUNNEL;
-	struct pa_rule *rule = add_rule(p, in->priority, in->table + 1);
+	struct pa_rule *rule = add_rule(p, in->priority + 1, PA_TABLE_MAIN);
 
-	rule->mark = mark;
-	rule->from = in->addr;
-	rule = add_rule(p, in->priority + 1, PA_TABLE_MAIN);
 	rule->mark = mark;
 	rule->unbound = true;
 	rule->no_default = true;
@@ -107,9 +114,10 @@ static void plan_programs(const struct pa_plan_input *in, const struct pa_prefix
 	plan_exceptions(in, in->table + 2, p);
 }
 
-void pa_plan_tunnel(const struct pa_plan_input *in, struct pa_plan *ret)
+void pa_plan_make(const struct pa_plan_input *in, struct pa_plan *ret)
 {
 	struct pa_prefix everything;
+	struct pa_rule *rule;
 
 	memset(ret, 0, sizeof(*ret));
 	memset(&everything, 0, sizeof(everything));
@@ -118,9 +126,15 @@ void pa_plan_tunnel(const struct pa_plan_input *in, struct pa_plan *ret)
 	add_route(ret, in->table + 1, &everything, 0, NULL);
 	ret->routes[ret->n_routes - 1].last = true;
 	add_rule(ret, in->priority, PA_TABLE_MAIN)->mark = in->mark;
-	add_rule(ret, in->priority + 1, in->table + 1)->from = in->addr;
+	rule = add_rule(ret, in->priority, in->table + 1);
+	rule->mark = in->mark + PA_MARK_TUNNEL;
+	rule->from = in->addr;
+	if (in->tracked)
+		add_rule(ret, in->priority, PA_TABLE_MAIN)->mark = in->mark + PA_MARK_DIRECT;
+	if (!pa_plan_is_native(in->mode))
+		add_rule(ret, in->priority + 1, in->table + 1)->from = in->addr;
 	if (in->programs)
 		plan_programs(in, &everything, ret);
-	if (in->take_default)
+	if (in->take_default && in->mode != PA_OUT_POLICY)
 		plan_default(in, &everything, ret);
 }

@@ -82,6 +82,7 @@ json_t *pa_gw_counters_json(const struct pa_gw_counters *c)
 		{"keepalive", c->keepalive},
 		{"rebind", c->rebind},
 		{"contested", c->contested},
+		{"probe", c->probe},
 		{"repeated-confirm", c->repeated_confirm},
 		{"malformed", c->malformed},
 		{"bad-mac", c->bad_mac},

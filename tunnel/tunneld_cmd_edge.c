@@ -95,11 +95,12 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	struct pa_client_status s;
 	struct pa_dp_stats stats;
 	char problem[PA_TUNNELD_ERRLEN + 64];
+	const char *why;
 	json_t *obj;
 
 	pa_client_status_get(p.client, &s);
 	pa_client_counters_get(p.client, &counters);
-	(void)pa_dp_user.stats(p.dp, NULL, &stats, NULL);
+	(void)pa_path_stats(p.path, NULL, &stats, NULL);
 	describe(&p, &s, problem, sizeof(problem));
 	obj = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "version", PACKAGE_VERSION, "interface", p.iface, "device",
 			p.conf->device, "state", state_name(s.state), "usable",
@@ -116,6 +117,9 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
+	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
+	if (*why != '\0')
+		add(obj, "data-path-reason", json_string(why));
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
 }
 

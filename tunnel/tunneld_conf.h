@@ -29,6 +29,8 @@ struct pa_tunneld_conf {
 	uint8_t (*gateway_keys)[PA_KEY_LEN];
 	size_t n_gateway_keys;
 	char *key_file, *state_dir, *run_dir;
+	int datapath; /* enum pa_path_choice */
+	char *bpf_dir;
 	uint32_t table, rule_priority, mark;
 	int log_level; /* enum pa_log_level */
 };

@@ -11,7 +11,7 @@
 #include "common/edge_file.h"
 #include "common/edge_server.h"
 #include "tunnel/client.h"
-#include "tunnel/dp.h"
+#include "tunnel/dp_select.h"
 #include "tunnel/net_mark.h"
 #include "tunnel/client_state.h"
 #include "tunnel/tunneld_conf.h"
@@ -61,7 +61,7 @@ struct pa_tunneld_parts {
 	const struct pa_tunneld_conf *conf;
 	const char *iface;
 	struct pa_client *client;
-	struct pa_dp *dp;
+	struct pa_path *path;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
 	struct pa_tuninbound *inbound;

@@ -71,7 +71,8 @@ static const struct pa_daemon_ops ops = {
 	.clean_up = clean_up,
 	.stop = stop,
 	.destroy = destroy,
-	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN, .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL | PA_SANDBOX_MARK},
+	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
+		   .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL | PA_SANDBOX_MARK | PA_SANDBOX_BPF_MAPS},
 };
 
 int main(int argc, char **argv)

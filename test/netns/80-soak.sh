@@ -243,6 +243,12 @@ all_answered() {
 	done
 }
 
+all_leased() {
+	load_all 11
+	wait_loads
+	leases >"$dir/before"
+	[ "$(wc -l <"$dir/before")" -ge 3900 ]
+}
 undisturbed() { # a machine that is busy with other things may want a second try
 	granted=$(status pubaddr-granted)
 	load_all 2
@@ -277,7 +283,7 @@ finish() {
 # ---------------------------------------------------------------- the test
 
 trap cleanup EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 reloads=0
 : >"$dir/samples"
 : >"$dir/bad-answers"
@@ -291,10 +297,7 @@ wait_for 20 bound
 ok $? "four DHCP clients have leases, two with the option"
 [ "$failed" = 0 ] || finish
 # Every client of perfdhcp has had a lease before anything is measured.
-load_all 11
-wait_loads
-leases >"$dir/before"
-[ "$(wc -l <"$dir/before")" -ge 3900 ]
+wait_for 60 all_leased
 ok $? "$(wc -l <"$dir/before") others have leases"
 load_all "$seconds"
 soak

@@ -85,6 +85,9 @@ Test(gatewayd_conf, mistakes)
 	expect_error(1, "{" POOLS "}", "listen: is missing");
 	expect_error(1, "{" POOLS ", \"listen\": []}", "listen: is empty");
 	expect_error(1, "{" POOLS ", \"listen\": [\"host:1\"]}", "host:1");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"198.51.100.10\"]}", "with a port");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"0.0.0.0:6081\"]}", "0.0.0.0:6081");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"198.51.100.10:6080\"]}", "stands in listen too");
 	expect_error(1, "{" LISTEN "}", "pools: is missing");
 	expect_error(1, "{" LISTEN ", \"pools\": []}", "pools: is empty");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.1/24\"}]}", "pools[0].prefix");
