@@ -84,9 +84,8 @@ start_broker() {
 		  "master-key-file": "/etc/pubaddr/master.key",
 		  "realms": ["lab"],
 		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": [$gateways], "gateway-names": [$names]}],
-		  "grant": {"keepalive": $LAB_KEEPALIVE},
+		  "grant": {"keepalive": $LAB_KEEPALIVE, "outbound": "$LAB_OUTBOUND"},
 		  "quarantine": $LAB_QUARANTINE, $(broker_listen)
-		  "grant": {"outbound": "$LAB_OUTBOUND"},
 		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
 		}
