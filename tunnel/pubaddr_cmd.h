@@ -8,11 +8,13 @@
 struct pa_pubaddr_opts {
 	bool json;
 	const char *run_dir, *key_file;
+	int lifetime; /* --lifetime of diagnose, seconds; 0: not given */
 	int argc; /* what follows the command's name */
 	char **argv;
 };
 
 int pa_pubaddr_status(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_diagnose(const struct pa_pubaddr_opts *o); /* exit code: 0 nothing worse than notes, 3 warnings, 1 errors */
 int pa_pubaddr_key(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o);
 

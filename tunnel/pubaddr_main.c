@@ -3,9 +3,11 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
+#include "tunnel/probe.h"
 #include "tunnel/pubaddr_cmd.h"
 #include "tunnel/tunneld_conf.h"
 
@@ -14,6 +16,7 @@ static const struct {
 	int (*fn)(const struct pa_pubaddr_opts *o);
 } commands[] = {
 	{"status", "show address, gateway, mapped address, and what is wrong", pa_pubaddr_status},
+	{"diagnose", "tell what is wrong and what to do; --lifetime SECONDS: try how long the NAT remembers", pa_pubaddr_diagnose},
 	{"key", "print this host's public key", pa_pubaddr_key},
 	{"dhclient-conf", "print the lines for dhclient.conf", pa_pubaddr_dhclient_conf},
 };
@@ -49,12 +52,27 @@ static int run(struct pa_pubaddr_opts *o, int argc, char **argv)
 	return 2;
 }
 
+static bool parse_lifetime(const char *s, int *ret)
+{
+	char *end;
+	long v = strtol(s, &end, 10);
+
+	if (*s == '\0' || *end != '\0' || v < PA_PROBE_LIFE_MIN || v > PA_PROBE_DELAY_MAX) {
+		fprintf(stderr, "pubaddr: --lifetime: expected %d to %d seconds, got \"%s\"\n", PA_PROBE_LIFE_MIN,
+			PA_PROBE_DELAY_MAX, s);
+		return false;
+	}
+	*ret = (int)v;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longopts[] = {{"json", no_argument, NULL, 'j'},
 						 {"run-dir", required_argument, NULL, 'r'},
 						 {"key-file", required_argument, NULL, 'k'},
-						 {"version", no_argument, NULL, 'V'},
+						 {"lifetime", required_argument, NULL, 'l'},
+					 {"version", no_argument, NULL, 'V'},
 						 {"help", no_argument, NULL, 'h'},
 						 {NULL, 0, NULL, 0}};
 	struct pa_pubaddr_opts o = {.run_dir = PA_TUNNELD_RUN_DIR, .key_file = PA_TUNNELD_KEY_FILE};
@@ -71,6 +89,10 @@ int main(int argc, char **argv)
 			break;
 		case 'k':
 			o.key_file = optarg;
+			break;
+		case 'l':
+			if (!parse_lifetime(optarg, &o.lifetime))
+				return 2;
 			break;
 		case 'V':
 			printf("pubaddr %s\n", PACKAGE_VERSION);

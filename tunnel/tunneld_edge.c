@@ -33,6 +33,7 @@ struct pa_tunneld {
 	struct pa_dp *dp;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
+	struct pa_tunneld_probe *probe;
 	int dp_tun; /* descriptor of the device that the data path has, or -1 */
 	struct pa_server *server;
 	int fds[SOCKS]; /* -1: closed */
@@ -358,6 +359,7 @@ static int fail_at(const struct pa_tunneld *t, const char *path, const char *tex
 
 static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
+	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	uint8_t secret_key[PA_KEY_LEN];
 	char detail[PA_FILE_ERRLEN];
 	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
@@ -372,6 +374,9 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		return fail_at(t, "key-file", detail, rc, err);
 	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
 	pa_wipe(secret_key, sizeof(secret_key));
+	probe.client = t->client;
+	if (rc == 0)
+		rc = pa_tunneld_probe_new(&probe, &t->probe);
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", pa_strerror(rc));
 	return rc;
@@ -544,6 +549,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
 	t->server = NULL;
+	pa_tunneld_probe_close(t->probe);
 	if (t->has_timers) {
 		close_handle((uv_handle_t *)&t->timer);
 		close_handle((uv_handle_t *)&t->drain);
@@ -565,6 +571,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 {
 	if (t == NULL)
 		return;
+	pa_tunneld_probe_free(t->probe);
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
 	free(t);
@@ -572,7 +579,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
-	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net, .keep = t->keep,
+	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net, .keep = t->keep, .probe = t->probe,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && !pa_tunnet_has_default(t->net)};
 }

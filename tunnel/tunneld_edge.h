@@ -16,6 +16,7 @@
 #include "tunnel/tunneld_conf.h"
 #include "tunnel/tunneld_keep.h"
 #include "tunnel/tunneld_net.h"
+#include "tunnel/tunneld_probe_edge.h"
 
 /*
  * The client daemon of one LAN interface: the pure core (client.h) with device, routes, sockets, data path, timers and
@@ -62,6 +63,7 @@ struct pa_tunneld_parts {
 	struct pa_dp *dp;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
+	struct pa_tunneld_probe *probe;
 	struct pa_tunneld_counters *counters;
 	char *refusal; /* why the last grant was refused, PA_TUNNELD_ERRLEN; empty: it was not */
 	const char *trouble; /* why the network could not be set up; empty: it could */

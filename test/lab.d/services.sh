@@ -54,7 +54,7 @@ make_certificate() {
 start_gateway() {
 	nsrun gateway tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
 		{
-		  "listen": ["$GATEWAY_IP:6080"], "device": "pubgw0", "device-address": "$GATEWAY_IP",
+		  "listen": ["$GATEWAY_IP:6080"], "probe-listen": ["$GATEWAY_IP:6081", "$GATEWAY_IP2:6080"], "device": "pubgw0", "device-address": "$GATEWAY_IP",
 		  "key-file": "/etc/pubaddr/gateway.key",
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
