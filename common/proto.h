@@ -24,9 +24,11 @@ enum pa_grant_tlv {
 	PA_TLV_KEEPALIVE = 7,	/* u16, seconds */
 	PA_TLV_RELAY = 8,	/* 6 or 18 bytes, session relay */
 	PA_TLV_PORT_RANGE = 9,	/* u16 first, u16 last; reserved: refused unless zero */
+	PA_TLV_INBOUND = 10,	/* what the inbound policy "list" lets pass; common/inpolicy.h */
 };
 
 #define PA_GATEWAYS_MAX 4
+#define PA_GRANT_INRULES_MAX 12
 #define PA_MTU_MIN 1280
 #define PA_MTU_DEFAULT 1472 /* 1500 - IPv4 header 20 - UDP header 8 */
 #define PA_KEEPALIVE_MIN 15 /* seconds; RFC 8085 section 3.5 */

@@ -10,7 +10,7 @@
 
 #define TRIES 3			 /* unanswered messages before a gateway is given up */
 #define LAST_MISS_MS 2000	 /* how long the last keepalive retry is waited for */
-#define LEAVE_MS 45000		 /* after so long without a word plain NAT is better than hoping */
+#define LEAVE_MS 44000		 /* after so long without a word plain NAT is better than hoping: in all within 45 s */
 #define HINT_INTERVAL_MS 5000	 /* an unauthenticated UNBOUND makes us ask at most so often */
 #define RECONFIRM_BURST 2	 /* the second one objects to a relayed packet */
 
@@ -619,6 +619,12 @@ void pa_client_kick(struct pa_client *cl, struct pa_now now)
 	pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : cl->h.gateway);
 }
 
+/* When plain NAT must be back at the latest, though gateways of the list are still to be asked; UINT64_MAX: not now. */
+static uint64_t leave_at(const struct pa_client *cl)
+{
+	return cl->up && !session_healthy(cl) && cl->failed > 0 ? cl->last_alive_ms + LEAVE_MS : UINT64_MAX;
+}
+
 uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 {
 	uint64_t next;
@@ -639,7 +645,9 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 		else
 			give_up(cl, now);
 	}
-	next = cl->expires_ms;
+	if (now.boot_ms >= leave_at(cl))
+		go_down(cl, 0);
+	next = min_u64(cl->expires_ms, leave_at(cl));
 	if (cl->s.valid)
 		next = min_u64(next, cl->s.expires_ms);
 	if (session_healthy(cl))

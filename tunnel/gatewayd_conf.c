@@ -66,7 +66,7 @@ static int read_pools(const struct pa_node *n, struct pa_gatewayd_conf *c)
 		struct pa_gw_pool *p = &c->pools[i];
 
 		pa_node_only(&item, keys);
-		p->id = (uint16_t)pa_node_int(&item, "id", 0, UINT16_MAX, PA_REQUIRED_INT);
+		p->id = (uint16_t)pa_node_int(&item, "id", 1, UINT16_MAX, PA_REQUIRED_INT);
 		if (pa_node_prefix(&item, "prefix", true, &p->prefix) && !pa_addr_is_ipv4(&p->prefix.addr))
 			pa_node_fail(&item, "prefix", "expected an IPv4 prefix; IPv6 pools are not supported yet");
 		for (size_t j = 0; j < i; j++) {

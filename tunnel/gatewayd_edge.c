@@ -127,14 +127,9 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
-	struct pa_gw_counters before, after;
-	enum pa_gw_refusal why;
+	enum pa_gw_refusal why = pa_gw_receive(g->gw, now, local, from, buf, len);
 
-	pa_gw_counters_get(g->gw, &before);
-	pa_gw_receive(g->gw, now, local, from, buf, len);
-	pa_gw_counters_get(g->gw, &after);
-	why = pa_gw_refused(&before, &after);
-	if (why != PA_GW_NOT_REFUSED)
+	if (why != PA_GW_NOT_REFUSED && why != PA_GW_REFUSED_SILENTLY)
 		tell_refused(g, now, from, why);
 	if (pa_gw_has_changes(g->gw))
 		pa_gatewayd_state_flush(g->state, g->gw, now);
@@ -520,10 +515,13 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 
 void pa_gatewayd_reload(struct pa_gatewayd *g)
 {
+	struct pa_tls_identity *id = NULL;
 	struct pa_keyring *fresh = NULL;
 	char err[PA_GATEWAYD_ERRLEN];
 	int rc = pa_gatewayd_keys_load(g->conf, &fresh, err, sizeof(err));
 
+	if (rc == 0)
+		rc = pa_broker_link_load(g->broker, &id, err);
 	if (rc == 0) {
 		rc = pa_gatewayd_keys_use(g->gw, fresh, pa_now_get());
 		(void)snprintf(err, sizeof(err), "%s", pa_strerror(rc));
@@ -531,8 +529,10 @@ void pa_gatewayd_reload(struct pa_gatewayd *g)
 	if (rc < 0) {
 		pa_log(PA_LOG_ERROR, "daemon.reload-failed", "kept=former-keys reason=\"%s\"", err);
 		pa_keyring_free(fresh);
+		pa_tls_identity_free(id);
 		return;
 	}
+	pa_broker_link_use(g->broker, id);
 	pa_keyring_free(g->keys);
 	g->keys = fresh;
 	pa_gatewayd_keys_check(g->conf, fresh);

@@ -28,7 +28,7 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
  */
 int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
 /*
- * Reads the key file again; what else the configuration says stays as it was at the start. Bindings stay, but for those whose
+ * Reads the key file and the certificates again; what else the configuration says stays as it was at the start. Bindings stay, but for those whose
  * key is gone. A file with a mistake is logged and the former keys stay. Logs what happened.
  */
 void pa_gatewayd_reload(struct pa_gatewayd *g);

@@ -21,6 +21,18 @@
 struct pa_gw;
 struct pa_gw_record; /* gw_state.h */
 
+/* What became of a control message. The reasons are named where the operator can do something about them. */
+enum pa_gw_refusal {
+	PA_GW_NOT_REFUSED,	/* it proved to be genuine, and was handled */
+	PA_GW_REFUSED_SILENTLY, /* as only strangers, lost packets and replays are */
+	PA_GW_REFUSED_POOL,
+	PA_GW_REFUSED_PROOF,
+	PA_GW_REFUSED_EXPIRED,
+	PA_GW_REFUSED_KEY,
+	PA_GW_REFUSED_FULL,
+	PA_GW_REFUSALS
+};
+
 /* A binding as others may see it. A value type without secrets. */
 struct pa_gw_binding {
 	struct pa_claims claims;
@@ -114,8 +126,8 @@ void pa_gw_floor_raised(struct pa_gw *gw, struct pa_now now, const struct pa_add
 void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, uint64_t epoch, uint64_t bind);
 
 /* A control message arrived at socket local from an outer address. */
-void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
-		   const uint8_t *buf, size_t len);
+enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
+				 const uint8_t *buf, size_t len);
 /* Data (len: UDP payload) with inner source inner arrived from an outer address that is not the binding's. */
 void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
 		   const struct pa_addr *inner, size_t len);

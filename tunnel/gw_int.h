@@ -49,6 +49,7 @@ struct pa_gw {
 	struct pa_gw_prober probers[PA_GW_PROBERS_MAX];
 	struct pa_gw_pending pending[PA_GW_PENDING_MAX];
 	struct pa_gw_counters count;
+	enum pa_gw_refusal refusal; /* of the message that is being received */
 	struct pa_gw_entry *changed; /* list of those not yet taken by pa_gw_take_changed */
 	const struct pa_floors *floors; /* borrowed; NULL: every grant that verifies is good */
 };

@@ -30,6 +30,11 @@
 #define PA_PLAN_TABLES 2
 #define PA_PLAN_ROUTES_MAX 64
 
+/* Beside the mark of the tunnel's own packets (the configuration's "mark") the next two are ours: added to it. */
+#define PA_MARK_TUNNEL 1 /* goes by the tunnel, whatever the mode */
+#define PA_MARK_DIRECT 2 /* leaves by the LAN */
+#define PA_MARKS 3
+
 struct pa_plan {
 	size_t n_routes, n_rules;
 	struct pa_route routes[PA_PLAN_ROUTES_MAX];

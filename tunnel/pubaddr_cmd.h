@@ -8,13 +8,16 @@
 struct pa_pubaddr_opts {
 	bool json;
 	const char *run_dir, *key_file;
-	int lifetime; /* --lifetime of diagnose, seconds; 0: not given */
+	bool sigpipe_ignored; /* by who started us */
 	int argc; /* what follows the command's name */
 	char **argv;
 };
 
 int pa_pubaddr_status(const struct pa_pubaddr_opts *o);
+/* These read their own options from argv. exec does not return if the program could be started. */
 int pa_pubaddr_diagnose(const struct pa_pubaddr_opts *o); /* exit code: 0 nothing worse than notes, 3 warnings, 1 errors */
+int pa_pubaddr_expose(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_exec(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_key(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o);
 

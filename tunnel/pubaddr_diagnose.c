@@ -4,6 +4,7 @@
  * Nothing is changed, and every part that fails leaves its facts unknown.
  */
 #include <dirent.h>
+#include <getopt.h>
 #include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -32,8 +33,15 @@
 /* Addresses on the Internet, one in each half, to ask the kernel for the way to them; nothing is sent there. */
 static const char *const far_away[] = {"9.9.9.9", "193.0.14.129"};
 
+struct args {
+	const char *iface; /* NULL: all */
+	int lifetime;	   /* seconds; 0: not to be tried */
+	bool json;
+};
+
 struct diag {
 	const struct pa_pubaddr_opts *o;
+	const struct args *a;
 	struct pa_facts f;
 	json_t *status, *probe, *record; /* as they came; NULL: not */
 	struct pa_wire *wire;
@@ -88,9 +96,9 @@ static bool run_goes_on(struct diag *d)
 
 static void try_network(struct diag *d)
 {
-	uint64_t end = pa_now_get().boot_ms + RUN_MS + (uint64_t)d->o->lifetime * 1000;
+	uint64_t end = pa_now_get().boot_ms + RUN_MS + (uint64_t)d->a->lifetime * 1000;
 	char err[PA_CLIENT_ERRLEN];
-	json_t *reply = NULL, *args = d->o->lifetime > 0 ? json_pack("{s:i}", "lifetime", d->o->lifetime) : NULL;
+	json_t *reply = NULL, *args = d->a->lifetime > 0 ? json_pack("{s:i}", "lifetime", d->a->lifetime) : NULL;
 	int rc;
 
 	if (geteuid() == 0)
@@ -262,7 +270,7 @@ static bool interface_of(const char *name, char ret[PA_FACT_NAMELEN])
 	return false;
 }
 
-static int diagnose_one(const struct pa_pubaddr_opts *o, const char *iface, json_t *report)
+static int diagnose_one(const struct pa_pubaddr_opts *o, const struct args *a, const char *iface, json_t *report)
 {
 	struct pa_finding list[PA_FINDINGS_MAX];
 	struct diag d;
@@ -270,10 +278,11 @@ static int diagnose_one(const struct pa_pubaddr_opts *o, const char *iface, json
 
 	memset(&d, 0, sizeof(d));
 	d.o = o;
+	d.a = a;
 	(void)snprintf(d.f.iface, sizeof(d.f.iface), "%s", iface);
 	collect(&d);
 	n = pa_diagnose(&d.f, list);
-	if (o->json)
+	if (a->json)
 		(void)json_array_append_new(report, findings_json(&d, list, n));
 	else
 		print_findings(&d, list, n);
@@ -294,32 +303,79 @@ static bool is_new(struct dirent **names, int i, const char *iface)
 	return true;
 }
 
-int pa_pubaddr_diagnose(const struct pa_pubaddr_opts *o)
+/* Every interface that a daemon or the DHCP helper has a file of. Returns the worst severity, -1: there is none. */
+static int diagnose_all(const struct pa_pubaddr_opts *o, const struct args *a, json_t *report)
 {
 	struct dirent **names = NULL;
-	json_t *report = json_array();
 	int n = scandir(o->run_dir, &names, NULL, alphasort), worst = -1;
 
-	if (o->lifetime > 0 && geteuid() != 0) {
-		fprintf(stderr, "pubaddr: --lifetime needs root\n");
-		json_decref(report);
-		return 2;
-	}
 	for (int i = 0; i < n; i++) {
 		char iface[PA_FACT_NAMELEN];
 		int severity;
 
 		if (!interface_of(names[i]->d_name, iface) || !is_new(names, i, iface))
 			continue;
-		severity = diagnose_one(o, iface, report);
+		severity = diagnose_one(o, a, iface, report);
 		worst = severity > worst ? severity : worst;
 	}
-	if (worst < 0)
-		worst = diagnose_one(o, "", report);
 	for (int i = 0; i < n; i++)
 		free(names[i]);
 	free(names);
-	if (o->json) {
+	return worst;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: pubaddr diagnose [--json] [--interface IFACE] [--lifetime SECONDS]\n"
+			"SECONDS is %d to %d: try for how long a silence the NAT remembers this host (root only)\n", PA_PROBE_LIFE_MIN,
+			PA_PROBE_DELAY_MAX);
+	return 2;
+}
+
+static int parse(const struct pa_pubaddr_opts *o, struct args *a)
+{
+	static const struct option longopts[] = {{"interface", required_argument, NULL, 'i'}, {"json", no_argument, NULL, 'j'},
+						 {"lifetime", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+	char *end;
+	long v;
+	int c;
+
+	a->json = o->json;
+	optind = 0; /* from the start, with our words */
+	while ((c = getopt_long(o->argc + 1, o->argv - 1, "i:", longopts, NULL)) != -1) {
+		if (c == 'i') {
+			a->iface = optarg;
+		} else if (c == 'j') {
+			a->json = true;
+		} else if (c == 'l') {
+			v = strtol(optarg, &end, 10);
+			if (*optarg == '\0' || *end != '\0' || v < PA_PROBE_LIFE_MIN || v > PA_PROBE_DELAY_MAX)
+				return usage();
+			a->lifetime = (int)v;
+		} else {
+			return usage();
+		}
+	}
+	return optind < o->argc + 1 || (a->iface != NULL && strlen(a->iface) >= PA_FACT_NAMELEN) ? usage() : 0;
+}
+
+int pa_pubaddr_diagnose(const struct pa_pubaddr_opts *o)
+{
+	struct args a = {.iface = NULL};
+	json_t *report;
+	int worst;
+
+	if (parse(o, &a) != 0)
+		return 2;
+	if (a.lifetime > 0 && geteuid() != 0) {
+		fprintf(stderr, "pubaddr: --lifetime needs root\n");
+		return 2;
+	}
+	report = json_array();
+	worst = a.iface != NULL ? diagnose_one(o, &a, a.iface, report) : diagnose_all(o, &a, report);
+	if (worst < 0)
+		worst = diagnose_one(o, &a, "", report);
+	if (a.json) {
 		(void)json_dumpf(report, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		printf("\n");
 	}

@@ -66,6 +66,7 @@ static void add_parts(json_t *obj, const struct pa_tunneld_parts *p)
 	for (size_t i = 0; i < lan->n_addrs; i++)
 		(void)json_array_append_new(addresses, pa_addr_json(&lan->addrs[i]));
 	add(obj, "lan", json_pack("{s:b, s:i, s:o}", "up", (int)lan->up, "mtu", (int)lan->mtu, "addresses", addresses));
+	add(obj, "outbound", json_string(p->by_policy ? "policy" : "tunnel"));
 	if (p->refusal[0] != '\0')
 		add(obj, "refusal", json_string(p->refusal));
 	if (p->trouble[0] != '\0')
@@ -122,6 +123,7 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
 		add_grant(obj, &s, now);
+	add(obj, "inbound", pa_inpolicy_json(pa_tuninbound_now(p.inbound)));
 	if (problem[0] != '\0')
 		add(obj, "problem", json_string(problem));
 	add_parts(obj, &p);
@@ -199,6 +201,12 @@ static const struct {
 	{"probe-get", false, probe_get},
 	{"grant-put", true, grant_put},
 	{"grant-end", true, grant_end},
+	/* These ask their own part of the configuration who may. */
+	{"expose", false, pa_tunneld_expose},
+	{"expose-list", false, pa_tunneld_expose_list},
+	{"expose-remove", false, pa_tunneld_expose_remove},
+	{"exec-cgroup", false, pa_tunneld_exec_cgroup},
+	{"exec-netns", false, pa_tunneld_exec_netns},
 };
 
 void pa_tunneld_command(void *ctx, struct pa_request *req)

@@ -52,6 +52,9 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 
 	pa_conf_device(n, "device", "pub0", c->device);
 	c->outbound = read_outbound(n);
+	pa_conf_inpolicy(n, "inbound", &c->inbound);
+	pa_permit_read(n, "expose", &c->expose);
+	pa_permit_read(n, "exec", &c->exec);
 	c->allow_documentation = pa_node_bool(n, "allow-documentation", false);
 	if (rc == 0)
 		rc = read_gateway_keys(n, c);
@@ -63,14 +66,14 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 		rc = pa_conf_path(n, "run-dir", PA_TUNNELD_RUN_DIR, &c->run_dir);
 	c->table = (uint32_t)pa_node_int(n, "table", TABLE_LOCAL + 1, INT32_MAX - PA_PLAN_TABLES, 6080);
 	c->rule_priority = (uint32_t)pa_node_int(n, "rule-priority", 1, RULE_MAIN - PA_PLAN_RULES, 5200);
-	c->mark = (uint32_t)pa_node_int(n, "mark", 1, UINT32_MAX, 6080);
+	c->mark = (uint32_t)pa_node_int(n, "mark", 1, UINT32_MAX - PA_MARKS, 6080);
 	c->log_level = pa_conf_log_level(n);
 	return rc;
 }
 
 int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 {
-	static const char *const keys[] = {"device", "outbound", "allow-documentation", "networks", "gateway-keys", "key-file",
+	static const char *const keys[] = {"device", "outbound", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
 					   "state-dir", "run-dir", "table", "rule-priority", "mark", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_tunneld_conf c;

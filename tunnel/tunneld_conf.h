@@ -8,7 +8,9 @@
 
 #include "common/addr.h"
 #include "common/conf.h"
+#include "common/inpolicy.h"
 #include "common/proto.h"
+#include "tunnel/permit.h"
 
 /* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
 #define PA_TUNNELD_CONF "/etc/pubaddr/tunneld.conf"
@@ -22,6 +24,8 @@ struct pa_tunneld_conf {
 	bool allow_documentation;
 	struct pa_prefix *networks;
 	size_t n_networks;
+	struct pa_inpolicy inbound;   /* the host's; the stricter of it and the grant's holds */
+	struct pa_permit expose, exec; /* who may add to it, and run programs with P */
 	uint8_t (*gateway_keys)[PA_KEY_LEN];
 	size_t n_gateway_keys;
 	char *key_file, *state_dir, *run_dir;

@@ -12,8 +12,11 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "tunnel/net_cgroup.h"
 #include "tunnel/net_nl.h"
 #include "tunnel/net_udp.h"
+#include "tunnel/plan.h"
+#include "tunnel/ruleset_inbound.h"
 #include "tunnel/tunneld_state.h"
 
 /* Numbers of the data path's sockets. */
@@ -39,8 +42,11 @@ struct pa_tunneld {
 	int fds[SOCKS]; /* -1: closed */
 	int monitor_fd;
 	uv_timer_t timer, drain, settle;
-	uv_poll_t monitor;
-	bool has_timers, has_monitor, stopped;
+	uv_poll_t monitor, filter;
+	struct pa_tuninbound *inbound;
+	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
+	char no_mark[PA_MARK_ERRLEN];
+	bool has_timers, has_monitor, has_filter, stopped;
 	struct pa_tunneld_hosts hosts;
 	struct pa_client_binding bound; /* as of the last ops->up */
 	bool is_up;
@@ -164,6 +170,8 @@ static int bring_up(struct pa_tunneld *t)
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
 	int rc;
 
+	if (pa_tuninbound_now(t->inbound)->kind != PA_IN_OPEN || pa_tunnet_in_namespace(t->net))
+		want.inbound = (struct pa_ruleset_part){pa_ruleset_inbound_write, pa_tuninbound_now(t->inbound)};
 	if (pa_tunnet_fd(t->net) >= 0 && !pa_tunnet_present(t->net)) {
 		pa_log(PA_LOG_WARN, "tunnel.removed", "device=%s reason=\"somebody has removed it; it is made again\"", t->conf->device);
 		tear_down(t);
@@ -191,6 +199,7 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 	(void)pa_tunnet_refresh(t->net, &changed);
 	t->bound = *b;
 	t->is_up = true;
+	pa_tuninbound_bound(t->inbound, &b->claims);
 	if (bring_up(t) < 0) {
 		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"%s\"", t->trouble);
 		tear_down(t);
@@ -216,6 +225,7 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 		(void)pa_dp_user.update(t->dp, &none);
 	if (ended) {
 		tear_down(t);
+		pa_tuninbound_ended(t->inbound);
 		memset(&t->bound, 0, sizeof(t->bound));
 	} else {
 		pa_tunnet_lost(t->net);
@@ -251,6 +261,16 @@ static void op_random(void *ctx, uint8_t *dst, size_t len)
 {
 	(void)ctx;
 	pa_random(dst, len);
+}
+
+static int op_inbound(void *ctx, char err[PA_TUNINBOUND_ERRLEN])
+{
+	struct pa_tunneld *t = ctx;
+	int rc = t->is_up ? bring_up(t) : 0;
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNINBOUND_ERRLEN, "%s", t->trouble);
+	return rc;
 }
 
 static const struct pa_client_ops client_ops = {.send = op_send, .fresh_port = op_fresh_port, .up = op_up,
@@ -328,6 +348,17 @@ static void on_monitor(uv_poll_t *h, int status, int events)
 
 	if (status == 0 && (events & UV_READABLE) != 0 && pa_nl_monitor_drain(t->monitor_fd))
 		(void)uv_timer_start(&t->settle, on_settled, SETTLE_MS, 0);
+}
+
+/* The packet filter has changed; what it costs us is brought back with the rest. */
+static void on_filter(uv_poll_t *h, int status, int events)
+{
+	struct pa_tunneld *t = h->data;
+
+	if (status == 0 && (events & UV_READABLE) != 0 && pa_tunnet_filter_damaged(t->net) && t->is_up) {
+		pa_log(PA_LOG_WARN, "net.unfiltered", "reason=\"somebody has deleted our table of the packet filter; it is made again\"");
+		(void)uv_timer_start(&t->settle, on_settled, SETTLE_MS, 0);
+	}
 }
 
 /* ---- start ---- */
@@ -445,6 +476,26 @@ static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	t->has_monitor = true;
 	t->monitor.data = t;
 	(void)uv_poll_start(&t->monitor, UV_READABLE, on_monitor);
+	t->filter.data = t;
+	if (pa_tunnet_filter_fd(t->net) >= 0 && uv_poll_init(t->loop, &t->filter, pa_tunnet_filter_fd(t->net)) == 0) {
+		t->has_filter = true;
+		(void)uv_poll_start(&t->filter, UV_READABLE, on_filter);
+	}
+	return 0;
+}
+
+/* What programs need to be let in, or to use the tunnel alone. */
+static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	struct pa_tuninbound_config inbound = {.loop = t->loop, .run_dir = t->conf->run_dir, .iface = t->iface,
+					       .host = &t->conf->inbound, .apply = op_inbound, .ctx = t};
+	int rc = pa_tuninbound_new(&inbound, &t->inbound);
+
+	if (rc < 0)
+		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
+	pa_cgroup_sweep(t->conf->device);
+	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
+		pa_log(PA_LOG_WARN, "exec.unavailable", "reason=\"%s\"", t->no_mark);
 	return 0;
 }
 
@@ -504,6 +555,8 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		rc = open_core(t, err);
 	if (rc == 0)
 		rc = open_handles(t, err);
+	if (rc == 0)
+		rc = open_extras(t, err);
 	if (rc == 0) {
 		take_kept(t, args, session ? &saved : NULL);
 		take_pending(t);
@@ -550,6 +603,11 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	pa_server_close(t->server);
 	t->server = NULL;
 	pa_tunneld_probe_close(t->probe);
+	pa_tuninbound_close(t->inbound);
+	t->inbound = NULL;
+	pa_mark_free(t->mark);
+	t->mark = NULL;
+	pa_cgroup_sweep(t->conf->device);
 	if (t->has_timers) {
 		close_handle((uv_handle_t *)&t->timer);
 		close_handle((uv_handle_t *)&t->drain);
@@ -557,6 +615,8 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	}
 	if (t->has_monitor)
 		close_handle((uv_handle_t *)&t->monitor);
+	if (t->has_filter)
+		close_handle((uv_handle_t *)&t->filter);
 	for (unsigned i = 0; i < SOCKS; i++)
 		close_socket(t, i);
 	pa_dp_user.close(t->dp);
@@ -577,9 +637,33 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	free(t);
 }
 
+int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNELD_ERRLEN])
+{
+	char detail[PA_TUNNET_ERRLEN];
+	int rc = pa_tunnet_give_namespace(t->net, pid, detail);
+
+	if (rc == 0) {
+		rc = bring_up(t);
+		(void)snprintf(detail, sizeof(detail), "%s", t->trouble);
+	}
+	if (rc == 0)
+		return 0;
+	(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+	pa_tunnet_take_namespace(t->net);
+	(void)bring_up(t);
+	return rc;
+}
+
+/* The host itself does not use P. */
+static bool by_policy(const struct pa_tunneld *t)
+{
+	return t->is_up && (t->conf->outbound >= 0 ? (unsigned)t->conf->outbound : t->bound.claims.outbound) == PA_OUT_POLICY;
+}
+
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net, .keep = t->keep, .probe = t->probe,
+					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = by_policy(t),
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && !pa_tunnet_has_default(t->net)};
 }

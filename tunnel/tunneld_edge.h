@@ -12,8 +12,10 @@
 #include "common/edge_server.h"
 #include "tunnel/client.h"
 #include "tunnel/dp.h"
+#include "tunnel/net_mark.h"
 #include "tunnel/client_state.h"
 #include "tunnel/tunneld_conf.h"
+#include "tunnel/tunneld_inbound_edge.h"
 #include "tunnel/tunneld_keep.h"
 #include "tunnel/tunneld_net.h"
 #include "tunnel/tunneld_probe_edge.h"
@@ -64,6 +66,10 @@ struct pa_tunneld_parts {
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
 	struct pa_tunneld_probe *probe;
+	struct pa_tuninbound *inbound;
+	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */
+	const char *no_mark;
+	bool by_policy; /* the outbound mode is "policy": the host itself does not use P */
 	struct pa_tunneld_counters *counters;
 	char *refusal; /* why the last grant was refused, PA_TUNNELD_ERRLEN; empty: it was not */
 	const char *trouble; /* why the network could not be set up; empty: it could */
@@ -84,6 +90,16 @@ int pa_tunneld_grant_put(struct pa_tunneld *t, const json_t *args, char err[PA_T
 /* The same for a grant, and maybe a session (or NULL), of a former process. For the start. */
 int pa_tunneld_grant_adopt(struct pa_tunneld *t, const json_t *args, const struct pa_client_saved *session,
 			   char err[PA_TUNNELD_ERRLEN]);
+
+/* Gives P to the network namespace of process pid, for as long as that lives. On failure the host has it as before; err says why. */
+int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNELD_ERRLEN]);
+
+/* Commands that have files of their own; each replies. */
+void pa_tunneld_expose(struct pa_tunneld *t, struct pa_request *req);
+void pa_tunneld_expose_list(struct pa_tunneld *t, struct pa_request *req);
+void pa_tunneld_expose_remove(struct pa_tunneld *t, struct pa_request *req);
+void pa_tunneld_exec_cgroup(struct pa_tunneld *t, struct pa_request *req);
+void pa_tunneld_exec_netns(struct pa_tunneld *t, struct pa_request *req);
 
 /* Handler of the command socket; ctx is the struct pa_tunneld. */
 void pa_tunneld_command(void *ctx, struct pa_request *req);

@@ -33,6 +33,18 @@ static int make(uv_loop_t *loop, void *ctx, void **self)
 	return rc;
 }
 
+/* The users and groups of the configuration, as numbers. */
+static int resolve(struct pa_tunneld_conf *conf)
+{
+	char err[PA_PERMIT_ERRLEN];
+
+	if (pa_permit_resolve(&conf->expose, conf->source, "expose", err) == 0 &&
+	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0)
+		return PA_EXIT_OK;
+	fprintf(stderr, "%s: %s\n", tunneld.program, err);
+	return PA_EXIT_USAGE;
+}
+
 static int start(void *self, char err[PA_DAEMON_ERRLEN])
 {
 	return pa_tunneld_start(self, err);
@@ -59,7 +71,7 @@ static const struct pa_daemon_ops ops = {
 	.clean_up = clean_up,
 	.stop = stop,
 	.destroy = destroy,
-	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN, .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL},
+	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN, .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL | PA_SANDBOX_MARK},
 };
 
 int main(int argc, char **argv)
@@ -77,9 +89,11 @@ int main(int argc, char **argv)
 		return PA_EXIT_USAGE;
 	pa_log_init(tunneld.program, o.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (o.test) {
+	rc = resolve(&conf);
+	if (rc != PA_EXIT_OK) {
+		/* said already */
+	} else if (o.test) {
 		printf("%s: configuration is right\n", o.config);
-		rc = PA_EXIT_OK;
 	} else if (o.cleanup) {
 		rc = pa_daemon_clean_up(&ops, &ctx);
 	} else if (pa_cred_init() < 0) {

@@ -10,16 +10,20 @@
 #include "common/log.h"
 #include "tunnel/net_nl.h"
 #include "tunnel/net_tun.h"
+#include "tunnel/net_veth.h"
 #include "tunnel/plan.h"
+#include "tunnel/tunneld_table.h"
 
 struct pa_tunnet {
 	struct pa_nl *nl;
+	struct pa_tuntable *filter; /* NULL: the kernel has no packet filter that could hold ours */
 	char iface[16], device[16];
 	uint32_t table, priority, mark;
 	struct pa_tun tun; /* fd -1 while absent */
 	uint16_t mtu;
 	struct pa_addr addr; /* P on the device; none while absent */
 	bool has_default;
+	enum { OF_HOST = 1, OF_NAMESPACE } holder; /* of P as the kernel was told; 0: not known */
 	struct pa_plan plan; /* what the kernel has */
 	struct pa_lan lan;
 };
@@ -49,8 +53,14 @@ static int adopt(struct pa_tunnet *net, const struct pa_tunnet_config *cfg, char
 
 static int clean(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 {
-	char detail[PA_TUN_ERRLEN];
-	int rc = pa_tun_remove(net->device, detail);
+	char detail[PA_TUN_ERRLEN], ignored[PA_TUNTABLE_ERRLEN];
+	int rc;
+
+	pa_veth_remove(net->nl, net->device);
+	rc = pa_tun_remove(net->device, detail);
+
+	if (net->filter != NULL)
+		(void)pa_tuntable_clear(net->filter, ignored);
 
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
@@ -64,16 +74,37 @@ static int clean(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 	return rc;
 }
 
-int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, char err[PA_TUNNET_ERRLEN])
+static int open_parts(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 {
-	struct pa_tunnet *net = calloc(1, sizeof(*net));
-	int rc = net != NULL ? pa_nl_open(&net->nl) : PA_ENOMEM;
-	bool changed;
+	char detail[PA_TUNTABLE_ERRLEN];
+	int rc = pa_nl_open(&net->nl);
 
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot open netlink: %s", pa_strerror(rc));
-		free(net);
 		return rc;
+	}
+	rc = pa_tuntable_new(net->device, &net->filter, detail);
+	if (rc < 0 && rc != PA_EDENIED) /* who may not do that may do nothing of what follows */
+		pa_log(PA_LOG_WARN, "net.nofilter", "reason=\"%s\"", detail);
+	return 0;
+}
+
+static void close_parts(struct pa_tunnet *net)
+{
+	pa_tuntable_free(net->filter);
+	pa_nl_close(net->nl);
+	free(net);
+}
+
+int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, char err[PA_TUNNET_ERRLEN])
+{
+	struct pa_tunnet *net = calloc(1, sizeof(*net));
+	bool changed;
+	int rc;
+
+	if (net == NULL) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "out of memory");
+		return PA_ENOMEM;
 	}
 	(void)snprintf(net->iface, sizeof(net->iface), "%s", cfg->iface);
 	(void)snprintf(net->device, sizeof(net->device), "%s", cfg->device);
@@ -81,6 +112,11 @@ int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, ch
 	net->priority = cfg->priority;
 	net->mark = cfg->mark;
 	net->tun.fd = -1;
+	rc = open_parts(net, err);
+	if (rc < 0) {
+		free(net);
+		return rc;
+	}
 	rc = adopt(net, cfg, err);
 	if (rc < 0 && rc != PA_EEXIST)
 		rc = clean(net, err);
@@ -90,8 +126,7 @@ int pa_tunnet_new(const struct pa_tunnet_config *cfg, struct pa_tunnet **ret, ch
 			(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot read the network: %s", strerror(errno));
 	}
 	if (rc < 0) {
-		pa_nl_close(net->nl);
-		free(net);
+		close_parts(net);
 		return rc;
 	}
 	*ret = net;
@@ -103,8 +138,7 @@ void pa_tunnet_free(struct pa_tunnet *net)
 	if (net == NULL)
 		return;
 	pa_tunnet_down(net);
-	pa_nl_close(net->nl);
-	free(net);
+	close_parts(net);
 }
 
 static bool has_route(const struct pa_plan *p, const struct pa_route *r)
@@ -206,6 +240,48 @@ static int ensure_device(struct pa_tunnet *net, const struct pa_tunnet_want *wan
 	return 0;
 }
 
+/* Conntrack's zones have 16 bits, and 0 is everybody's. */
+static uint16_t zone_of(uint32_t mark)
+{
+	return (uint16_t)mark != 0 ? (uint16_t)mark : 1;
+}
+
+static int set_filter(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN])
+{
+	struct pa_ruleset_input in = {.device = net->device, .lan = net->iface, .addr = want->addr, .mode = PA_OUT_TUNNEL,
+				      .mark_tunnel = net->mark + PA_MARK_TUNNEL, .mark_direct = net->mark + PA_MARK_DIRECT,
+				      .zone = zone_of(net->mark), .inbound = want->inbound};
+
+	if (net->lan.n_addrs > 0)
+		in.lan_addr = net->lan.addrs[0];
+	if (net->filter != NULL)
+		return pa_tuntable_set(net->filter, &in, NULL, err);
+	if (!pa_ruleset_wanted(&in))
+		return 0;
+	(void)snprintf(err, PA_TUNNET_ERRLEN, "this kernel has no packet filter (nftables) for what the grant asks for; load the kernel "
+		       "module nf_tables");
+	return PA_ENOTSUP;
+}
+
+/* Told only what it does not know: each telling is announced to us as news. */
+static int set_holder(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
+{
+	int holder = pa_tunnet_in_namespace(net) ? OF_NAMESPACE : OF_HOST, rc;
+
+	if ((int)net->holder == holder)
+		return 0;
+	rc = pa_veth_divert(net->nl, net->device, net->tun.ifindex, &net->addr, holder == OF_NAMESPACE);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s: cannot lead the public address to %s: %s", net->device,
+			       holder == OF_HOST ? "this host" : "the namespace", strerror(errno));
+		return rc;
+	}
+	if (net->holder != 0)
+		pa_log(PA_LOG_INFO, "net.holder", "device=%s address-of=%s", net->device, holder == OF_HOST ? "host" : "namespace");
+	net->holder = holder == OF_HOST ? OF_HOST : OF_NAMESPACE;
+	return 0;
+}
+
 int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN])
 {
 	struct pa_addr hosts[PA_PLAN_ROUTES_MAX];
@@ -214,7 +290,13 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	size_t n = 0;
 	int rc;
 
+	if (!pa_addr_is_none(&net->addr) && !pa_addr_eq(&net->addr, &want->addr)) {
+		pa_veth_remove(net->nl, net->device); /* what runs there has the former address */
+		net->holder = 0;
+	}
 	rc = ensure_device(net, want, err);
+	if (rc == 0)
+		rc = set_filter(net, want, err); /* before the first packet */
 	if (rc < 0)
 		return rc;
 	n = add_host(hosts, n, PA_PLAN_ROUTES_MAX, &want->gateway);
@@ -236,7 +318,29 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	if (!pa_addr_eq(&net->addr, &want->addr))
 		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
 	net->addr = want->addr;
-	return 0;
+	return set_holder(net, err);
+}
+
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN])
+{
+	int rc = pa_addr_is_none(&net->addr) ? PA_ENOTFOUND : pa_veth_open(net->nl, net->device, pid, net->mtu);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot make the way to the namespace: %s%s", strerror(errno),
+			       rc == PA_ENOTSUP ? "; load the kernel module veth" : "");
+	return rc;
+}
+
+void pa_tunnet_take_namespace(struct pa_tunnet *net)
+{
+	pa_veth_remove(net->nl, net->device);
+}
+
+bool pa_tunnet_in_namespace(const struct pa_tunnet *net)
+{
+	char name[16];
+
+	return pa_nl_ifindex(pa_veth_name(net->device, name)) > 0;
 }
 
 bool pa_tunnet_present(const struct pa_tunnet *net)
@@ -259,14 +363,29 @@ void pa_tunnet_lost(struct pa_tunnet *net)
 
 void pa_tunnet_down(struct pa_tunnet *net)
 {
+	char ignored[PA_TUNTABLE_ERRLEN];
 	struct pa_plan nothing;
 
+	if (net->filter != NULL && pa_tuntable_clear(net->filter, ignored) < 0)
+		pa_log(PA_LOG_WARN, "net.leftover", "reason=\"%s\"", ignored);
+	pa_veth_remove(net->nl, net->device);
+	net->holder = 0;
 	memset(&nothing, 0, sizeof(nothing));
 	remove_stale(net, &nothing);
 	memset(&net->plan, 0, sizeof(net->plan));
 	memset(&net->addr, 0, sizeof(net->addr));
 	net->has_default = false;
 	pa_tun_close(&net->tun);
+}
+
+int pa_tunnet_filter_fd(const struct pa_tunnet *net)
+{
+	return net->filter != NULL ? pa_tuntable_fd(net->filter) : -1;
+}
+
+bool pa_tunnet_filter_damaged(struct pa_tunnet *net)
+{
+	return net->filter != NULL && pa_tuntable_drain(net->filter);
 }
 
 int pa_tunnet_fd(const struct pa_tunnet *net)

@@ -5,12 +5,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/addr.h"
 #include "tunnel/net_lan.h"
+#include "tunnel/ruleset.h"
 
 /*
- * The client host's network set-up: the encapsulation device, P on it, routes and rules (plan.h), and the view of the LAN.
+ * The client host's network set-up: the encapsulation device, P on it, routes and rules (plan.h), the packet filter's table
+ * (ruleset.h), and the view of the LAN.
  * Three states: absent (no trace of us), up, and lost (no gateway: device and P stay, so that connections survive a short
  * outage, but nothing new goes there). One thread; blocking, but the kernel answers at once.
  */
@@ -39,6 +42,7 @@ struct pa_tunnet_want {
 	uint16_t mtu;
 	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server */
 	size_t n_lan_hosts;
+	struct pa_ruleset_part inbound; /* who may come in; its ctx is borrowed for the call */
 };
 
 /* To up, or from up to other values; only what differs is touched. After a failure call pa_tunnet_down. */
@@ -49,6 +53,22 @@ bool pa_tunnet_present(const struct pa_tunnet *net);
 void pa_tunnet_lost(struct pa_tunnet *net);
 /* To absent. */
 void pa_tunnet_down(struct pa_tunnet *net);
+
+/*
+ * Readable when the packet filter has changed, or -1: it cannot be watched. It stays the same until pa_tunnet_free. Then ask
+ * pa_tunnet_filter_damaged; if that says yes, somebody deleted what is ours, and pa_tunnet_up brings it back.
+ */
+int pa_tunnet_filter_fd(const struct pa_tunnet *net);
+bool pa_tunnet_filter_damaged(struct pa_tunnet *net);
+
+/*
+ * P for the network namespace of process pid, in place of the host: makes the way there (net_veth.h), and the next pa_tunnet_up
+ * leads P to it; when the namespace has ended, pa_tunnet_up brings P back. take: removes the way. PA_EEXIST: another one has it;
+ * PA_ENOTFOUND: nothing is up. err says what and the remedy.
+ */
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN]);
+void pa_tunnet_take_namespace(struct pa_tunnet *net);
+bool pa_tunnet_in_namespace(const struct pa_tunnet *net);
 
 /* The device's descriptor, or -1 while absent. It changes with pa_tunnet_up after pa_tunnet_down. */
 int pa_tunnet_fd(const struct pa_tunnet *net);

@@ -165,6 +165,8 @@ static void make_grant(struct pa_grant *g, unsigned gateways)
 	peer_grant(0, 5, 1, PEER_UNIX + 3600, true, g);
 	g->n_gateways = gateways;
 	g->gateways[1] = peer_at(SECOND);
+	g->gateways[2] = peer_at("198.51.100.12:6080");
+	g->gateways[3] = peer_at("198.51.100.13:6080");
 }
 
 static const struct pa_msg accept_values = {.lifetime = 3600, .mtu = 1400, .keepalive = 25, .routed = true};
@@ -542,6 +544,25 @@ Test(client, late_alive_revives_the_binding)
 		cr_expect_eq(f->sent[i].to.addr.b[15], 10, "the binding lives: no need for another gateway");
 	cr_expect_eq(f->n_fresh, 1);
 	fx_free(f);
+}
+
+/* However long the list is: plain NAT is back within 45 s. */
+Test(client, all_gateways_dead_in_time)
+{
+	for (unsigned gateways = 1; gateways <= PA_GATEWAYS_MAX; gateways++) {
+		struct pa_grant g;
+		struct fx *f = bound(&g, gateways);
+		uint64_t last = f->now.boot_ms;
+
+		while (f->n_down == 0) {
+			f->n_sent = 0;
+			run(f, 10);
+		}
+		cr_expect_lt(f->now.boot_ms - last, 45000, "%u gateways: down after %lu", gateways,
+			     (unsigned long)(f->now.boot_ms - last));
+		cr_expect_eq(f->n_ended, 0);
+		fx_free(f);
+	}
 }
 
 Test(client, all_gateways_dead_and_back)

@@ -12,6 +12,7 @@
 #include "common/grant.h"
 #include "common/log.h"
 #include "tunnel/gatewayd_conf.h"
+#include "tunnel/plan.h"
 #include "tunnel/tunneld_conf.h"
 #include "tunnel/tunneld_state.h"
 
@@ -47,7 +48,7 @@ Test(gatewayd_conf, all_settings)
 	static const char text[] =
 		"{\n" LISTEN ", \"device\": \"tun7\", \"device-address\": \"198.51.100.10\", // comment\n"
 		"\"key-file\": \"/k\", \"control-socket\": \"/s\", \"isolate\": true, \"mtu\": 1400, \"keepalive\": 15,\n"
-		"\"pools\": [{\"id\": 0, \"prefix\": \"203.0.113.0/25\"}, {\"id\": 65535, \"prefix\": \"203.0.113.128/25\"}],\n"
+		"\"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.0/25\"}, {\"id\": 65535, \"prefix\": \"203.0.113.128/25\"}],\n"
 		"\"deny\": [\"192.0.2.0/24\"], \"allow\": [\"198.51.100.0/24\", \"10.0.0.0/8\"], \"deny-ports\": [],\n"
 		"\"max-bindings\": 5, \"log-level\": \"debug\"}";
 	struct pa_conf *conf = pa_conf_new("f", text, sizeof(text) - 1);
@@ -91,6 +92,7 @@ Test(gatewayd_conf, mistakes)
 	expect_error(1, "{" LISTEN ", \"pools\": []}", "pools: is empty");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.1/24\"}]}", "pools[0].prefix");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 70000, \"prefix\": \"203.0.113.0/24\"}]}", "pools[0].id");
+	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 0, \"prefix\": \"203.0.113.0/24\"}]}", "from 1 to 65535");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"2001:db8::/64\"}]}", "pools[0].prefix");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.0/24\"}, {\"id\": 1, \"prefix\": "
 			"\"192.0.2.0/24\"}]}", "pools[1].id");
@@ -113,7 +115,7 @@ Test(tunneld_conf, defaults_and_settings)
 	static const char text[] =
 		"{\"device\": \"p1\", \"outbound\": \"native\", \"allow-documentation\": true, \"networks\": [\"203.0.113.0/24\"],\n"
 		"\"gateway-keys\": [\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"],\n"
-		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967295}";
+		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967292}";
 	struct pa_conf *conf = pa_conf_new("f", "{}", 2);
 	struct pa_tunneld_conf c;
 
@@ -130,7 +132,7 @@ Test(tunneld_conf, defaults_and_settings)
 	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
 	cr_assert(c.outbound == PA_OUT_NATIVE && c.allow_documentation && c.n_networks == 1 && c.n_gateway_keys == 1);
 	cr_assert_eq(c.gateway_keys[0][31], 0xff);
-	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX);
+	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX - 3);
 	pa_tunneld_conf_clear(&c);
 	pa_conf_free(conf);
 }
