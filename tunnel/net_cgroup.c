@@ -170,6 +170,22 @@ int pa_cgroup_enter(const char *device, char err[PA_CGROUP_ERRLEN])
 	return rc;
 }
 
+void pa_cgroup_prepare(const char *device)
+{
+	char folder[PATH_MAX], name[PA_CGROUP_NAMELEN], err[PA_CGROUP_ERRLEN];
+	const char *own;
+	size_t n;
+	int fd;
+
+	if (find_group(0, folder, &own, err) < 0 || *own != '\0')
+		return;
+	n = strlen(folder);
+	(void)snprintf(folder + n, sizeof(folder) - n, "/%s", pa_cgroup_name(device, name));
+	fd = open_group(folder, err);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void sweep(char folder[PATH_MAX], const char *name, unsigned depth)
 {
 	size_t n = strlen(folder);

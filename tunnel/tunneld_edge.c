@@ -313,13 +313,14 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	(void)uv_timer_start(&t->timer, on_timer, wait < TIMER_MAX_MS ? wait : TIMER_MAX_MS, 0);
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_tunneld *t = ctx;
 
 	(void)local;
 	pa_client_receive(t->client, pa_now_get(), from, buf, len);
 	pa_tunneld_tick(t);
+	return true;
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -513,6 +514,7 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	if (rc < 0)
 		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
 	pa_cgroup_sweep(t->conf->device);
+	pa_cgroup_prepare(t->conf->device);
 	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
 		pa_log(PA_LOG_WARN, "exec.unavailable", "reason=\"%s\"", t->no_mark);
 	return 0;
@@ -673,16 +675,10 @@ int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNE
 	return rc;
 }
 
-/* The host itself does not use P. */
-static bool by_policy(const struct pa_tunneld *t)
-{
-	return t->is_up && (t->conf->outbound >= 0 ? (unsigned)t->conf->outbound : t->bound.claims.outbound) == PA_OUT_POLICY;
-}
-
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep,
-					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = by_policy(t),
+					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }
