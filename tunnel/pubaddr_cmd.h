@@ -19,5 +19,7 @@ int pa_pubaddr_expose(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_exec(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_key(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_dhcpcd_conf(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_udhcpc_args(const struct pa_pubaddr_opts *o);
 
 #endif

@@ -19,6 +19,8 @@ static const struct {
 	{"expose", "let something come in to the public address", pa_pubaddr_expose, true},
 	{"key", "print this host's public key", pa_pubaddr_key, false},
 	{"dhclient-conf", "print the lines for dhclient.conf", pa_pubaddr_dhclient_conf, false},
+	{"dhcpcd-conf", "print the lines for dhcpcd.conf", pa_pubaddr_dhcpcd_conf, false},
+	{"udhcpc-args", "print the options for udhcpc", pa_pubaddr_udhcpc_args, false},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

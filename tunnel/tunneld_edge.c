@@ -313,13 +313,14 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	(void)uv_timer_start(&t->timer, on_timer, wait < TIMER_MAX_MS ? wait : TIMER_MAX_MS, 0);
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_tunneld *t = ctx;
 
 	(void)local;
 	pa_client_receive(t->client, pa_now_get(), from, buf, len);
 	pa_tunneld_tick(t);
+	return true;
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)

@@ -62,7 +62,7 @@ static int adopt(struct pa_tunnet *net, const struct pa_tunnet_config *cfg, char
 
 	if (pa_addr_is_none(&cfg->adopt) || pa_nl_ifindex(net->device) < 0)
 		return PA_ENOTFOUND;
-	rc = pa_tun_open(net->nl, net->device, cfg->adopt_mtu, &cfg->adopt, &net->tun, detail);
+	rc = pa_tun_open(net->nl, net->device, cfg->adopt_mtu, &cfg->adopt, 1, &net->tun, detail);
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
 		return rc;
@@ -250,7 +250,7 @@ static int ensure_device(struct pa_tunnet *net, const struct pa_tunnet_want *wan
 	int rc;
 
 	if (net->tun.fd < 0) {
-		rc = pa_tun_open(net->nl, net->device, want->mtu, NULL, &net->tun, detail);
+		rc = pa_tun_open(net->nl, net->device, want->mtu, NULL, 1, &net->tun, detail);
 		if (rc < 0) {
 			(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
 			return rc;
