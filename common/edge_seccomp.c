@@ -114,6 +114,17 @@ static int allow_ioctls(scmp_filter_ctx ctx, unsigned allow)
 	return rc;
 }
 
+/* Attaching what was loaded before the sandbox. BPF_PROG_ATTACH is 8 in linux/bpf.h, for good. */
+static int allow_mark(scmp_filter_ctx ctx, unsigned allow)
+{
+	int rc;
+
+	if ((allow & PA_SANDBOX_MARK) == 0)
+		return 0;
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pidfd_open), 0);
+	return rc == 0 ? seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1, equals(0, 8)) : rc;
+}
+
 /*
  * Elements of maps, and asking what a descriptor is. Since Linux 5.19 that needs no capability, whatever
  * kernel.unprivileged_bpf_disabled says: the descriptor is the right to it.
@@ -127,17 +138,6 @@ static int allow_maps(scmp_filter_ctx ctx, unsigned allow)
 	for (size_t i = 0; (allow & PA_SANDBOX_BPF_MAPS) != 0 && rc == 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1, equals(0, commands[i]));
 	return rc;
-}
-
-/* Attaching what was loaded before the sandbox. BPF_PROG_ATTACH is 8 in linux/bpf.h, for good. */
-static int allow_mark(scmp_filter_ctx ctx, unsigned allow)
-{
-	int rc;
-
-	if ((allow & PA_SANDBOX_MARK) == 0)
-		return 0;
-	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pidfd_open), 0);
-	return rc == 0 ? seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1, equals(0, 8)) : rc;
 }
 
 /* Threads yes, processes no. clone3 has its flags in memory, out of sight; told that there is none, libc uses clone. */
@@ -163,9 +163,9 @@ int pa_seccomp_load(unsigned allow)
 	if (rc == 0)
 		rc = allow_ioctls(ctx, allow);
 	if (rc == 0)
-		rc = allow_maps(ctx, allow);
-	if (rc == 0)
 		rc = allow_mark(ctx, allow);
+	if (rc == 0)
+		rc = allow_maps(ctx, allow);
 	if (rc == 0)
 		rc = allow_threads(ctx);
 	if (rc == 0 && sigaction(SIGSYS, &sa, NULL) < 0)

@@ -53,6 +53,8 @@ static int take_route(const struct nlmsghdr *nlh, void *arg)
 			r.dst.addr = addr_of(attr);
 		else if (mnl_attr_get_type(attr) == RTA_PREFSRC)
 			r.src = addr_of(attr);
+		else if (mnl_attr_get_type(attr) == RTA_GATEWAY)
+			r.via = addr_of(attr);
 		else if (mnl_attr_get_type(attr) == RTA_OIF && rtm->rtm_type == RTN_UNICAST)
 			r.ifindex = (int)mnl_attr_get_u32(attr);
 	}

@@ -14,6 +14,7 @@
 
 /* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
 #define PA_TUNNELD_CONF "/etc/pubaddr/tunneld.conf"
+#define PA_TUNNELD_CONF_OF "/etc/pubaddr/tunneld-%s.conf" /* of one interface; it goes first if it is there */
 #define PA_TUNNELD_KEY_FILE "/var/lib/pubaddr/client.key"
 #define PA_TUNNELD_RUN_DIR "/run/pubaddr"
 

@@ -53,11 +53,14 @@ make_certificate() {
 	nsrun "$1" sh -c "umask 077; cat >/etc/pubaddr/$2.key.pem" <"$LAB_DIR/$2.pem"
 }
 
+# The first gateway lets clients try out the NAT from another port and another address.
+probe_listen() { [ "$1" != gateway ] || echo "\"$GATEWAY_IP:6081\", \"$PROBE_IP:6080\""; }
+
 # Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
 start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
 	nsrun "$1" tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
 		{
-		  "listen": ["$4:6080"], "device": "pubgw0", "device-address": "$4",
+		  "listen": ["$4:6080"], "probe-listen": [$(probe_listen "$1")], "device": "pubgw0", "device-address": "$4",
 		  "key-file": "/etc/pubaddr/gateway.key",
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
@@ -84,7 +87,7 @@ start_broker() {
 		  "master-key-file": "/etc/pubaddr/master.key",
 		  "realms": ["lab"],
 		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": [$gateways], "gateway-names": [$names]}],
-		  "grant": {"keepalive": $LAB_KEEPALIVE},
+		  "grant": {"keepalive": $LAB_KEEPALIVE, "outbound": "$LAB_OUTBOUND"},
 		  "quarantine": $LAB_QUARANTINE, $(broker_listen)
 		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
@@ -208,11 +211,11 @@ start_dhclient() {
 
 has_route() { ip -n "$LAB_NAME-$1" -4 route show default | grep -q .; }
 
-# private_ip, public_ip CLIENT: prints the address; fails while there is none.
+# private_ip, public_ip CLIENT: prints the address; fails while there is none. P on eth0, in native mode, has link scope.
 private_ip() { first_address "$1" eth0; }
 public_ip() { first_address "$1" pub0; }
 first_address() {
-	ip -n "$LAB_NAME-$1" -4 -o addr show dev "$2" 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .
+	ip -n "$LAB_NAME-$1" -4 -o addr show dev "$2" scope global 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .
 }
 
 write_vars() {
