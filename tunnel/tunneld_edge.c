@@ -36,6 +36,7 @@ struct pa_tunneld {
 	struct pa_path *path;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
+	struct pa_tunneld_probe *probe;
 	struct pa_server *server;
 	int fds[SOCKS]; /* -1: closed */
 	int monitor_fd;
@@ -313,13 +314,14 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	(void)uv_timer_start(&t->timer, on_timer, wait < TIMER_MAX_MS ? wait : TIMER_MAX_MS, 0);
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_tunneld *t = ctx;
 
 	(void)local;
 	pa_client_receive(t->client, pa_now_get(), from, buf, len);
 	pa_tunneld_tick(t);
+	return true;
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -405,6 +407,7 @@ static int fail_at(const struct pa_tunneld *t, const char *path, const char *tex
 
 static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
+	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	uint8_t secret_key[PA_KEY_LEN];
 	char detail[PA_FILE_ERRLEN];
 	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
@@ -419,6 +422,9 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		return fail_at(t, "key-file", detail, rc, err);
 	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
 	pa_wipe(secret_key, sizeof(secret_key));
+	probe.client = t->client;
+	if (rc == 0)
+		rc = pa_tunneld_probe_new(&probe, &t->probe);
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", pa_strerror(rc));
 	return rc;
@@ -513,6 +519,7 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	if (rc < 0)
 		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
 	pa_cgroup_sweep(t->conf->device);
+	pa_cgroup_prepare(t->conf->device);
 	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
 		pa_log(PA_LOG_WARN, "exec.unavailable", "reason=\"%s\"", t->no_mark);
 	return 0;
@@ -623,6 +630,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
 	t->server = NULL;
+	pa_tunneld_probe_close(t->probe);
 	pa_tuninbound_close(t->inbound);
 	t->inbound = NULL;
 	pa_mark_free(t->mark);
@@ -651,6 +659,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 {
 	if (t == NULL)
 		return;
+	pa_tunneld_probe_free(t->probe);
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
 	free(t);
@@ -673,16 +682,10 @@ int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNE
 	return rc;
 }
 
-/* The host itself does not use P. */
-static bool by_policy(const struct pa_tunneld *t)
-{
-	return t->is_up && (t->conf->outbound >= 0 ? (unsigned)t->conf->outbound : t->bound.claims.outbound) == PA_OUT_POLICY;
-}
-
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
-	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep,
-					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = by_policy(t),
+	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
+					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }
