@@ -19,7 +19,12 @@
 
 const char *pa_cgroup_name(const char *device, char dst[PA_CGROUP_NAMELEN])
 {
-	(void)snprintf(dst, PA_CGROUP_NAMELEN, "pubaddr-%s", device);
+	unsigned long number = 0;
+	struct stat st;
+
+	if (stat("/proc/self/ns/net", &st) == 0)
+		number = (unsigned long)st.st_ino;
+	(void)snprintf(dst, PA_CGROUP_NAMELEN, "pubaddr-%.15s-%lu", device, number);
 	return dst;
 }
 

@@ -12,9 +12,11 @@
  * it keeps the limits of its session or service. Version 2 of cgroups, wherever it is mounted. Blocking; one thread.
  */
 #define PA_CGROUP_ERRLEN 320
-#define PA_CGROUP_NAMELEN 32
+#define PA_CGROUP_NAMELEN 48
 
-/* "pubaddr-DEVICE". Returns dst. */
+/*
+ * "pubaddr-DEVICE-N", with the number of our network namespace, for the tree of groups is shared by all of them. Returns dst.
+ */
 const char *pa_cgroup_name(const char *device, char dst[PA_CGROUP_NAMELEN]);
 /*
  * Puts process pid, which belongs to uid, into such a group, which is made as needed and marked. *ret_own: only the owner of the

@@ -99,12 +99,12 @@ int pa_udp_open(const struct pa_udp_config *cfg, int *ret_fd, char err[PA_UDP_ER
 	if (none && !v6)
 		local.addr = pa_addr_from_ipv4(0);
 	len = pa_sockaddr_to(&local, &ss);
-	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(v6 ? AF_INET6 : AF_INET, (cfg->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		what = "cannot make a socket";
 	else
 		what = set_options(fd, cfg, v6);
-	if (what == NULL && bind(fd, (struct sockaddr *)&ss, len) < 0)
+	if (what == NULL && !cfg->tcp && bind(fd, (struct sockaddr *)&ss, len) < 0)
 		what = "cannot bind";
 	if (what == NULL) {
 		*ret_fd = fd;

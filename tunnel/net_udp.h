@@ -15,6 +15,7 @@ struct pa_udp_config {
 	bool ipv6;		 /* family, when the address is none */
 	const char *device;	 /* SO_BINDTODEVICE; NULL: not bound to an interface */
 	uint32_t mark;		 /* SO_MARK; 0: none */
+	bool tcp;		 /* a TCP socket instead, not bound to an address: to see whether somebody answers */
 	bool dont_fragment;	 /* every packet has DF, whatever is known of the path: for probing it */
 };
 

@@ -15,6 +15,7 @@ static const struct {
 	bool own_options;
 } commands[] = {
 	{"status", "show address, gateway, mapped address, and what is wrong", pa_pubaddr_status, false},
+	{"diagnose", "tell what is wrong and what to do", pa_pubaddr_diagnose, true},
 	{"exec", "run a program that uses the public address", pa_pubaddr_exec, true},
 	{"expose", "let something come in to the public address", pa_pubaddr_expose, true},
 	{"key", "print this host's public key", pa_pubaddr_key, false},

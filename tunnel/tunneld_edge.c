@@ -36,6 +36,7 @@ struct pa_tunneld {
 	struct pa_path *path;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
+	struct pa_tunneld_probe *probe;
 	struct pa_server *server;
 	int fds[SOCKS]; /* -1: closed */
 	int monitor_fd;
@@ -406,6 +407,7 @@ static int fail_at(const struct pa_tunneld *t, const char *path, const char *tex
 
 static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
+	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	uint8_t secret_key[PA_KEY_LEN];
 	char detail[PA_FILE_ERRLEN];
 	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
@@ -420,6 +422,9 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		return fail_at(t, "key-file", detail, rc, err);
 	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
 	pa_wipe(secret_key, sizeof(secret_key));
+	probe.client = t->client;
+	if (rc == 0)
+		rc = pa_tunneld_probe_new(&probe, &t->probe);
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", pa_strerror(rc));
 	return rc;
@@ -625,6 +630,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
 	t->server = NULL;
+	pa_tunneld_probe_close(t->probe);
 	pa_tuninbound_close(t->inbound);
 	t->inbound = NULL;
 	pa_mark_free(t->mark);
@@ -653,6 +659,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 {
 	if (t == NULL)
 		return;
+	pa_tunneld_probe_free(t->probe);
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
 	free(t);
@@ -677,7 +684,7 @@ int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNE
 
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
-	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep,
+	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
 					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};

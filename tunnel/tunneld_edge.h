@@ -18,6 +18,7 @@
 #include "tunnel/tunneld_inbound_edge.h"
 #include "tunnel/tunneld_keep.h"
 #include "tunnel/tunneld_net.h"
+#include "tunnel/tunneld_probe_edge.h"
 
 /*
  * The client daemon of one LAN interface: the pure core (client.h) with device, routes, sockets, data path, timers and
@@ -64,6 +65,7 @@ struct pa_tunneld_parts {
 	struct pa_path *path;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
+	struct pa_tunneld_probe *probe;
 	struct pa_tuninbound *inbound;
 	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */
 	const char *no_mark;

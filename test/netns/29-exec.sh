@@ -95,6 +95,16 @@ is "standard input and output pass" "$(echo hello | px tr a-z A-Z)" HELLO
 is "it has the caller's terminal" "$(on client1 script -qec "pubaddr exec -- sh -c 'test -t 0 && ps -o stat= -p \$\$ | grep -c +'" /dev/null </dev/null | tr -d '\r')" 1
 check "no file of the daemon is open in it, no socket of ours" not sh -c "'$LAB' exec client1 -- ls -l /proc/$daemon/fd | grep -E 'pubaddr|tun$'"
 
+# ---- a control group that was delegated to the user, as a desktop's are: he makes the child himself
+
+group=/sys/fs/cgroup/alice-$$
+# shellcheck disable=SC2016 # for the other shell
+on client1 sh -c 'mkdir "$1" && chown -R 4001 "$1" && echo $$ >"$1/cgroup.procs" && exec setpriv --reuid=4001 --regid=4001 \
+	--clear-groups pubaddr exec -- sh -c "cat /proc/self/cgroup; $2 $3 7001"' sh "$group" "$STATIC" "$PEER_IP" >"$TMP/delegated" 2>&1
+check "in a delegated group it is in a child of that" grep -q "^0::.*/alice-$$/pubaddr-pub0-[0-9]*\$" "$TMP/delegated"
+is "and uses P" "$(tail -n 2 "$TMP/delegated" | paste -sd' ')" "$P $P"
+on client1 sh -c "rmdir $group/pubaddr-* $group"
+
 # ---- the daemon dies, comes back, is stopped
 
 "$LAB" stop client1.tunneld

@@ -309,7 +309,7 @@ static void backdate(void)
 
 	(void)snprintf(path, sizeof(path), "%s/b.db", dir);
 	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
-	cr_assert_eq(sqlite3_exec(db, "UPDATE lease SET expires = strftime('%s') + 1", NULL, NULL, NULL), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "UPDATE lease SET expires = strftime('%s') + 1, sum = NULL", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 }
 
