@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/api_cmd.h"
+#include "broker/subnet.h"
 #include "common/err.h"
 #include "common/hex.h"
 
@@ -75,8 +76,8 @@ const char *pa_api_lease_fields(const struct pa_lease *lease, char dst[PA_API_FI
 {
 	char addr[PA_ADDR_STRLEN], dhcp[PA_ADDR_STRLEN], client[PA_IDENT_TEXTLEN];
 
-	(void)snprintf(dst, PA_API_FIELDSLEN,
-		       "addr=%s pool=%u realm=%s client=%s subnet=%u dhcp-addr=%s epoch=%" PRIu64 " expires=%" PRIu64,
+	pa_log_format(dst, PA_API_FIELDSLEN,
+		      "addr=%s pool=%u realm=%s client=%s subnet=%u dhcp-addr=%s epoch=%" PRIu64 " expires=%" PRIu64,
 		       pa_addr_format(&lease->addr, addr), (unsigned)lease->pool_id, pa_ident_realm(lease->ident),
 		       pa_ident_format(lease->ident, client), (unsigned)lease->subnet_id,
 		       pa_addr_format(&lease->dhcp_addr, dhcp), lease->epoch, lease->expires);
@@ -171,6 +172,25 @@ static void pool_stats(struct pa_api_call *c)
 	pa_api_give(c, json_pack("{s:o}", "pools", list));
 }
 
+static void subnet_stats(struct pa_api_call *c)
+{
+	struct pa_subnet *const *all;
+	size_t n = pa_lease_subnets(c->api->leases, &all, c->now.unix_ms);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		if (json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "realm", all[i]->realm, "subnet-id",
+							  (json_int_t)all[i]->id, "held", (json_int_t)all[i]->held, "refused",
+							  (json_int_t)all[i]->refused)) < 0) {
+			json_decref(list);
+			pa_api_give(c, NULL);
+			return;
+		}
+	}
+	pa_api_set(c, n > 0 ? PA_RESULT_SUCCESS : PA_RESULT_EMPTY, "%zu subnet(s)", n);
+	pa_api_give(c, json_pack("{s:o, s:I}", "subnets", list, "limit", (json_int_t)c->api->conf->subnet_limit));
+}
+
 static void status_get(struct pa_api_call *c)
 {
 	const struct pa_api *api = c->api;
@@ -180,7 +200,7 @@ static void status_get(struct pa_api_call *c)
 	for (size_t i = 0; i < api->conf->n_pools; i++)
 		active += pa_lease_pool_stats(c->api->leases, i, c->now.unix_ms).active;
 	pa_api_set(c, PA_RESULT_SUCCESS, "pubaddr-brokerd %s", api->version);
-	pa_api_give(c, json_pack("{s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
+	pa_api_give(c, json_pack("{s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
 				 "version", api->version, "pid", api->pid,
 				 "uptime", (json_int_t)((c->now.boot_ms - api->started_boot_ms) / 1000),
 				 "database", api->conf->database,
@@ -191,6 +211,7 @@ static void status_get(struct pa_api_call *c)
 				 "counters", "granted", (json_int_t)n->granted, "renewed", (json_int_t)n->renewed,
 				 "repeated", (json_int_t)n->repeated, "released", (json_int_t)n->released,
 				 "expired", (json_int_t)n->expired, "refused", (json_int_t)n->refused,
+				 "limited", (json_int_t)n->limited,
 				 "commits", (json_int_t)n->commits,
 				 "commit-failures", (json_int_t)n->commit_failures));
 }
@@ -259,7 +280,7 @@ static void store_backup(struct pa_api_call *c)
 		pa_api_set(c, PA_RESULT_SUCCESS, "%.300s", file);
 	c->reply->level = c->reply->result == PA_RESULT_SUCCESS ? PA_LOG_INFO : PA_LOG_ERROR;
 	c->reply->event = c->reply->result == PA_RESULT_SUCCESS ? "store.backup" : "store.backup-failed";
-	(void)snprintf(c->reply->fields, sizeof(c->reply->fields), "file=\"%.300s\"", file);
+	pa_log_format(c->reply->fields, sizeof(c->reply->fields), "file=\"%.300s\"", file);
 }
 
 static void version_get(struct pa_api_call *c)
@@ -287,6 +308,7 @@ static const struct {
 	{"pool-stats", pool_stats},
 	{"status-get", status_get},
 	{"store-backup", store_backup},
+	{"subnet-stats", subnet_stats},
 	{"version-get", version_get},
 };
 

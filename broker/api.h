@@ -24,7 +24,7 @@
 #define PA_API_PAGE_MAX 10000
 
 struct pa_api_counters {
-	uint64_t granted, renewed, repeated, released, expired, refused, commits, commit_failures;
+	uint64_t granted, renewed, repeated, released, expired, refused, limited, commits, commit_failures;
 };
 
 /* What the commands work on; everything is borrowed. */

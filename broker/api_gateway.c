@@ -45,7 +45,7 @@ static void log_gateway(struct pa_api_call *c, enum pa_log_level level, const ch
 {
 	c->reply->level = level;
 	c->reply->event = event;
-	(void)snprintf(c->reply->fields, sizeof(c->reply->fields), "gateway=%s acknowledged=%" PRIu64 " head=%" PRIu64
+	pa_log_format(c->reply->fields, sizeof(c->reply->fields), "gateway=%s acknowledged=%" PRIu64 " head=%" PRIu64
 		       " skew-ms=%" PRId64, v->name, from, pa_lease_revoked_head(c->api->leases), v->skew_ms);
 }
 

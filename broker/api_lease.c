@@ -39,23 +39,33 @@ static void refuse_exhausted(struct pa_api_call *c, const struct pa_lease_reques
 		   "pool or wait", active, resting);
 }
 
+static const char *reason_of(int rc)
+{
+	return rc == PA_EDENIED ? "no-pool" : rc == PA_EEXHAUSTED ? "exhausted" : rc == PA_ELIMIT ? "subnet-limit" : "no-memory";
+}
+
 static void refuse(struct pa_api_call *c, const struct pa_lease_request *req, int rc)
 {
 	char client[PA_IDENT_TEXTLEN];
 
 	c->api->counters.refused++;
+	c->api->counters.limited += rc == PA_ELIMIT;
 	if (rc == PA_EDENIED)
 		pa_api_set(c, PA_RESULT_EMPTY, "no pool serves realm '%s' with the classes of this client",
 			   pa_ident_realm(req->ident));
 	else if (rc == PA_EEXHAUSTED)
 		refuse_exhausted(c, req);
+	else if (rc == PA_ELIMIT)
+		pa_api_set(c, PA_RESULT_EMPTY, "subnet %u of realm '%s' has %u addresses leased or resting, as many as subnet-limit "
+			   "allows; raise it in brokerd.conf, or wait until some have rested", (unsigned)req->subnet_id,
+			   pa_ident_realm(req->ident), (unsigned)c->api->conf->subnet_limit);
 	else
 		pa_api_set(c, PA_RESULT_ERROR, "cannot allocate: %s", pa_strerror(rc));
 	c->reply->level = PA_LOG_WARN;
 	c->reply->event = "lease.refuse";
-	(void)snprintf(c->reply->fields, sizeof(c->reply->fields), "realm=%s client=%s subnet=%u reason=%s",
+	pa_log_format(c->reply->fields, sizeof(c->reply->fields), "realm=%s client=%s subnet=%u reason=%s",
 		       pa_ident_realm(req->ident), pa_ident_format(req->ident, client), (unsigned)req->subnet_id,
-		       rc == PA_EDENIED ? "no-pool" : rc == PA_EEXHAUSTED ? "exhausted" : "no-memory");
+		       reason_of(rc));
 }
 
 static void reply_grant(struct pa_api_call *c, const struct pa_lease *lease, int outcome)

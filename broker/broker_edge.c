@@ -16,6 +16,7 @@
 #include "broker/batch.h"
 #include "broker/hold_edge.h"
 #include "broker/setup.h"
+#include "common/edge_daemon.h"
 #include "common/edge_file.h"
 #include "common/edge_notify.h"
 #include "common/edge_sandbox.h"
@@ -141,11 +142,6 @@ static bool same_list(const struct pa_string_list *a, const struct pa_string_lis
 	return true;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* What is opened once; the name of the first such setting that differs, or NULL. */
 static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_brokerconf *b)
 {
@@ -159,30 +155,66 @@ static const char *fixed_change(const struct pa_brokerconf *a, const struct pa_b
 		return "socket-users";
 	if (strcmp(a->database, b->database) != 0)
 		return "database";
-	if (!pa_endpoint_eq(&a->listen.address, &b->listen.address) || !same_text(a->listen.certificate, b->listen.certificate) ||
-	    !same_text(a->listen.key, b->listen.key) || !same_text(a->listen.ca, b->listen.ca))
+	if (!pa_endpoint_eq(&a->listen.address, &b->listen.address) ||
+	    (a->listen.certificate == NULL) != (b->listen.certificate == NULL))
 		return "gateway-listen";
 	return NULL;
+}
+
+/* Certificate, key and authority anew; *ret is NULL if gateways do not come by TLS. */
+static int load_identity(const struct pa_brokerconf *conf, struct pa_tls_identity **ret, char err[PA_CONF_ERRLEN])
+{
+	const struct pa_tls_files files = {conf->listen.certificate, conf->listen.key, conf->listen.ca};
+	char detail[PA_TLS_ERRLEN], place[PA_CONF_PLACELEN];
+	struct pa_tls_identity *id = NULL;
+	int rc = files.certificate != NULL ? pa_tls_identity_load(&files, &id, detail) : 0;
+
+	if (rc == 0 && id != NULL)
+		rc = pa_tls_identity_valid(id, detail);
+	if (rc < 0) {
+		(void)snprintf(err, PA_CONF_ERRLEN, "%s%s", pa_conf_place(conf->source, "gateway-listen", place), detail);
+		pa_tls_identity_free(id);
+		return rc;
+	}
+	*ret = id;
+	return 0;
+}
+
+/* Nothing is changed before everything is known to be right. */
+static int use_fresh(struct broker *b, struct pa_setup *fresh, char err[PA_CONF_ERRLEN])
+{
+	const char *fixed = fixed_change(b->setup.conf, fresh->conf);
+	struct pa_tls_identity *id;
+	char place[PA_CONF_PLACELEN];
+	int rc;
+
+	if (fixed != NULL) {
+		(void)snprintf(err, PA_CONF_ERRLEN, "%schanged; that takes a restart", pa_conf_place(fresh->conf->source, fixed, place));
+		return PA_EINVAL;
+	}
+	rc = load_identity(fresh->conf, &id, err);
+	if (rc < 0)
+		return rc;
+	rc = pa_batch_configure(b->batch, fresh);
+	if (rc < 0) {
+		(void)snprintf(err, PA_CONF_ERRLEN, "%s: %s", b->file, pa_strerror(rc));
+		pa_tls_identity_free(id);
+		return rc;
+	}
+	if (id != NULL)
+		pa_tls_use(b->tls, id);
+	return 0;
 }
 
 static int load_fresh(struct broker *b, char err[PA_CONF_ERRLEN])
 {
 	struct pa_setup fresh;
-	const char *fixed;
 	int rc = pa_setup_load(b->file, &fresh, err);
 
 	if (rc < 0)
 		return rc;
-	fixed = fixed_change(b->setup.conf, fresh.conf);
-	rc = fixed != NULL ? PA_EINVAL : pa_batch_configure(b->batch, &fresh);
+	rc = use_fresh(b, &fresh, err);
 	if (rc < 0) {
-		char place[PA_CONF_PLACELEN];
-
-		if (fixed != NULL)
-			(void)snprintf(err, PA_CONF_ERRLEN, "%schanged; that takes a restart",
-				       pa_conf_place(fresh.conf->source, fixed, place));
-		else
-			(void)snprintf(err, PA_CONF_ERRLEN, "%s: %s", b->file, pa_strerror(rc));
 		pa_setup_clear(&fresh);
 		return rc;
 	}
@@ -303,13 +335,21 @@ static int start_tls(struct broker *b)
 	return rc < 0 ? start_failed(b, "gateway-listen", err, rc) : 0;
 }
 
+/* As the user that we run as from now on. */
+static void check_readable(const struct broker *b, const char *key)
+{
+	if (access(key, R_OK) < 0)
+		pa_log(PA_LOG_WARN, "broker.key-unreadable", "file=%s user=%s reason=\"SIGHUP will be refused, for this user cannot "
+		       "read the key again; run: chown %s %s\"", key, b->setup.conf->user, b->setup.conf->user, key);
+}
+
 /*
  * Becomes the configured user, if there is one, before the database is opened: what it makes is then its own. A folder
  * of the database that is not there yet is made for it.
  */
 static int become_user(struct broker *b)
 {
-	const char *database = b->setup.conf->database, *key = b->setup.conf->master_key_file;
+	const char *database = b->setup.conf->database;
 	char err[PA_FILE_ERRLEN > PA_SANDBOX_ERRLEN ? PA_FILE_ERRLEN : PA_SANDBOX_ERRLEN];
 	uid_t uid = b->setup.user_uid;
 	int rc = pa_dir_create_for(database, uid == geteuid() ? (uid_t)-1 : uid, err);
@@ -321,9 +361,9 @@ static int become_user(struct broker *b)
 	rc = pa_sandbox_user(uid, b->setup.user_gid, err);
 	if (rc < 0)
 		return start_failed(b, "user", err, rc);
-	if (access(key, R_OK) < 0)
-		pa_log(PA_LOG_WARN, "broker.key-unreadable", "file=%s user=%s reason=\"SIGHUP will be refused, for this user cannot "
-		       "read the key again; run: chown %s %s\"", key, b->setup.conf->user, b->setup.conf->user, key);
+	check_readable(b, b->setup.conf->master_key_file);
+	if (b->setup.conf->listen.key != NULL)
+		check_readable(b, b->setup.conf->listen.key);
 	return 0;
 }
 

@@ -4,12 +4,9 @@
 
 #include <stdbool.h>
 
-/* Exit codes of the daemons (HACKING.md, COMMAND LINES). */
-enum { PA_EXIT_OK = 0, PA_EXIT_FAILED = 1, PA_EXIT_USAGE = 2 };
-
 /*
  * Runs the broker by this configuration file until SIGTERM or SIGINT; SIGHUP reads the file again. debug: log everything,
- * whatever log-level says. Logs what goes wrong. Returns the exit code of the program. Main thread only.
+ * whatever log-level says. Logs what goes wrong. Returns the exit code of the program (common/edge_daemon.h). Main thread only.
  */
 int pa_broker_run(const char *file, bool debug);
 

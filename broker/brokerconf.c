@@ -123,25 +123,16 @@ static void read_grant(const struct pa_node *root, struct pa_brokerconf *conf)
 {
 	static const char *const keys[] = {"mtu", "keepalive", "outbound", "inbound", NULL};
 	struct pa_node n = pa_node_object(root, "grant", false);
-	const char *outbound, *inbound;
-	int v;
 
 	pa_node_only(&n, keys);
 	conf->mtu = (uint16_t)pa_node_int(&n, "mtu", PA_MTU_MIN, 65535, PA_MTU_DEFAULT);
 	conf->keepalive = (uint16_t)pa_node_int(&n, "keepalive", PA_KEEPALIVE_MIN, PA_KEEPALIVE_MAX,
 						PA_KEEPALIVE_DEFAULT);
-	outbound = pa_node_string(&n, "outbound", "tunnel");
-	v = pa_outbound_parse(outbound);
-	if (v < 0)
-		pa_node_fail(&n, "outbound", "expected \"tunnel\", \"native\", \"auto\" or \"policy\", got \"%s\"", outbound);
-	else
-		conf->outbound = (uint16_t)v;
-	inbound = pa_node_string(&n, "inbound", "open");
-	v = pa_inbound_parse(inbound);
-	if (v < 0)
-		pa_node_fail(&n, "inbound", "expected \"open\", \"closed\" or \"list\", got \"%s\"", inbound);
-	else
-		conf->inbound = (uint16_t)v;
+	pa_brokerconf_outbound(&n, "tunnel", &conf->outbound);
+	pa_conf_inpolicy(&n, "inbound", &conf->inbound);
+	if (conf->inbound.n > PA_GRANT_INRULES_MAX)
+		pa_node_fail(&n, "inbound", "expected at most %d entries, got %zu: the DHCP option has no room for more",
+			     PA_GRANT_INRULES_MAX, conf->inbound.n);
 }
 
 static void read_log_level(const struct pa_node *root, struct pa_brokerconf *conf)
@@ -171,10 +162,35 @@ static int read_listen(const struct pa_node *root, struct pa_brokerconf *conf)
 	return read_path(&n, "ca", PA_REQUIRED_STR, &conf->listen.ca);
 }
 
+/* The longest option that would be made must fit, else nobody of that group gets any. */
+static void check_option(const struct pa_node *root, const struct pa_brokerconf *conf)
+{
+	uint8_t buf[PA_GRANT_MAX];
+	struct pa_grant g;
+
+	if (conf->inbound.n == 0 || conf->inbound.n > PA_GRANT_INRULES_MAX)
+		return;
+	for (size_t i = 0; i < conf->n_groups; i++) {
+		memset(&g, 0, sizeof(g));
+		g.claims.addr = pa_addr_from_ipv4(1);
+		g.claims.inbound = conf->inbound.kind;
+		g.n_inbound = (unsigned)conf->inbound.n;
+		memcpy(g.inbound, conf->inbound.rules, g.n_inbound * sizeof(g.inbound[0]));
+		memcpy(g.gateways, conf->groups[i].gateways, sizeof(g.gateways));
+		g.n_gateways = conf->groups[i].n_gateways;
+		g.lifetime = 1;
+		g.mtu = conf->mtu;
+		g.keepalive = conf->keepalive;
+		if (g.n_gateways > 0 && pa_grant_encode(&g, buf, sizeof(buf)) == PA_ETRUNC)
+			pa_node_fail(root, "grant", "\"inbound\" and the gateways of group \"%s\" do not fit a DHCP option of %d octets "
+				     "together; list fewer entries, or less exact sources", conf->groups[i].name, PA_GRANT_MAX);
+	}
+}
+
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 {
 	static const char *const keys[] = {"user", "socket", "socket-group", "socket-users", "database", "master-key-file",
-					   "quarantine", "realms", "gateway-listen", "gateway-groups", "pools", "reservations", "grant",
+					   "quarantine", "subnet-limit", "realms", "gateway-listen", "gateway-groups", "pools", "reservations", "grant",
 					   "log-level", NULL};
 	int rc;
 
@@ -190,10 +206,12 @@ static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 	if (conf->socket_users.n > PA_SOCKET_USERS_MAX)
 		pa_node_fail(root, "socket-users", "at most %d users; use socket-group for more", PA_SOCKET_USERS_MAX);
 	conf->quarantine = (uint32_t)pa_node_int(root, "quarantine", 0, PA_QUARANTINE_MAX, PA_QUARANTINE_DEFAULT);
+	conf->subnet_limit = (uint32_t)pa_node_int(root, "subnet-limit", 0, PA_SUBNET_LIMIT_MAX, 0);
 	read_grant(root, conf);
 	read_log_level(root, conf);
 	if ((rc = read_listen(root, conf)) < 0 || (rc = pa_brokerconf_read_groups(root, conf)) < 0)
 		return rc;
+	check_option(root, conf);
 	if ((rc = pa_brokerconf_read_pools(root, conf)) < 0)
 		return rc;
 	return pa_brokerconf_read_reservations(root, conf);

@@ -229,6 +229,41 @@ int pa_ctl_pool_stats(const struct pa_ctl *ctl)
 	return PA_CTL_OK;
 }
 
+static json_t *subnet_row(const json_t *subnet, const char *limit)
+{
+	char id[24], held[24], refused[24];
+
+	(void)snprintf(id, sizeof(id), "%lld", (long long)number_of(subnet, "subnet-id"));
+	(void)snprintf(held, sizeof(held), "%lld", (long long)number_of(subnet, "held"));
+	(void)snprintf(refused, sizeof(refused), "%lld", (long long)number_of(subnet, "refused"));
+	return json_pack("[s, s, s, s, s]", text_of(subnet, "realm"), id, held, limit, refused);
+}
+
+int pa_ctl_subnet_stats(const struct pa_ctl *ctl)
+{
+	static const char *const heads[] = {"REALM", "SUBNET", "HELD", "LIMIT", "REFUSED"};
+	json_t *reply, *subnets, *rows;
+	int rc = ask(ctl, "subnet-stats", NULL, &reply);
+	char limit[24];
+
+	if (rc != PA_CTL_OK)
+		return rc;
+	if (ctl->json) {
+		pa_ctl_print_json(ctl->out, reply);
+	} else {
+		subnets = json_object_get(reply, "subnets");
+		(void)snprintf(limit, sizeof(limit), "%lld", (long long)number_of(reply, "limit"));
+		rows = json_array();
+		for (size_t i = 0; i < json_array_size(subnets); i++)
+			(void)json_array_append_new(rows, subnet_row(json_array_get(subnets, i),
+								     number_of(reply, "limit") > 0 ? limit : "none"));
+		pa_ctl_table(ctl->out, heads, sizeof(heads) / sizeof(heads[0]), rows);
+		json_decref(rows);
+	}
+	json_decref(reply);
+	return PA_CTL_OK;
+}
+
 int pa_ctl_status(const struct pa_ctl *ctl)
 {
 	json_t *reply, *counters, *value;

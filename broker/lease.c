@@ -16,6 +16,8 @@ int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row)
 		return PA_EEXIST;
 	if (pa_table_reserve(t, 1) < 0 || (e = pa_table_add(t, &row->addr)) == NULL)
 		return PA_ENOMEM;
+	if (pa_subnets_get(t->subnets, pa_ident_realm(row->ident), row->subnet_id) == NULL)
+		return PA_ENOMEM;
 	latest = pa_table_find_ident(t, row->ident);
 	e->row = *row;
 	e->row.ident = NULL;
@@ -150,6 +152,26 @@ static bool can_move(const struct pa_lease_table *t, const struct entry *e, cons
 	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, e) <= now_s;
 }
 
+/*
+ * The subnet keeps as many addresses from others as it may, and e (NULL: another one than its client had) is not among them.
+ * Each request may come from a client that somebody made up; an address that it gave back rests all the same, so that counts.
+ */
+static int check_subnet(struct pa_lease_table *t, const struct pa_lease_request *req, const struct entry *e, uint64_t now_s)
+{
+	struct pa_subnet *subnet = pa_subnets_get(t->subnets, pa_ident_realm(req->ident), req->subnet_id);
+
+	if (subnet == NULL)
+		return PA_ENOMEM;
+	if (t->conf->subnet_limit == 0 || (e != NULL && (e->subnet == subnet || e->reserved != NULL)))
+		return 0;
+	for (size_t i = 0; i < t->conf->n_pools; i++)
+		pa_pool_promote(&t->pools[i], now_s);
+	if (subnet->held < t->conf->subnet_limit)
+		return 0;
+	subnet->refused++;
+	return PA_ELIMIT;
+}
+
 /* An address for a client that does not stay where it is: the one reserved for it, or one of its pools. */
 static int find_place(struct pa_lease_table *t, const struct pa_lease_request *req, const struct pa_reservation *own,
 		      uint64_t now_s, struct entry **ret)
@@ -178,6 +200,9 @@ int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *r
 	if (own != NULL && !can_move(t, pa_table_find_addr(t, &own->addr), req, now_s))
 		own = NULL; /* not yet */
 	if (mine != NULL && is_eligible(mine, req) && (own == NULL || pa_addr_eq(&own->addr, &mine->row.addr))) {
+		rc = check_subnet(t, req, mine, now_s);
+		if (rc < 0)
+			return rc;
 		*ret = &mine->row;
 		if (!is_active(mine, now_s) || !same_claims(mine, req)) {
 			give_new(t, mine, req, now);
@@ -188,7 +213,9 @@ int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *r
 		give(t, mine, req, now_s);
 		return PA_LEASE_RENEWED;
 	}
-	rc = find_place(t, req, own, now_s, &e);
+	rc = own == NULL ? check_subnet(t, req, NULL, now_s) : 0;
+	if (rc == 0)
+		rc = find_place(t, req, own, now_s, &e);
 	if (rc < 0)
 		return rc;
 	/* Its address was excluded, or its pool went or is not for it any more: one lease a client. */

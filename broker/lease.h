@@ -96,7 +96,8 @@ int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row);
 
 /*
  * Allocates, renews or repeats: an enum pa_lease_outcome with *ret the row (borrowed until the next change of the table), or
- * PA_EDENIED (no pool serves this client), PA_EEXHAUSTED (every address of its pools is taken or rests), PA_ENOMEM. Errors
+ * PA_EDENIED (no pool serves this client), PA_EEXHAUSTED (every address of its pools is taken or rests), PA_ELIMIT
+ * (its subnet has as many as it may), PA_ENOMEM. Errors
  * change nothing.
  */
 int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *req, uint64_t now,
@@ -137,6 +138,10 @@ size_t pa_lease_page(struct pa_lease_table *t, const struct pa_addr *after, cons
 size_t pa_lease_count(const struct pa_lease_table *t);
 /* i: index of the pool in the configuration. */
 struct pa_pool_stats pa_lease_pool_stats(struct pa_lease_table *t, size_t i, uint64_t now);
+
+/* What the subnets have (subnet.h); borrowed until the next change. Returns how many. */
+struct pa_subnet;
+size_t pa_lease_subnets(struct pa_lease_table *t, struct pa_subnet *const **ret, uint64_t now);
 
 /* The rows changed since the last call of pa_lease_changes_done, each once. *ret is borrowed until then. */
 size_t pa_lease_changes(const struct pa_lease_table *t, const struct pa_lease *const **ret);

@@ -98,6 +98,13 @@ struct pa_pool_stats pa_lease_pool_stats(struct pa_lease_table *t, size_t i, uin
 	return s;
 }
 
+size_t pa_lease_subnets(struct pa_lease_table *t, struct pa_subnet *const **ret, uint64_t now)
+{
+	for (size_t i = 0; i < t->conf->n_pools; i++)
+		pa_pool_promote(&t->pools[i], now / 1000);
+	return pa_subnets_all(t->subnets, ret);
+}
+
 size_t pa_lease_changes(const struct pa_lease_table *t, const struct pa_lease *const **ret)
 {
 	*ret = t->changes;

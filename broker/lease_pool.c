@@ -113,6 +113,18 @@ struct entry *pa_table_add(struct pa_lease_table *t, const struct pa_addr *addr)
 	return e;
 }
 
+/* What is reserved keeps nothing from others, and what has rested does so no more. */
+static void count_for_subnet(const struct pa_lease_table *t, struct entry *e)
+{
+	bool counts = e->pool != NULL && e->reserved == NULL && (e->row.state == PA_LEASE_ACTIVE || e->heap == &e->pool->resting);
+
+	if (e->subnet != NULL)
+		e->subnet->held--;
+	e->subnet = counts ? pa_subnets_find(t->subnets, pa_ident_realm(e->row.ident), e->row.subnet_id) : NULL;
+	if (e->subnet != NULL)
+		e->subnet->held++;
+}
+
 void pa_table_place(struct pa_lease_table *t, struct entry *e)
 {
 	if (e->heap != NULL)
@@ -129,6 +141,7 @@ void pa_table_place(struct pa_lease_table *t, struct entry *e)
 		e->heap = &e->pool->resting;
 		pa_heap_push(e->heap, &e->item, pa_table_available_at(t, e));
 	}
+	count_for_subnet(t, e);
 }
 
 void pa_table_mark(struct pa_lease_table *t, struct entry *e)
@@ -165,6 +178,9 @@ void pa_pool_promote(struct pool *pool, uint64_t now)
 		pa_heap_remove(&pool->resting, item);
 		e->heap = &pool->rested;
 		pa_heap_push(e->heap, item, e->row.ended);
+		if (e->subnet != NULL)
+			e->subnet->held--;
+		e->subnet = NULL;
 	}
 }
 
@@ -254,7 +270,8 @@ struct pa_lease_table *pa_lease_table_new(const struct pa_brokerconf *conf, cons
 	t->conf = conf;
 	t->pools = pools_new(t, conf);
 	t->revocations = pa_revoke_new();
-	if (t->pools == NULL || t->revocations == NULL || pa_revoke_configure(t->revocations, conf) < 0) {
+	t->subnets = pa_subnets_new(seed);
+	if (t->pools == NULL || t->subnets == NULL || t->revocations == NULL || pa_revoke_configure(t->revocations, conf) < 0) {
 		pa_lease_table_free(t);
 		return NULL;
 	}
@@ -274,6 +291,7 @@ void pa_lease_table_free(struct pa_lease_table *t)
 	pa_index_clear(&t->by_addr);
 	pa_index_clear(&t->by_ident);
 	pa_revoke_free(t->revocations);
+	pa_subnets_free(t->subnets);
 	free(t->order);
 	free(t->changes);
 	free(t);

@@ -6,6 +6,7 @@
 #include "broker/index.h"
 #include "broker/lease.h"
 #include "broker/revoke.h"
+#include "broker/subnet.h"
 
 /* The inside of the lease table, shared by lease.c (the rules), lease_pool.c (the structures) and lease_page.c. */
 
@@ -26,6 +27,7 @@ struct entry {
 	struct pa_heap *heap;	  /* the one that item is in, or NULL */
 	struct pool *pool;	  /* NULL: its address is in no pool now, or excluded */
 	const struct pa_reservation *reserved; /* of its address in the present configuration, or NULL */
+	struct pa_subnet *subnet; /* the subnet that the address counts for (subnet.h), or NULL */
 	bool dirty;		  /* is among the changes */
 	struct pa_lease row;
 };
@@ -40,6 +42,7 @@ struct pa_lease_table {
 	const struct pa_lease **changes;
 	size_t n_changes, cap_changes;
 	struct pa_revoke *revocations;
+	struct pa_subnets *subnets;
 	uint64_t next_serial;
 	uint8_t seed[16];
 };
@@ -48,7 +51,10 @@ struct pa_lease_table {
 int pa_table_reserve(struct pa_lease_table *t, size_t changes);
 /* A new entry for addr, in no heap and with no client yet. Room must be reserved. NULL without memory. */
 struct entry *pa_table_add(struct pa_lease_table *t, const struct pa_addr *addr);
-/* Puts the entry into the heap that its row's state and times ask for. Infallible. */
+/*
+ * Puts the entry into the heap that its row's state and times ask for, and counts it for its subnet, which must be known
+ * (pa_subnets_get) to be counted. Infallible.
+ */
 void pa_table_place(struct pa_lease_table *t, struct entry *e);
 /* Remembers the change. Room must be reserved. */
 void pa_table_mark(struct pa_lease_table *t, struct entry *e);

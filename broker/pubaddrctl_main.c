@@ -17,6 +17,7 @@ static void usage(FILE *f)
 		   "  lease get ADDRESS        one lease\n"
 		   "  lease release ADDRESS    end a lease; its client may ask again\n"
 		   "  pool stats               how full the pools are\n"
+		   "  subnet stats             how many addresses each subnet has, and its limit\n"
 		   "  status                   the broker's state and counters\n"
 		   "  config test FILE         check a configuration and the keys it names\n"
 		   "  reload                   let the broker read its configuration and keys again\n"
@@ -89,6 +90,8 @@ static int run(const struct pa_ctl *ctl, const struct words *a)
 		rc = pa_ctl_lease_release(ctl, a->w[2]);
 	else if (is(a, 2, 2, "pool", "stats"))
 		rc = pa_ctl_pool_stats(ctl);
+	else if (is(a, 2, 2, "subnet", "stats"))
+		rc = pa_ctl_subnet_stats(ctl);
 	else if (is(a, 1, 1, "status", NULL))
 		rc = pa_ctl_status(ctl);
 	else if (is(a, 1, 1, "reload", NULL))

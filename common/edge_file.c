@@ -105,6 +105,25 @@ out:
 	return rc;
 }
 
+int pa_proc_read(const char *path, char *buf, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), e;
+	ssize_t n;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ESRCH ? PA_ENOTFOUND : PA_EIO;
+	n = read_all(fd, buf, cap);
+	e = errno;
+	close(fd);
+	errno = e;
+	if (n < 0)
+		return errno == ESRCH ? PA_ENOTFOUND : PA_EIO;
+	if ((size_t)n == cap)
+		return PA_ETRUNC;
+	buf[n] = '\0';
+	return (int)n;
+}
+
 int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN])
 {
 	return read_file(path, secret, (uid_t)-1, ret, ret_len, err);

@@ -20,6 +20,11 @@ int pa_file_read(const char *path, bool secret, char **ret, size_t *ret_len, cha
 /* A secret one that may belong to owner too, as whom the caller is going to run. (uid_t)-1: nobody more. */
 int pa_file_read_as(const char *path, uid_t owner, char **ret, size_t *ret_len, char err[PA_FILE_ERRLEN]);
 /*
+ * Reads a file whose length is not known before, as those of /proc, to buf with a NUL behind it. Returns the length, or
+ * PA_ETRUNC (longer than cap - 1), PA_ENOTFOUND, PA_EIO; errno tells.
+ */
+int pa_proc_read(const char *path, char *buf, size_t cap);
+/*
  * Replaces path by a new file: temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the
  * old or the new content, never a part. A symbolic link at path is replaced, not followed. mode is set whatever the umask.
  * PA_ENOTFOUND (no such folder), PA_EINVAL (name too long), PA_EIO.

@@ -11,8 +11,9 @@
  */
 #define PA_SANDBOX_ERRLEN 192
 
+/* MARK: holds a process (pidfd_open), and attaches BPF programs that it loaded before; loads none. */
 /* What a daemon does beside files, time, epoll, and sockets of the families Unix, IPv4 and IPv6. */
-enum { PA_SANDBOX_NETLINK = 1, PA_SANDBOX_IOCTL = 2 };
+enum { PA_SANDBOX_NETLINK = 1, PA_SANDBOX_IOCTL = 2, PA_SANDBOX_MARK = 64 };
 
 struct pa_sandbox {
 	uint64_t capabilities; /* bits of those that stay, where the process has them */

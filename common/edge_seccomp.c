@@ -113,6 +113,17 @@ static int allow_ioctls(scmp_filter_ctx ctx, unsigned allow)
 	return rc;
 }
 
+/* Attaching what was loaded before the sandbox. BPF_PROG_ATTACH is 8 in linux/bpf.h, for good. */
+static int allow_mark(scmp_filter_ctx ctx, unsigned allow)
+{
+	int rc;
+
+	if ((allow & PA_SANDBOX_MARK) == 0)
+		return 0;
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pidfd_open), 0);
+	return rc == 0 ? seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1, equals(0, 8)) : rc;
+}
+
 /* Threads yes, processes no. clone3 has its flags in memory, out of sight; told that there is none, libc uses clone. */
 static int allow_threads(scmp_filter_ctx ctx)
 {
@@ -135,6 +146,8 @@ int pa_seccomp_load(unsigned allow)
 		rc = allow_sockets(ctx, allow);
 	if (rc == 0)
 		rc = allow_ioctls(ctx, allow);
+	if (rc == 0)
+		rc = allow_mark(ctx, allow);
 	if (rc == 0)
 		rc = allow_threads(ctx);
 	if (rc == 0 && sigaction(SIGSYS, &sa, NULL) < 0)

@@ -21,6 +21,7 @@
  */
 #define WRITE_QUEUE_HOLD (64u << 10)
 #define WRITE_QUEUE_MAX (8u << 20)
+#define GROUPS_MAX 1024
 #define DENIED_LOG_MS 1000 /* one line a second: who is refused must not fill the log */
 
 struct client {
@@ -164,6 +165,25 @@ uid_t pa_request_uid(const struct pa_request *req)
 pid_t pa_request_pid(const struct pa_request *req)
 {
 	return req->client->peer.pid;
+}
+
+bool pa_request_in_group(const struct pa_request *req, gid_t gid)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+	uv_os_fd_t fd;
+
+	if (req->client->peer_name != NULL)
+		return false;
+	if (req->client->peer.gid == gid)
+		return true;
+	if (uv_fileno((const uv_handle_t *)&req->client->pipe, &fd) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false; /* also somebody with more groups than fit: none of them counts */
+	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
 }
 
 void pa_request_reply(struct pa_request *req, enum pa_result result, const char *text, json_t *arguments)

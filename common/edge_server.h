@@ -66,6 +66,8 @@ const char *pa_request_peer(const struct pa_request *req);
 json_t *pa_request_arguments(const struct pa_request *req);
 uid_t pa_request_uid(const struct pa_request *req);
 pid_t pa_request_pid(const struct pa_request *req);
+/* True if gid is the client's own group or one of its others, when it connected (SO_PEERGROUPS). */
+bool pa_request_in_group(const struct pa_request *req, gid_t gid);
 /* Sends the reply and frees req. arguments is taken; may be NULL. */
 void pa_request_reply(struct pa_request *req, enum pa_result result, const char *text, json_t *arguments);
 /* The same with a formatted text and no arguments. */

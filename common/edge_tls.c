@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <signal.h>
@@ -15,8 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/cred.h"
-#include "common/edge_file.h"
+#include "common/edge_tls_identity.h"
 #include "common/err.h"
 #include "common/log.h"
 
@@ -45,7 +43,7 @@ struct connection {
 
 struct pa_tls {
 	uv_loop_t *loop;
-	SSL_CTX *ctx;
+	struct pa_tls_identity *id;
 	uv_tcp_t listener;
 	bool listening;
 	pa_tls_accepted accepted;
@@ -61,69 +59,38 @@ struct chunk {
 	char data[];
 };
 
-/* ---------------------------------------------------------------- files */
-
-static int file_error(const char *path, const char *what, char err[PA_TLS_ERRLEN])
+int pa_tls_new(uv_loop_t *loop, const struct pa_tls_files *files, struct pa_tls **ret, char err[PA_TLS_ERRLEN])
 {
-	unsigned long code = ERR_get_error();
-
-	(void)snprintf(err, PA_TLS_ERRLEN, "%.120s: %s%s%s", path, what, code != 0 ? ": " : "",
-		       code != 0 ? ERR_reason_error_string(code) : "");
-	ERR_clear_error();
-	return PA_EFORMAT;
-}
-
-static int use_key(SSL_CTX *ctx, const char *path, char err[PA_TLS_ERRLEN])
-{
-	char *text;
-	size_t len;
-	int rc = pa_file_read(path, true, &text, &len, err);
-	EVP_PKEY *key;
-	BIO *bio;
+	struct pa_tls_identity *id;
+	struct pa_tls *tls;
+	int rc = pa_tls_identity_load(files, &id, err);
 
 	if (rc < 0)
 		return rc;
-	bio = BIO_new_mem_buf(text, (int)len);
-	key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-	if (key == NULL)
-		rc = file_error(path, "holds no private key in PEM", err);
-	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-		rc = file_error(path, "is not the key of the certificate", err);
-	EVP_PKEY_free(key);
-	BIO_free(bio);
-	pa_wipe(text, len);
-	free(text);
-	return rc;
-}
-
-int pa_tls_new(uv_loop_t *loop, const struct pa_tls_files *files, struct pa_tls **ret, char err[PA_TLS_ERRLEN])
-{
-	struct pa_tls *tls = calloc(1, sizeof(*tls));
-	int rc = PA_ENOMEM;
-
-	(void)snprintf(err, PA_TLS_ERRLEN, "out of memory");
-	if (tls == NULL || (tls->ctx = SSL_CTX_new(TLS_method())) == NULL)
-		goto fail;
+	tls = calloc(1, sizeof(*tls));
+	if (tls == NULL) {
+		(void)snprintf(err, PA_TLS_ERRLEN, "out of memory");
+		pa_tls_identity_free(id);
+		return PA_ENOMEM;
+	}
 	tls->loop = loop;
-	(void)SSL_CTX_set_min_proto_version(tls->ctx, TLS1_3_VERSION);
-	(void)SSL_CTX_set_num_tickets(tls->ctx, 0);
-	(void)SSL_CTX_set_mode(tls->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(tls->ctx, files->certificate) != 1)
-		rc = file_error(files->certificate, "cannot use this certificate", err);
-	else if (SSL_CTX_load_verify_locations(tls->ctx, files->ca, NULL) != 1)
-		rc = file_error(files->ca, "cannot use these certificates of an authority", err);
-	else
-		rc = use_key(tls->ctx, files->key, err);
-	if (rc < 0)
-		goto fail;
+	pa_tls_use(tls, id);
 	(void)signal(SIGPIPE, SIG_IGN);
 	*ret = tls;
 	return 0;
-fail:
-	pa_tls_free(tls);
-	return rc;
+}
+
+void pa_tls_use(struct pa_tls *tls, struct pa_tls_identity *id)
+{
+	char why[PA_TLS_ERRLEN];
+
+	/* Connections that are there hold what they began with. */
+	pa_tls_identity_free(tls->id);
+	tls->id = id;
+	if (pa_tls_identity_valid(id, why) < 0)
+		pa_log(PA_LOG_WARN, "tls.certificate", "reason=\"%s; peers will refuse it\"", why);
+	else
+		pa_log(PA_LOG_INFO, "tls.certificate", "file=%s until=%s", pa_tls_identity_file(id), pa_tls_identity_until(id));
 }
 
 void pa_tls_free(struct pa_tls *tls)
@@ -131,7 +98,7 @@ void pa_tls_free(struct pa_tls *tls)
 	if (tls == NULL)
 		return;
 	PA_REQUIRE(tls->connections == NULL);
-	SSL_CTX_free(tls->ctx);
+	pa_tls_identity_free(tls->id);
 	free(tls);
 }
 
@@ -435,7 +402,7 @@ static struct connection *connection_new(struct pa_tls *tls, bool server)
 	struct connection *c = calloc(1, sizeof(*c));
 	BIO *in, *out;
 
-	if (c == NULL || (c->ssl = SSL_new(tls->ctx)) == NULL) {
+	if (c == NULL || (c->ssl = SSL_new(pa_tls_identity_ctx(tls->id))) == NULL) {
 		free(c);
 		return NULL;
 	}

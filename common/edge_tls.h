@@ -5,25 +5,24 @@
 #include <uv.h>
 
 #include "common/addr.h"
+#include "common/edge_tls_identity.h"
 
 /*
  * TLS 1.3 with certificates on both sides, on a libuv loop. The plain side of each connection is one end of a Unix socket
  * pair, so that whoever speaks over Unix sockets speaks over TLS by the same code. Both peers are known by a name in their
  * certificate: its common name or one of its DNS names. OpenSSL works on memory only; libuv does the sockets. One thread.
  */
-#define PA_TLS_ERRLEN 320
 #define PA_TLS_NAME_MAX 63 /* of a peer, in characters */
 
 struct pa_tls;
 
-/* PEM files. The key file is refused if others can read it. */
-struct pa_tls_files {
-	const char *certificate, *key;
-	const char *ca; /* whom certificates of peers have to be from */
-};
-
 /* Reads the files. On failure err says which and the remedy: PA_EFORMAT, PA_EAUTH, PA_ENOTFOUND, PA_EIO, PA_ENOMEM. */
 int pa_tls_new(uv_loop_t *loop, const struct pa_tls_files *files, struct pa_tls **ret, char err[PA_TLS_ERRLEN]);
+/*
+ * Connections from now on are made as id, and believe whom it believes; those that are there go on as they began. Takes id.
+ * Logs tls.certificate, as a warning if the certificate is not valid now.
+ */
+void pa_tls_use(struct pa_tls *tls, struct pa_tls_identity *id);
 /* Stops listening and closes every connection. NULL is fine. */
 void pa_tls_close(struct pa_tls *tls);
 /* After the loop has run out. NULL is fine. */

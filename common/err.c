@@ -37,6 +37,8 @@ const char *pa_strerror(int code)
 		return "system error";
 	case PA_EAGAIN:
 		return "try again";
+	case PA_ELIMIT:
+		return "a configured limit is reached";
 	case PA_ENOTSUP:
 		return "not supported";
 	default:

@@ -23,6 +23,7 @@ enum pa_err {
 	PA_EIO = -13,	    /* the operating system refused; errno tells */
 	PA_EAGAIN = -14,    /* not now; try again */
 	PA_ENOTSUP = -15,   /* not supported here */
+	PA_ELIMIT = -16,    /* a configured limit is reached */
 };
 
 /* Returns a static English phrase for code (a negative enum pa_err); never NULL. Any thread. */

@@ -95,10 +95,27 @@ static void put_u16_tlv(struct pa_writer *w, uint8_t type, uint16_t v)
 	pa_put_u16(w, v);
 }
 
+/* The whole list or, as all of it is optional, nothing of it. */
+static int put_inbound(struct pa_writer *w, const struct pa_grant *g)
+{
+	uint8_t list[PA_GRANT_MAX];
+	int n;
+
+	if (g->n_inbound == 0)
+		return 0;
+	if (g->n_inbound > PA_GRANT_INRULES_MAX || g->claims.inbound != PA_IN_LIST)
+		return PA_EINVAL;
+	n = pa_inrules_encode(g->inbound, g->n_inbound, list, sizeof(list));
+	if (n > 0)
+		put_tlv(w, PA_TLV_INBOUND, list, (uint8_t)n);
+	return n < 0 ? n : 0;
+}
+
 int pa_grant_encode(const struct pa_grant *g, uint8_t *buf, size_t cap)
 {
 	uint8_t claims[PA_CLAIMS_LEN];
 	struct pa_writer w;
+	int rc;
 
 	if (g->n_gateways > PA_GATEWAYS_MAX || pa_claims_encode(&g->claims, claims) < 0)
 		return PA_EINVAL;
@@ -126,6 +143,9 @@ int pa_grant_encode(const struct pa_grant *g, uint8_t *buf, size_t cap)
 			put_u16_tlv(&w, PA_TLV_KEEPALIVE, g->keepalive);
 		if (!pa_addr_is_none(&g->relay.addr))
 			put_endpoint(&w, PA_TLV_RELAY, &g->relay);
+		rc = put_inbound(&w, g);
+		if (rc < 0)
+			return rc;
 	}
 	return w.failed ? PA_ETRUNC : (int)w.len;
 }
@@ -153,7 +173,8 @@ static int get_endpoint(struct pa_reader *v, struct pa_endpoint *ret)
 
 static int get_tlv(struct pa_grant *g, uint8_t type, struct pa_reader *v)
 {
-	const uint8_t *claims;
+	const uint8_t *claims, *list;
+	int rc;
 
 	switch (type) {
 	case PA_TLV_CLAIMS:
@@ -188,6 +209,13 @@ static int get_tlv(struct pa_grant *g, uint8_t type, struct pa_reader *v)
 		if (pa_get_u32(v) != 0)
 			return PA_EFORMAT;
 		break;
+	case PA_TLV_INBOUND:
+		list = pa_get_view(v, v->left);
+		rc = list != NULL ? pa_inrules_decode(list, (size_t)(v->p - list), g->inbound, PA_GRANT_INRULES_MAX) : PA_EFORMAT;
+		if (rc < 0)
+			return PA_EFORMAT;
+		g->n_inbound = (unsigned)rc;
+		break;
 	default:
 		(void)pa_get_view(v, v->left);
 		break;
@@ -201,6 +229,8 @@ static int check_complete(const struct pa_grant *g, uint32_t seen)
 
 	if (g->lifetime > 0)
 		need |= 1u << PA_TLV_SECRET | 1u << PA_TLV_GATEWAY_KEY | 1u << PA_TLV_GATEWAY;
+	if ((seen & 1u << PA_TLV_INBOUND) != 0 && g->claims.inbound != PA_IN_LIST)
+		return PA_EFORMAT;
 	return (seen & need) == need ? 0 : PA_EFORMAT;
 }
 
@@ -226,7 +256,7 @@ int pa_grant_decode(const uint8_t *buf, size_t len, struct pa_grant *ret)
 			goto out;
 		}
 		/* What a later version adds may repeat; of what we know only the gateway does. */
-		if (type <= PA_TLV_PORT_RANGE) {
+		if (type <= PA_TLV_INBOUND) {
 			if (type != PA_TLV_GATEWAY && (seen & 1u << type) != 0) {
 				rc = PA_EFORMAT;
 				goto out;
@@ -244,6 +274,14 @@ int pa_grant_decode(const uint8_t *buf, size_t len, struct pa_grant *ret)
 out:
 	pa_grant_wipe(&g);
 	return rc;
+}
+
+void pa_grant_inpolicy(const struct pa_grant *g, struct pa_inpolicy *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->kind = g->claims.inbound <= PA_IN_LIST ? g->claims.inbound : PA_IN_CLOSED;
+	ret->n = ret->kind == PA_IN_LIST ? g->n_inbound : 0;
+	memcpy(ret->rules, g->inbound, ret->n * sizeof(ret->rules[0]));
 }
 
 void pa_grant_wipe(struct pa_grant *g)

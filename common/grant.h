@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "common/inpolicy.h"
 #include "common/proto.h"
 
 /* What the broker vouches for and the client applies (pubaddr-protocol(7), CLAIMS). A value type. */
@@ -36,6 +37,8 @@ struct pa_grant {
 	uint16_t mtu;	    /* 0: not given */
 	uint16_t keepalive; /* seconds; 0: not given */
 	struct pa_endpoint relay; /* addr none: not given */
+	struct pa_inrule inbound[PA_GRANT_INRULES_MAX]; /* with claims.inbound PA_IN_LIST only; none of them: as closed */
+	unsigned n_inbound;
 };
 
 /*
@@ -43,8 +46,8 @@ struct pa_grant {
  * PA_ETRUNC (does not fit in cap or in PA_GRANT_MAX). Decoders accept exactly one well-formed value: PA_ETRUNC,
  * PA_EFORMAT or PA_EVERSION otherwise, *ret untouched. Unknown TLVs are skipped; a TLV that may stand only once and
  * stands twice is PA_EFORMAT, as is a missing claims, secret, gateway key, lifetime or gateway (but a grant of lifetime 0
- * needs only claims), or a reserved port range that is not zero. Whether the client should believe the values is not
- * judged here (tunnel/accept.h does). decode(encode(g)) == g. No allocation.
+ * needs only claims), a reserved port range that is not zero, or an inbound list beside another policy than PA_IN_LIST. Whether
+ * the client should believe the values is not judged here (tunnel/accept.h does). decode(encode(g)) == g. No allocation.
  */
 int pa_claims_encode(const struct pa_claims *c, uint8_t buf[PA_CLAIMS_LEN]);
 int pa_claims_decode(const uint8_t buf[PA_CLAIMS_LEN], struct pa_claims *ret);
@@ -52,6 +55,9 @@ int pa_grant_encode(const struct pa_grant *g, uint8_t *buf, size_t cap);
 int pa_grant_decode(const uint8_t *buf, size_t len, struct pa_grant *ret);
 
 bool pa_claims_eq(const struct pa_claims *a, const struct pa_claims *b);
+
+/* The inbound policy that the grant asks for. A policy of a number that is not known is closed. */
+void pa_grant_inpolicy(const struct pa_grant *g, struct pa_inpolicy *ret);
 
 /* Overwrites the whole grant; the compiler cannot drop it. */
 void pa_grant_wipe(struct pa_grant *g);

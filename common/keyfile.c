@@ -85,8 +85,8 @@ static const char *parse_line(char *words[], int n, struct pa_key *ret)
 		       "'client HEX'";
 	if (kinds[k].numbers >= 1 && parse_id(words[1], 255, &id) < 0)
 		return "the key id must be a number from 0 to 255";
-	if (kinds[k].numbers >= 2 && parse_id(words[2], 65535, &pool) < 0)
-		return "the pool id must be a number from 0 to 65535";
+	if (kinds[k].numbers >= 2 && (parse_id(words[2], 65535, &pool) < 0 || pool == 0))
+		return "the pool id must be a number from 1 to 65535";
 	if (pa_hex_decode(words[n - 1], ret->key, PA_KEY_LEN) != PA_KEY_LEN)
 		return "the key must be 64 hexadecimal digits; 'pubaddrctl key new' makes one";
 	if (is_zero(ret->key, PA_KEY_LEN))

@@ -81,14 +81,14 @@ static void to_stderr(enum pa_log_level level, const char *event, const char *te
 
 void pa_log(enum pa_log_level level, const char *event, const char *fmt, ...)
 {
-	char text[1024];
+	char text[PA_LOG_LINELEN];
 	int saved = errno;
 	va_list ap;
 
 	if (!pa_log_enabled(level))
 		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	pa_log_vformat(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	sanitize(text);
 	if (state.sink != NULL)

@@ -21,7 +21,23 @@ static const struct {
 	[PA_MSG_RECONFIRM] = {"RECONFIRM", PA_RECONFIRM_LEN},
 	[PA_MSG_UNBOUND] = {"UNBOUND", PA_UNBOUND_LEN},
 	[PA_MSG_BYE] = {"BYE", PA_BYE_LEN},
+	[PA_MSG_PROBE] = {"PROBE", PA_PROBE_MIN},
+	[PA_MSG_PROBED] = {"PROBED", PA_PROBE_MIN},
 };
+
+static bool is_padded(unsigned type)
+{
+	return type == PA_MSG_PROBE || type == PA_MSG_PROBED;
+}
+
+/* The two that have more than one length, and values with a range. */
+static bool probe_ok(const struct pa_msg *m)
+{
+	if (m->length < PA_PROBE_MIN || m->length > PA_PROBE_MAX || m->delay > PA_PROBE_DELAY_MAX ||
+	    m->from > PA_PROBE_ADDRESS)
+		return false;
+	return m->type == PA_MSG_PROBED || (m->answer_length >= PA_PROBE_MIN && m->answer_length <= m->length);
+}
 
 size_t pa_msg_length(unsigned type)
 {
@@ -140,6 +156,60 @@ static void get_accept(struct pa_reader *r, struct pa_msg *m)
 	get_reserved(r, 3);
 }
 
+static void put_probe(struct pa_writer *w, const struct pa_msg *m)
+{
+	pa_put_bytes(w, m->session, sizeof(m->session));
+	pa_put_u64(w, m->seq);
+	pa_put_bytes(w, m->token, sizeof(m->token));
+	pa_put_u64(w, m->echo);
+	pa_put_u16(w, m->answer_length);
+	pa_put_u16(w, m->delay);
+	pa_put_u8(w, m->from);
+	pa_put_zeros(w, 3);
+	pa_put_zeros(w, m->length - PA_MAC_LEN - w->len);
+}
+
+static void get_probe(struct pa_reader *r, struct pa_msg *m)
+{
+	pa_get_bytes(r, m->session, sizeof(m->session));
+	m->seq = pa_get_u64(r);
+	pa_get_bytes(r, m->token, sizeof(m->token));
+	m->echo = pa_get_u64(r);
+	m->answer_length = pa_get_u16(r);
+	m->delay = pa_get_u16(r);
+	m->from = pa_get_u8(r);
+	get_reserved(r, 3);
+}
+
+static void put_probed(struct pa_writer *w, const struct pa_msg *m)
+{
+	pa_put_bytes(w, m->session, sizeof(m->session));
+	pa_put_u64(w, m->seq);
+	pa_put_u64(w, m->echo);
+	put_endpoint(w, &m->mapped);
+	put_endpoint(w, &m->other);
+	pa_put_u16(w, m->other_port);
+	pa_put_u16(w, m->delay);
+	pa_put_u64(w, m->time_ms);
+	pa_put_u8(w, m->from);
+	pa_put_zeros(w, 7);
+	pa_put_zeros(w, m->length - PA_MAC_LEN - w->len);
+}
+
+static void get_probed(struct pa_reader *r, struct pa_msg *m)
+{
+	pa_get_bytes(r, m->session, sizeof(m->session));
+	m->seq = pa_get_u64(r);
+	m->echo = pa_get_u64(r);
+	get_endpoint(r, &m->mapped);
+	get_endpoint(r, &m->other);
+	m->other_port = pa_get_u16(r);
+	m->delay = pa_get_u16(r);
+	m->time_ms = pa_get_u64(r);
+	m->from = pa_get_u8(r);
+	get_reserved(r, 7);
+}
+
 static void put_body(struct pa_writer *w, const struct pa_msg *m)
 {
 	switch (m->type) {
@@ -182,6 +252,12 @@ static void put_body(struct pa_writer *w, const struct pa_msg *m)
 		pa_put_bytes(w, m->session, sizeof(m->session));
 		pa_put_u8(w, m->reason);
 		pa_put_zeros(w, 7);
+		break;
+	case PA_MSG_PROBE:
+		put_probe(w, m);
+		break;
+	case PA_MSG_PROBED:
+		put_probed(w, m);
 		break;
 	default:
 		w->failed = true;
@@ -231,6 +307,12 @@ static void get_body(struct pa_reader *r, struct pa_msg *m)
 		m->reason = pa_get_u8(r);
 		get_reserved(r, 7);
 		break;
+	case PA_MSG_PROBE:
+		get_probe(r, m); /* what follows is padding, and not looked at */
+		break;
+	case PA_MSG_PROBED:
+		get_probed(r, m);
+		break;
 	default:
 		r->failed = true;
 		break;
@@ -239,11 +321,13 @@ static void get_body(struct pa_reader *r, struct pa_msg *m)
 
 int pa_msg_encode(const struct pa_msg *m, const uint8_t *key, uint8_t *buf, size_t cap)
 {
-	size_t len = pa_msg_length(m->type);
+	size_t len = is_padded(m->type) ? m->length : pa_msg_length(m->type);
 	uint8_t mac[PA_MAC_LEN] = {0};
 	struct pa_writer w;
 
 	if (len == 0 || (key == NULL && m->type != PA_MSG_UNBOUND && m->type != PA_MSG_RECHALLENGE))
+		return PA_EINVAL;
+	if (is_padded(m->type) && !probe_ok(m))
 		return PA_EINVAL;
 	if (cap < len)
 		return PA_ETRUNC;
@@ -288,10 +372,12 @@ int pa_msg_decode(const uint8_t *buf, size_t len, struct pa_msg *ret)
 	get_reserved(&r, 3);
 	if (r.failed || pa_msg_length(m.type) == 0)
 		return PA_EFORMAT;
-	if (len != pa_msg_length(m.type))
+	if (is_padded(m.type) ? len < PA_PROBE_MIN || len > PA_PROBE_MAX : len != pa_msg_length(m.type))
 		return PA_ETRUNC;
+	if (is_padded(m.type))
+		m.length = (uint16_t)len;
 	get_body(&r, &m);
-	if (r.failed)
+	if (r.failed || (is_padded(m.type) && !probe_ok(&m)))
 		return PA_EFORMAT;
 	*ret = m;
 	return 0;

@@ -21,17 +21,24 @@ struct pa_msg {
 	uint8_t nonce[PA_NONCE_LEN];		/* HELLO CHALLENGE CONFIRM ACCEPT */
 	uint64_t bind;				/* HELLO CONFIRM ACCEPT */
 	uint8_t cookie[PA_COOKIE_LEN];		/* CHALLENGE CONFIRM RECHALLENGE RECONFIRM */
-	uint8_t session[PA_SESSION_LEN];	/* ACCEPT KEEPALIVE ALIVE RECONFIRM UNBOUND BYE */
+	uint8_t session[PA_SESSION_LEN];	/* ACCEPT KEEPALIVE ALIVE RECONFIRM UNBOUND BYE PROBE PROBED */
 	uint8_t claims_hash[PA_KEY_LEN];	/* ACCEPT */
-	struct pa_endpoint mapped;		/* ACCEPT ALIVE: the client as the gateway sees it */
+	struct pa_endpoint mapped;		/* ACCEPT ALIVE PROBED: the client as the gateway sees it */
 	uint32_t lifetime;			/* ACCEPT: seconds left */
 	uint16_t mtu;				/* ACCEPT: inner MTU */
 	uint16_t keepalive;			/* ACCEPT: seconds */
-	uint8_t token[PA_TOKEN_LEN];		/* ACCEPT KEEPALIVE ALIVE */
+	uint8_t token[PA_TOKEN_LEN];		/* ACCEPT KEEPALIVE ALIVE PROBE */
 	bool routed;				/* ACCEPT: P is routed here */
-	uint64_t seq;				/* KEEPALIVE ALIVE RECONFIRM */
-	uint64_t echo;				/* KEEPALIVE ALIVE RECONFIRM: opaque to the gateway */
+	uint64_t seq;				/* KEEPALIVE ALIVE RECONFIRM PROBE PROBED */
+	uint64_t echo;				/* KEEPALIVE ALIVE RECONFIRM PROBE PROBED: opaque to the gateway */
 	uint8_t reason;				/* UNBOUND BYE: enum pa_reason */
+	uint16_t length;			/* PROBE PROBED: of the whole message, PA_PROBE_MIN .. PA_PROBE_MAX */
+	uint16_t answer_length;			/* PROBE: of the PROBED asked for; PA_PROBE_MIN .. length */
+	uint16_t delay;				/* PROBE: a second answer so many seconds later; PROBED: one will come then */
+	uint8_t from;				/* PROBE: enum pa_probe_from; PROBED: from where it came */
+	struct pa_endpoint other;		/* PROBED: the gateway at another address; none: it has no other */
+	uint16_t other_port;			/* PROBED: another port of the same address; 0: none */
+	uint64_t time_ms;			/* PROBED: the gateway's Unix time */
 };
 
 /* True if a UDP payload is a control message by its first byte, false if it is (or claims to be) data. */
@@ -50,7 +57,7 @@ int pa_msg_seal(uint8_t *buf, size_t len, const uint8_t c2g[PA_KEY_LEN]);
 
 /*
  * Decodes without judging authenticity: PA_ETRUNC or PA_EFORMAT for a wrong length, type, version or non-zero reserved
- * byte (HELLO's padding may be anything); *ret untouched then. The caller verifies with pa_msg_verify before it believes a field.
+ * byte (the padding of HELLO, PROBE and PROBED may be anything), or a PROBE's or PROBED's value outside its range; *ret untouched then. The caller verifies with pa_msg_verify before it believes a field.
  */
 int pa_msg_decode(const uint8_t *buf, size_t len, struct pa_msg *ret);
 /* Verifies the MAC of a whole message under key (for CONFIRM the first of the two, under K0). */
@@ -58,7 +65,7 @@ bool pa_msg_verify(const uint8_t *buf, size_t len, const uint8_t key[PA_KEY_LEN]
 /* CONFIRM only: verifies the last MAC under c2g. */
 bool pa_msg_verify_seal(const uint8_t *buf, size_t len, const uint8_t c2g[PA_KEY_LEN]);
 
-/* Exact length of a type's UDP payload, 0 for a type that is unknown or reserved. */
+/* Length of a type's UDP payload, exact but for PROBE and PROBED, where it is the least; 0 for a type that is unknown. */
 size_t pa_msg_length(unsigned type);
 /* "HELLO" and so on; "unknown" otherwise. Static. */
 const char *pa_msg_name(unsigned type);

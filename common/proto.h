@@ -24,14 +24,17 @@ enum pa_grant_tlv {
 	PA_TLV_KEEPALIVE = 7,	/* u16, seconds */
 	PA_TLV_RELAY = 8,	/* 6 or 18 bytes, session relay */
 	PA_TLV_PORT_RANGE = 9,	/* u16 first, u16 last; reserved: refused unless zero */
+	PA_TLV_INBOUND = 10,	/* what the inbound policy "list" lets pass; common/inpolicy.h */
 };
 
 #define PA_GATEWAYS_MAX 4
+#define PA_GRANT_INRULES_MAX 12
 #define PA_MTU_MIN 1280
 #define PA_MTU_DEFAULT 1472 /* 1500 - IPv4 header 20 - UDP header 8 */
 #define PA_KEEPALIVE_MIN 15 /* seconds; RFC 8085 section 3.5 */
 #define PA_KEEPALIVE_MAX 120
 #define PA_KEEPALIVE_DEFAULT 25
+#define PA_LIFETIME_MAX 31536000 /* seconds that a client counts of a grant, also if its DHCP lease never ends: 365 days */
 #define PA_GRANT_GRACE 60	 /* seconds that a grant outlives its DHCP lease */
 #define PA_QUARANTINE_DEFAULT 120 /* seconds that a released address rests */
 #define PA_EXPIRY_MARGIN 30	 /* seconds past the highest expiry before reuse without acknowledgements */
@@ -71,8 +74,8 @@ enum pa_msg_type {
 	PA_MSG_RECONFIRM = 8,
 	PA_MSG_UNBOUND = 9,
 	PA_MSG_BYE = 10,
-	PA_MSG_PROBE = 11,	/* reserved: path MTU, RFC 8899 */
-	PA_MSG_PROBE_ACK = 12,	/* reserved */
+	PA_MSG_PROBE = 11,
+	PA_MSG_PROBED = 12,
 };
 
 enum pa_reason {
@@ -81,6 +84,13 @@ enum pa_reason {
 	PA_REASON_REPLACED = 3,
 	PA_REASON_SHUTDOWN = 4, /* the gateway goes: try the next */
 	PA_REASON_UNKNOWN = 5,	/* no such session; never authenticated, only a hint to HELLO again */
+};
+
+/* What a PROBE asks for: from where the answer is to come, seen from where the PROBE went (RFC 5780, CHANGE-REQUEST). */
+enum pa_probe_from {
+	PA_PROBE_SAME = 0,    /* the same address and port */
+	PA_PROBE_PORT = 1,    /* the same address, another port */
+	PA_PROBE_ADDRESS = 2, /* another address */
 };
 
 /* Exact lengths of the UDP payloads. No answer is longer than the message that it answers. */
@@ -94,7 +104,10 @@ enum pa_reason {
 #define PA_RECONFIRM_LEN 76
 #define PA_UNBOUND_LEN 40
 #define PA_BYE_LEN 40
-#define PA_CTL_MAX 166
+#define PA_CTL_MAX 166	  /* of all but PROBE and PROBED */
+#define PA_PROBE_MIN 104  /* PROBE and PROBED are padded to any length from here */
+#define PA_PROBE_MAX 8972 /* to here: jumbo frames of 9000, less the headers of IPv4 and UDP */
+#define PA_PROBE_DELAY_MAX 600 /* seconds until a second answer */
 
 /* Timers (TIMERS), milliseconds. */
 #define PA_HELLO_RETRY_MS 1000	    /* first retry of HELLO or CONFIRM, doubling */

@@ -123,7 +123,7 @@ static void refused(struct pa_hook *h, const struct request *r, const struct pa_
 	/* No free address is what the operator must know of; the rest is policy. */
 	if (!pass(h, RATE_REFUSED, &held))
 		return;
-	(void)snprintf(more, sizeof(more), "result=%d reason=\"%.160s\" held-back=%u", answer->result, answer->text, held);
+	pa_log_format(more, sizeof(more), "result=%d reason=\"%.160s\" held-back=%u", answer->result, answer->text, held);
 	log_client(PA_LOG_WARN, "request.refused", &r->key, more);
 }
 

@@ -40,18 +40,18 @@ for name in brokerd gatewayd tunneld; do
 	fresh && edit $name '2s/^/"no-such-key": 1,/'
 	bad $name 2 "$d/$name.conf:2: no-such-key: " 'an unknown member: file, line, key'
 	fresh && edit $name '2s/^/"log-level": "loud",/'
-	bad $name 2 "$d/$name.conf:2: log-level: expected .*got \"loud\"" 'an impossible value: what is expected'
+	bad $name 2 "$d/$name.conf:2: log-level: expected .*got .*loud" 'an impossible value: what is expected'
 	fresh && : >"$d/$name.conf"
 	bad $name 2 "$d/$name.conf:1: " 'an empty file'
 done
 fresh && edit brokerd 's|203.0.113.128/25|203.0.113.64/26|'
-bad brokerd 2 'brokerd.conf:9: pools\[1\].prefix: overlaps 203.0.113.0/25 of pool "one"; an address may be in one pool only' 'overlapping pools'
+bad brokerd 2 'brokerd.conf:9: pools\[1\].prefix: overlaps 203.0.113.0/25 of pool .{1,2}one.{1,2}; an address may be in one pool only' 'overlapping pools'
 fresh && edit gatewayd 's|203.0.113.128/25|203.0.113.64/26|'
 bad gatewayd 2 'gatewayd.conf:8: pools\[1\].prefix: overlaps' 'overlapping pools'
 fresh && edit brokerd '2s|^|"socket-group": "nosuchgroup",|'
-bad brokerd 2 'brokerd.conf:2: socket-group: no group "nosuchgroup" on this machine; make it' 'a group that is not there'
+bad brokerd 2 'brokerd.conf:2: socket-group: no group .{1,2}nosuchgroup.{1,2} on this machine; make it' 'a group that is not there'
 fresh && edit brokerd '2s|^|"socket-users": ["root", "nosuchuser"],|'
-bad brokerd 2 'brokerd.conf:2: socket-users\[1\]: no user "nosuchuser" on this machine; leave it out' 'a user that is not there'
+bad brokerd 2 'brokerd.conf:2: socket-users\[1\]: no user .{1,2}nosuchuser.{1,2} on this machine; leave it out' 'a user that is not there'
 
 # ---- keys ----
 fresh && rm "$d/master.key"
@@ -173,6 +173,8 @@ for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_t/pubaddr-tu
 	"$cmd" extra >"$dir/out" 2>&1
 	[ $? -eq 2 ] && grep -q 'unexpected argument' "$dir/out"
 	ok $? "${cmd##*/}: an argument too many"
+	"$cmd" -h >"$dir/out" 2>&1 && grep -q "default: /etc/pubaddr/$(echo "${cmd##*/}" | cut -d- -f2)\.conf" "$dir/out"
+	ok $? "${cmd##*/}: -h tells the default configuration"
 done
 "$bin_t/pubaddr-tunneld" -c "$d/tunneld.conf" >"$dir/out" 2>&1
 [ $? -eq 2 ] && grep -q 'name the interface towards the NAT' "$dir/out"

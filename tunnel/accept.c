@@ -168,5 +168,8 @@ int pa_accept_grant(struct pa_grant *g, const struct pa_accept_context *ctx, cha
 		g->mtu = limit;
 	if (g->keepalive == 0)
 		g->keepalive = PA_KEEPALIVE_DEFAULT;
+	/* A DHCP lease may be for ever (RFC 2131, section 3.3); what nobody renews should not hold a host's routes that long. */
+	if (g->lifetime > PA_LIFETIME_MAX)
+		g->lifetime = PA_LIFETIME_MAX;
 	return 0;
 }

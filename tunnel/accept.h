@@ -21,7 +21,7 @@ struct pa_accept_context {
 	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server */
 	size_t n_lan_hosts;
 	uint16_t link_mtu;		 /* of the LAN interface */
-	uint32_t dhcp_lease_time;	 /* seconds; 0: not known, the check is left out */
+	uint32_t dhcp_lease_time;	 /* seconds, UINT32_MAX: for ever; 0: not known, the check is left out */
 	/* Local configuration. */
 	bool allow_documentation;	 /* lab switch: P and gateways may be documentation addresses */
 	const struct pa_prefix *networks; /* if n_networks > 0: P must be inside one */
@@ -34,8 +34,8 @@ struct pa_accept_context {
 
 /*
  * Returns 0, or PA_EDENIED with the reason in plain words in err (what was offered, what is wrong with it, never a secret).
- * *g is not changed but for mtu and keepalive, which get their defaults when absent, and mtu is lowered to what the link
- * leaves under the outer headers. A withdrawal (lifetime 0) is refused: end the grant instead. Whether the grant is older
+ * *g is not changed but for mtu and keepalive, which get their defaults when absent, mtu, which is lowered to what the link
+ * leaves under the outer headers, and lifetime, of which PA_LIFETIME_MAX are left. A withdrawal (lifetime 0) is refused: end the grant instead. Whether the grant is older
  * than one seen before is judged by pa_client_grant.
  */
 int pa_accept_grant(struct pa_grant *g, const struct pa_accept_context *ctx, char err[PA_ACCEPT_ERRLEN]);

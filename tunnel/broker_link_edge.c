@@ -411,9 +411,14 @@ static int open_floors(struct pa_broker_link *l, char err[PA_BROKER_LINK_ERRLEN]
 	return rc;
 }
 
+static struct pa_tls_files tls_files(const struct pa_broker_link_conf *conf)
+{
+	return (struct pa_tls_files){.certificate = conf->certificate, .key = conf->key, .ca = conf->ca};
+}
+
 static int open_tls(struct pa_broker_link *l, char err[PA_BROKER_LINK_ERRLEN])
 {
-	const struct pa_tls_files files = {l->conf->certificate, l->conf->key, l->conf->ca};
+	const struct pa_tls_files files = tls_files(l->conf);
 
 	if (l->conf->socket != NULL) {
 		(void)snprintf(l->peer, sizeof(l->peer), "%s", l->conf->socket);
@@ -450,6 +455,34 @@ int pa_broker_link_new(uv_loop_t *loop, const struct pa_broker_link_conf *conf, 
 fail:
 	pa_broker_link_free(l);
 	return rc;
+}
+
+int pa_broker_link_load(const struct pa_broker_link *l, struct pa_tls_identity **ret, char err[PA_BROKER_LINK_ERRLEN])
+{
+	struct pa_tls_identity *id;
+	struct pa_tls_files files;
+	int rc;
+
+	if (l == NULL || l->tls == NULL) {
+		*ret = NULL;
+		return 0;
+	}
+	files = tls_files(l->conf);
+	rc = pa_tls_identity_load(&files, &id, err);
+	if (rc < 0)
+		return rc;
+	rc = pa_tls_identity_valid(id, err);
+	if (rc < 0)
+		pa_tls_identity_free(id);
+	else
+		*ret = id;
+	return rc;
+}
+
+void pa_broker_link_use(struct pa_broker_link *l, struct pa_tls_identity *id)
+{
+	if (id != NULL)
+		pa_tls_use(l->tls, id);
 }
 
 void pa_broker_link_start(struct pa_broker_link *l)

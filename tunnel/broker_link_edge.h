@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "common/clock.h"
+#include "common/edge_tls_identity.h"
 #include "tunnel/broker_conf.h"
 #include "tunnel/gw.h"
 
@@ -24,6 +25,13 @@ struct pa_broker_link;
  */
 int pa_broker_link_new(uv_loop_t *loop, const struct pa_broker_link_conf *conf, struct pa_gw *gw,
 		       struct pa_broker_link **ret, char err[PA_BROKER_LINK_ERRLEN]);
+/*
+ * Reads certificate, key and authority again: 0 with *ret for pa_broker_link_use, which is NULL when the broker is on this host
+ * (or l is NULL). On failure err says which file and why; nothing is changed. Also refuses a certificate that is not valid now.
+ */
+int pa_broker_link_load(const struct pa_broker_link *l, struct pa_tls_identity **ret, char err[PA_BROKER_LINK_ERRLEN]);
+/* The next connection is made with it; the one that is there stays. Takes id; NULL changes nothing. */
+void pa_broker_link_use(struct pa_broker_link *l, struct pa_tls_identity *id);
 /* Connects, now and whenever it has to. */
 void pa_broker_link_start(struct pa_broker_link *l);
 /* Closes every handle; a write that is under way ends with the loop. NULL is fine. */

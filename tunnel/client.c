@@ -10,7 +10,7 @@
 
 #define TRIES 3			 /* unanswered messages before a gateway is given up */
 #define LAST_MISS_MS 2000	 /* how long the last keepalive retry is waited for */
-#define LEAVE_MS 45000		 /* after so long without a word plain NAT is better than hoping */
+#define LEAVE_MS 44000		 /* after so long without a word plain NAT is better than hoping: in all within 45 s */
 #define HINT_INTERVAL_MS 5000	 /* an unauthenticated UNBOUND makes us ask at most so often */
 #define RECONFIRM_BURST 2	 /* the second one objects to a relayed packet */
 
@@ -137,9 +137,9 @@ static void try_again(struct pa_client *cl, struct pa_now now)
 	struct pa_client_handshake *h = &cl->h;
 	unsigned shift = h->tries + cl->round;
 
-	if (h->confirming)
-		send_buf(cl, handshake_gateway(cl), h->confirm, sizeof(h->confirm));
-	else
+	for (unsigned i = 0; i < h->n_answers; i++)
+		send_buf(cl, handshake_gateway(cl), h->answers[i].confirm, PA_CONFIRM_LEN);
+	if (h->n_answers == 0)
 		send_hello(cl);
 	h->tries++;
 	h->attempt++;
@@ -196,7 +196,7 @@ static void give_up(struct pa_client *cl, struct pa_now now)
 
 /* ---------------------------------------------------------------- handshake, answers */
 
-static int derive_keys(struct pa_client *cl, const struct pa_msg *m)
+static int derive_keys(struct pa_client *cl, struct pa_client_answer *a)
 {
 	const struct pa_session_input in = {
 		.secret = cl->grant.secret,
@@ -207,20 +207,30 @@ static int derive_keys(struct pa_client *cl, const struct pa_msg *m)
 		.claims = cl->claims,
 		.bind = cl->h.bind,
 		.nonce = cl->h.nonce,
-		.cookie = m->cookie,
+		.cookie = a->cookie,
 	};
 
-	return pa_derive_session(&in, &cl->h.keys);
+	return pa_derive_session(&in, &a->keys);
+}
+
+/* Makes room for one more answer; NULL: this cookie has its answer already, or there were too many. */
+static struct pa_client_answer *next_answer(struct pa_client_handshake *h, const uint8_t cookie[PA_COOKIE_LEN])
+{
+	for (unsigned i = 0; i < h->n_answers; i++)
+		if (memcmp(h->answers[i].cookie, cookie, PA_COOKIE_LEN) == 0)
+			return NULL;
+	return h->n_answers < PA_CLIENT_ANSWERS ? &h->answers[h->n_answers] : NULL;
 }
 
 static void handle_challenge(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
 			     const struct pa_msg *in)
 {
 	struct pa_client_handshake *h = &cl->h;
+	struct pa_client_answer *a = next_answer(h, in->cookie);
 	struct pa_msg m = {.type = PA_MSG_CONFIRM};
 	int n;
 
-	if (h->confirming || memcmp(in->nonce, h->nonce, sizeof(h->nonce)) != 0) {
+	if (a == NULL || memcmp(in->nonce, h->nonce, sizeof(h->nonce)) != 0) {
 		cl->count.unexpected++;
 		return;
 	}
@@ -228,16 +238,22 @@ static void handle_challenge(struct pa_client *cl, struct pa_now now, const uint
 		cl->count.bad_mac++;
 		return;
 	}
-	if (derive_keys(cl, in) < 0) { /* the grant names a useless gateway key; another grant may come */
+	memcpy(a->cookie, in->cookie, sizeof(a->cookie));
+	if (derive_keys(cl, a) < 0) { /* the grant names a useless gateway key; another grant may come */
 		pa_client_event(cl, "handshake.refused", handshake_gateway(cl), 0);
 		return;
 	}
-	take_rtt(cl, (now.boot_ms - h->sent_ms) * 1000);
 	fill_hello(cl, &m);
 	memcpy(m.cookie, in->cookie, sizeof(m.cookie));
-	n = pa_msg_encode(&m, cl->k0, h->confirm, sizeof(h->confirm));
-	PA_REQUIRE(n == PA_CONFIRM_LEN && pa_msg_seal(h->confirm, sizeof(h->confirm), h->keys.c2g) == 0);
-	h->confirming = true;
+	n = pa_msg_encode(&m, cl->k0, a->confirm, sizeof(a->confirm));
+	PA_REQUIRE(n == PA_CONFIRM_LEN && pa_msg_seal(a->confirm, sizeof(a->confirm), a->keys.c2g) == 0);
+	h->n_answers++;
+	if (h->n_answers > 1) { /* the timer goes on as the first one has set it */
+		pa_client_event(cl, "handshake.contested", handshake_gateway(cl), h->n_answers);
+		send_buf(cl, handshake_gateway(cl), a->confirm, sizeof(a->confirm));
+		return;
+	}
+	take_rtt(cl, (now.boot_ms - h->sent_ms) * 1000);
 	h->tries = 0;
 	try_again(cl, now);
 }
@@ -278,8 +294,8 @@ static void leave_old(struct pa_client *cl, const struct pa_endpoint *gateway)
 		send_bye(cl, PA_REASON_REPLACED);
 }
 
-/* Swaps the new session in. */
-static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *m)
+/* Swaps the new session in, with the keys of the answer that the gateway accepted. */
+static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *m, const struct pa_session_keys *keys)
 {
 	struct pa_client_session *s = &cl->s;
 	struct pa_client_handshake *h = &cl->h;
@@ -297,8 +313,8 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	s->b.mtu = cl->grant.mtu != 0 && cl->grant.mtu < m->mtu ? cl->grant.mtu : m->mtu;
 	s->b.keepalive = pick_keepalive(cl, m);
 	memcpy(s->b.session, m->session, sizeof(s->b.session));
-	memcpy(s->c2g, h->keys.c2g, sizeof(s->c2g));
-	memcpy(s->g2c, h->keys.g2c, sizeof(s->g2c));
+	memcpy(s->c2g, keys->c2g, sizeof(s->c2g));
+	memcpy(s->g2c, keys->g2c, sizeof(s->g2c));
 	memcpy(s->token, m->token, sizeof(s->token));
 	pa_wipe(h, sizeof(*h));
 	cl->failed = 0;
@@ -314,16 +330,27 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	pa_client_event(cl, "handshake.accept", &gateway, attempts);
 }
 
+/* The keys of the answer that this ACCEPT is for; NULL: it is not authentic. */
+static const struct pa_session_keys *accepted_keys(const struct pa_client_handshake *h, const uint8_t *buf, size_t len)
+{
+	for (unsigned i = 0; i < h->n_answers; i++)
+		if (pa_msg_verify(buf, len, h->answers[i].keys.g2c))
+			return &h->answers[i].keys;
+	return NULL;
+}
+
 static void handle_accept(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
 			  const struct pa_msg *m)
 {
 	const struct pa_client_handshake *h = &cl->h;
+	const struct pa_session_keys *keys;
 
-	if (!h->confirming || memcmp(m->nonce, h->nonce, sizeof(h->nonce)) != 0 || m->bind != h->bind) {
+	if (h->n_answers == 0 || memcmp(m->nonce, h->nonce, sizeof(h->nonce)) != 0 || m->bind != h->bind) {
 		cl->count.unexpected++;
 		return;
 	}
-	if (!pa_msg_verify(buf, len, h->keys.g2c)) {
+	keys = accepted_keys(h, buf, len);
+	if (keys == NULL) {
 		cl->count.bad_mac++;
 		return;
 	}
@@ -334,7 +361,7 @@ static void handle_accept(struct pa_client *cl, struct pa_now now, const uint8_t
 		give_up(cl, now);
 		return;
 	}
-	adopt(cl, now, m);
+	adopt(cl, now, m, keys);
 }
 
 /* ---------------------------------------------------------------- session */
@@ -592,6 +619,12 @@ void pa_client_kick(struct pa_client *cl, struct pa_now now)
 	pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : cl->h.gateway);
 }
 
+/* When plain NAT must be back at the latest, though gateways of the list are still to be asked; UINT64_MAX: not now. */
+static uint64_t leave_at(const struct pa_client *cl)
+{
+	return cl->up && !session_healthy(cl) && cl->failed > 0 ? cl->last_alive_ms + LEAVE_MS : UINT64_MAX;
+}
+
 uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 {
 	uint64_t next;
@@ -612,7 +645,9 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 		else
 			give_up(cl, now);
 	}
-	next = cl->expires_ms;
+	if (now.boot_ms >= leave_at(cl))
+		go_down(cl, 0);
+	next = min_u64(cl->expires_ms, leave_at(cl));
 	if (cl->s.valid)
 		next = min_u64(next, cl->s.expires_ms);
 	if (session_healthy(cl))

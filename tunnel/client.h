@@ -9,6 +9,7 @@
 #include "common/addr.h"
 #include "common/clock.h"
 #include "common/grant.h"
+#include "common/msg.h"
 #include "common/proto.h"
 
 /*
@@ -63,6 +64,7 @@ struct pa_client_ops {
 	/*
 	 * For the log; event is static: "handshake.start" (detail: round, from 0), "handshake.accept" (attempts),
 	 * "handshake.refused" (an authentic ACCEPT that cannot be used, or no key agreement), "handshake.timeout" (attempts),
+	 * "handshake.contested" (CHALLENGEs so far: a forger knows the grant, or the gateway has changed its cookie),
 	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
 	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.rechallenge", "gateway.mapped",
 	 * "grant.new", "grant.end" (enum pa_reason).
@@ -105,6 +107,14 @@ void pa_client_end(struct pa_client *cl, struct pa_now now, enum pa_reason reaso
 /* A UDP payload that is a control message arrived from an outer address. */
 void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_endpoint *from, const uint8_t *buf,
 		       size_t len);
+/*
+ * Probes of the path to the gateway, beside the session and without a change to it. probe writes a PROBE of *m's length,
+ * answer_length, delay, from and echo, and fills in the rest of *m: the length, PA_EAGAIN without a session, or as
+ * pa_msg_encode. It may be sent from any socket. probed reads an answer that came to such a socket: PA_EFORMAT, PA_EAUTH,
+ * or PA_ENOTFOUND: of another session.
+ */
+int pa_client_probe(struct pa_client *cl, struct pa_now now, struct pa_msg *m, uint8_t *buf, size_t cap);
+int pa_client_probed(const struct pa_client *cl, const uint8_t *buf, size_t len, struct pa_msg *ret);
 /* The LAN address or the link changed: try again at once, from a fresh port. */
 void pa_client_kick(struct pa_client *cl, struct pa_now now);
 /* Timers. Returns the boot time (ms) at which to call again at the latest; UINT64_MAX: nothing to wait for. */

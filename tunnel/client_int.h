@@ -20,19 +20,32 @@ struct pa_client_session {
 	uint64_t next_ms;    /* keepalive or its retry */
 	uint64_t expires_ms; /* of the grant it was made with */
 	uint64_t reconfirm_tat;
+	uint64_t probe_seq; /* of the last PROBE */
+};
+
+/*
+ * Whoever saw the grant on the LAN can forge a CHALLENGE (K0 follows from the grant), with a cookie that no gateway takes.
+ * So each one that comes gets its CONFIRM, and the first genuine ACCEPT says which was the true one; up to this many, which
+ * bounds the work and the packets that forgeries can cause.
+ */
+#define PA_CLIENT_ANSWERS 4
+
+struct pa_client_answer {
+	uint8_t cookie[PA_COOKIE_LEN];
+	uint8_t confirm[PA_CONFIRM_LEN];
+	struct pa_session_keys keys;
 };
 
 struct pa_client_handshake {
 	bool active;
-	bool confirming; /* CHALLENGE came, CONFIRM was sent */
 	unsigned gateway; /* of the grant's list */
 	unsigned tries;	  /* of the present message */
 	unsigned attempt; /* messages since the start at this gateway */
 	uint64_t next_ms, sent_ms;
 	uint64_t bind;
 	uint8_t nonce[PA_NONCE_LEN];
-	uint8_t confirm[PA_CONFIRM_LEN];
-	struct pa_session_keys keys;
+	unsigned n_answers; /* 0: no CHALLENGE yet */
+	struct pa_client_answer answers[PA_CLIENT_ANSWERS];
 };
 
 struct pa_client {

@@ -47,18 +47,22 @@ static json_t *pools_json(const struct pa_gatewayd_conf *c)
 static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 {
 	const struct pa_gatewayd_conf *c = pa_gatewayd_conf_of(g);
+	bool forwards = pa_gatewayd_forwards();
 	struct pa_gw_counters counters;
 	struct pa_dp_stats stats;
+	json_t *obj;
 
 	pa_gw_counters_get(pa_gatewayd_gw(g), &counters);
 	(void)pa_dp_user.stats(pa_gatewayd_dp(g), NULL, &stats, NULL);
-	pa_request_reply(req, PA_RESULT_SUCCESS, "",
-			 json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
-				   (json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
-				   "bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g)), "listen", listen_json(c), "device",
-				   c->device, "data-path", pa_dp_user.name, "pools", pools_json(c), "counters",
-				   pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats), "broker",
-				   pa_broker_link_json(pa_gatewayd_broker(g))));
+	obj = json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:b, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
+			(json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
+			"bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g)), "listen", listen_json(c), "device",
+			c->device, "data-path", pa_dp_user.name, "pools", pools_json(c), "forwarding", (int)forwards,
+			"counters", pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats), "broker",
+			pa_broker_link_json(pa_gatewayd_broker(g)));
+	if (obj != NULL && !forwards)
+		(void)json_object_set_new(obj, "problem", json_string(PA_GATEWAYD_NOT_FORWARDING));
+	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
 }
 
 struct listing {

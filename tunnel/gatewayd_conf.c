@@ -25,6 +25,27 @@ static void read_listen(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	}
 }
 
+/* Where clients may send PROBEs besides; addresses in full, for clients are told them. */
+static void read_probe_listen(const struct pa_node *n, struct pa_gatewayd_conf *c)
+{
+	static const char key[] = "probe-listen";
+	size_t count = pa_node_has(n, key) ? pa_node_list(n, key, false) : 0;
+
+	if (count > PA_GATEWAYD_PROBES_MAX)
+		pa_node_fail(n, key, "has %zu entries, at most %d are possible", count, PA_GATEWAYD_PROBES_MAX);
+	for (size_t i = 0; i < count && i < PA_GATEWAYD_PROBES_MAX; i++) {
+		const char *s = pa_node_item_string(n, key, i);
+		struct pa_endpoint *e = &c->probe_listen[i];
+
+		if (*s != '\0' && (pa_endpoint_parse(s, 0, e) < 0 || pa_addr_classify(&e->addr) == PA_ADDR_UNSPECIFIED))
+			pa_node_fail(n, key, "expected an address with a port, such as \"192.0.2.1:6081\", got \"%s\"", s);
+		for (size_t k = 0; k < c->n_listen; k++)
+			if (pa_endpoint_eq(e, &c->listen[k]))
+				pa_node_fail(n, key, "\"%s\" stands in listen too; take another port or address", s);
+		c->n_probe_listen++;
+	}
+}
+
 static bool overlap(const struct pa_prefix *a, const struct pa_prefix *b)
 {
 	return pa_prefix_contains(a, &b->addr) || pa_prefix_contains(b, &a->addr);
@@ -45,7 +66,7 @@ static int read_pools(const struct pa_node *n, struct pa_gatewayd_conf *c)
 		struct pa_gw_pool *p = &c->pools[i];
 
 		pa_node_only(&item, keys);
-		p->id = (uint16_t)pa_node_int(&item, "id", 0, UINT16_MAX, PA_REQUIRED_INT);
+		p->id = (uint16_t)pa_node_int(&item, "id", 1, UINT16_MAX, PA_REQUIRED_INT);
 		if (pa_node_prefix(&item, "prefix", true, &p->prefix) && !pa_addr_is_ipv4(&p->prefix.addr))
 			pa_node_fail(&item, "prefix", "expected an IPv4 prefix; IPv6 pools are not supported yet");
 		for (size_t j = 0; j < i; j++) {
@@ -81,6 +102,7 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	int rc;
 
 	read_listen(n, c);
+	read_probe_listen(n, c);
 	pa_conf_device(n, "device", "pubgw0", c->device);
 	if (pa_node_addr(n, "device-address", false, &c->device_address) && !pa_addr_is_ipv4(&c->device_address))
 		pa_node_fail(n, "device-address", "expected an IPv4 address");
@@ -109,7 +131,7 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 
 int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret)
 {
-	static const char *const keys[] = {"listen", "device", "device-address", "key-file", "pools", "deny", "allow",
+	static const char *const keys[] = {"listen", "probe-listen", "device", "device-address", "key-file", "pools", "deny", "allow",
 					   "deny-ports", "isolate", "mtu", "keepalive", "max-bindings", "control-socket",
 					   "state-file", "broker", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);

@@ -13,12 +13,15 @@
 
 /* gatewayd.conf as values; see pubaddr-gatewayd.conf(5). Pure; any thread. */
 #define PA_GATEWAYD_LISTEN_MAX 8
+#define PA_GATEWAYD_PROBES_MAX 4
 #define PA_GATEWAYD_CONF "/etc/pubaddr/gatewayd.conf"
 
 struct pa_gatewayd_conf {
 	const struct pa_conf *source; /* as given to pa_gatewayd_conf_read, borrowed: errors at the start name places in it */
 	struct pa_endpoint listen[PA_GATEWAYD_LISTEN_MAX];
 	size_t n_listen;
+	struct pa_endpoint probe_listen[PA_GATEWAYD_PROBES_MAX];
+	size_t n_probe_listen;
 	char device[16];
 	struct pa_addr device_address; /* none: none */
 	char *key_file, *control_socket, *state_file;

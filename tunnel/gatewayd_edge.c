@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "tunnel/gatewayd_keys.h"
+#include "tunnel/gatewayd_probe_edge.h"
 #include "tunnel/gatewayd_state.h"
 #include "tunnel/gw_refused.h"
 #include "tunnel/net_lan.h"
@@ -33,6 +34,7 @@ struct pa_gatewayd {
 	int fds[PA_GATEWAYD_LISTEN_MAX]; /* -1: closed */
 	int monitor_fd;
 	struct pa_dp *dp;
+	struct pa_gatewayd_probes *probes;
 	struct pa_gw *gw;
 	struct pa_gatewayd_state *state;
 	struct pa_server *server;
@@ -56,7 +58,10 @@ static void op_send(void *ctx, unsigned local, const struct pa_endpoint *to, con
 {
 	struct pa_gatewayd *g = ctx;
 
-	pa_dp_send_control(g->dp, local, to, buf, len);
+	if (local >= PA_GW_PROBE_LOCAL)
+		pa_gatewayd_probes_send(g->probes, local - PA_GW_PROBE_LOCAL, to, buf, len);
+	else
+		pa_dp_send_control(g->dp, local, to, buf, len);
 }
 
 static void op_deliver(void *ctx, const struct pa_gw_binding *b)
@@ -122,17 +127,19 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
-	struct pa_gw_counters before, after;
-	enum pa_gw_refusal why;
+	enum pa_gw_refusal why = pa_gw_receive(g->gw, now, local, from, buf, len);
 
-	pa_gw_counters_get(g->gw, &before);
-	pa_gw_receive(g->gw, now, local, from, buf, len);
-	pa_gw_counters_get(g->gw, &after);
-	why = pa_gw_refused(&before, &after);
-	if (why != PA_GW_NOT_REFUSED)
+	if (why != PA_GW_NOT_REFUSED && why != PA_GW_REFUSED_SILENTLY)
 		tell_refused(g, now, from, why);
 	if (pa_gw_has_changes(g->gw))
 		pa_gatewayd_state_flush(g->state, g->gw, now);
+}
+
+static void on_probe(void *ctx, size_t i, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+{
+	struct pa_gatewayd *g = ctx;
+
+	pa_gw_receive(g->gw, pa_broker_link_now(g->broker, pa_now_get()), PA_GW_PROBE_LOCAL + (unsigned)i, from, buf, len);
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -314,22 +321,40 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc;
 }
 
-static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERRLEN])
+/* A socket of "listen" or "probe-listen" could not be opened; errno tells why. */
+static int fail_listen(const struct pa_gatewayd *g, const char *list, size_t i, const char *detail, int rc,
+		       char err[PA_GATEWAYD_ERRLEN])
 {
-	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
-	char detail[PA_UDP_ERRLEN], text[PA_UDP_ERRLEN + 96], path[32];
-	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+	char text[PA_UDP_ERRLEN + 96], path[32];
 	const char *remedy = "";
 
-	if (rc == 0)
-		return pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]);
 	if (errno == EADDRNOTAVAIL)
 		remedy = "; it must be an address of this host";
 	else if (errno == EADDRINUSE)
 		remedy = "; stop the process that has it (see: ss -lunp), or listen elsewhere";
 	(void)snprintf(text, sizeof(text), "%s%s", detail, remedy);
-	(void)snprintf(path, sizeof(path), "listen[%zu]", i);
+	(void)snprintf(path, sizeof(path), "%s[%zu]", list, i);
 	return fail_at(g, path, text, rc, err);
+}
+
+static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERRLEN])
+{
+	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
+	char detail[PA_UDP_ERRLEN];
+	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+
+	return rc == 0 ? pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]) : fail_listen(g, "listen", i, detail, rc, err);
+}
+
+static int open_probes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	static const struct pa_gatewayd_probes_events events = {.receive = on_probe};
+	const struct pa_gatewayd_conf *c = g->conf;
+	char detail[PA_UDP_ERRLEN];
+	size_t failed;
+	int rc = pa_gatewayd_probes_new(g->loop, c->probe_listen, c->n_probe_listen, &events, g, &g->probes, &failed, detail);
+
+	return rc < 0 ? fail_listen(g, "probe-listen", failed, detail, rc, err) : 0;
 }
 
 static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
@@ -347,12 +372,18 @@ static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	const struct pa_gatewayd_conf *c = g->conf;
+	struct pa_gw_socket sockets[PA_GATEWAYD_LISTEN_MAX + PA_GATEWAYD_PROBES_MAX];
 	struct pa_gw_config cfg = {.pools = c->pools, .n_pools = c->n_pools, .mtu = c->mtu, .keepalive = c->keepalive,
-				   .max_bindings = c->max_bindings};
+				   .max_bindings = c->max_bindings, .sockets = sockets};
 	int rc = pa_gatewayd_keys_load(c, &g->keys, err, PA_GATEWAYD_ERRLEN);
 
+	_Static_assert(PA_GATEWAYD_LISTEN_MAX + PA_GATEWAYD_PROBES_MAX <= PA_GW_SOCKETS_MAX, "the core knows every socket");
 	if (rc < 0)
 		return rc;
+	for (size_t i = 0; i < c->n_listen; i++)
+		sockets[cfg.n_sockets++] = (struct pa_gw_socket){c->listen[i], (unsigned)i};
+	for (size_t i = 0; i < c->n_probe_listen; i++)
+		sockets[cfg.n_sockets++] = (struct pa_gw_socket){c->probe_listen[i], PA_GW_PROBE_LOCAL + (unsigned)i};
 	cfg.keys = g->keys;
 	(void)pa_gatewayd_keys_check(c, g->keys);
 	rc = pa_gw_new(&cfg, &gw_ops, g, &g->gw);
@@ -417,7 +448,7 @@ static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return 0;
 }
 
-static void check_forwarding(void)
+bool pa_gatewayd_forwards(void)
 {
 	char c = '1';
 	FILE *f = fopen(FORWARD_SYSCTL, "re");
@@ -426,9 +457,13 @@ static void check_forwarding(void)
 		c = (char)fgetc(f);
 		(void)fclose(f);
 	}
-	if (c == '0')
-		pa_log(PA_LOG_WARN, "gateway.forwarding", "reason=\"net.ipv4.ip_forward is 0: nothing passes between clients and "
-		       "the Internet; run: sysctl -w net.ipv4.ip_forward=1\"");
+	return c != '0';
+}
+
+static void check_forwarding(void)
+{
+	if (!pa_gatewayd_forwards())
+		pa_log(PA_LOG_WARN, "gateway.forwarding", "reason=\"%s\"", PA_GATEWAYD_NOT_FORWARDING);
 }
 
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
@@ -443,6 +478,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = open_network(g, err);
 	if (rc == 0)
 		rc = open_datapath(g, err);
+	if (rc == 0)
+		rc = open_probes(g, err);
 	if (rc == 0)
 		rc = open_state(g, err);
 	if (rc == 0)
@@ -470,16 +507,21 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = pa_tun_remove(g->conf->device, detail);
 		if (rc < 0)
 			rc = fail_at(g, "device", detail, rc, err);
+		else
+			pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
 	}
 	return rc;
 }
 
 void pa_gatewayd_reload(struct pa_gatewayd *g)
 {
+	struct pa_tls_identity *id = NULL;
 	struct pa_keyring *fresh = NULL;
 	char err[PA_GATEWAYD_ERRLEN];
 	int rc = pa_gatewayd_keys_load(g->conf, &fresh, err, sizeof(err));
 
+	if (rc == 0)
+		rc = pa_broker_link_load(g->broker, &id, err);
 	if (rc == 0) {
 		rc = pa_gatewayd_keys_use(g->gw, fresh, pa_now_get());
 		(void)snprintf(err, sizeof(err), "%s", pa_strerror(rc));
@@ -487,8 +529,10 @@ void pa_gatewayd_reload(struct pa_gatewayd *g)
 	if (rc < 0) {
 		pa_log(PA_LOG_ERROR, "daemon.reload-failed", "kept=former-keys reason=\"%s\"", err);
 		pa_keyring_free(fresh);
+		pa_tls_identity_free(id);
 		return;
 	}
+	pa_broker_link_use(g->broker, id);
 	pa_keyring_free(g->keys);
 	g->keys = fresh;
 	pa_gatewayd_keys_check(g->conf, fresh);
@@ -516,6 +560,7 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 		uv_close((uv_handle_t *)&g->monitor, NULL);
 	pa_dp_user.close(g->dp);
 	g->dp = NULL;
+	pa_gatewayd_probes_close(g->probes);
 	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
 		if (g->fds[i] >= 0)
 			close(g->fds[i]);
@@ -529,6 +574,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 	if (g == NULL)
 		return;
 	pa_gatewayd_state_free(g->state);
+	pa_gatewayd_probes_free(g->probes);
 	pa_broker_link_free(g->broker);
 	pa_gw_free(g->gw);
 	pa_keyring_free(g->keys);

@@ -2,9 +2,11 @@
 #ifndef PA_GATEWAYD_EDGE_H
 #define PA_GATEWAYD_EDGE_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "common/clock.h"
+#include "common/edge_daemon.h"
 #include "common/edge_server.h"
 #include "tunnel/broker_link_edge.h"
 #include "tunnel/dp.h"
@@ -14,7 +16,7 @@
 /* The gateway daemon: the pure core (gw.h) with device, sockets, data path, timer and command socket. One loop's thread. */
 struct pa_gatewayd;
 
-#define PA_GATEWAYD_ERRLEN 640
+#define PA_GATEWAYD_ERRLEN PA_DAEMON_ERRLEN
 
 /* conf is borrowed until pa_gatewayd_free. */
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);
@@ -26,7 +28,7 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
  */
 int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
 /*
- * Reads the key file again; what else the configuration says stays as it was at the start. Bindings stay, but for those whose
+ * Reads the key file and the certificates again; what else the configuration says stays as it was at the start. Bindings stay, but for those whose
  * key is gone. A file with a mistake is logged and the former keys stay. Logs what happened.
  */
 void pa_gatewayd_reload(struct pa_gatewayd *g);
@@ -41,6 +43,11 @@ struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g);
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g);
 struct pa_broker_link *pa_gatewayd_broker(struct pa_gatewayd *g); /* NULL: not configured */
 uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g);
+
+/* Whether this host forwards IPv4 packets now; true also if that cannot be read. */
+bool pa_gatewayd_forwards(void);
+#define PA_GATEWAYD_NOT_FORWARDING \
+	"net.ipv4.ip_forward is 0: nothing passes between clients and the Internet; run: sysctl -w net.ipv4.ip_forward=1"
 
 /* Handler of the command socket; ctx is the struct pa_gatewayd. */
 void pa_gatewayd_command(void *ctx, struct pa_request *req);

@@ -36,6 +36,14 @@ static uint64_t silence_ms(const struct pa_gw *gw)
 	return (uint64_t)gw->keepalive * 2500;
 }
 
+/* Counts why a message is refused, and says so to who asked for it to be received. Always false. */
+static bool refuse(struct pa_gw *gw, uint64_t *counter, enum pa_gw_refusal why)
+{
+	(*counter)++;
+	gw->refusal = why;
+	return false;
+}
+
 static bool claims_expired(const struct pa_claims *c, struct pa_now now)
 {
 	return c->expires <= now.unix_ms / 1000;
@@ -156,8 +164,7 @@ static bool check_cookie(struct pa_gw *gw, const struct rx *rx, const uint8_t *s
 		if (pa_secret_eq(want, rx->m.cookie, sizeof(want)))
 			return true;
 	}
-	gw->count.bad_cookie++;
-	return false;
+	return refuse(gw, &gw->count.bad_cookie, PA_GW_REFUSED_SILENTLY);
 }
 
 /* Asks whether the client of e is at rx->from, if that may be asked now. Changes nothing but the limits. */
@@ -250,32 +257,23 @@ static bool check_claims(struct pa_gw *gw, const struct rx *rx, struct proof *p)
 	const struct pa_key *pool_key;
 
 	if (pa_claims_decode(rx->m.claims, &p->claims) < 0 ||
-	    p->claims.prefix_len != (pa_addr_is_ipv4(&p->claims.addr) ? 32 : 128)) {
-		gw->count.malformed++;
-		return false;
-	}
-	if (claims_expired(&p->claims, rx->now)) {
-		gw->count.expired++;
-		return false;
-	}
-	if (!pa_gw_serves(gw, &p->claims)) {
-		gw->count.unknown_pool++;
-		return false;
-	}
+	    p->claims.prefix_len != (pa_addr_is_ipv4(&p->claims.addr) ? 32 : 128))
+		return refuse(gw, &gw->count.malformed, PA_GW_REFUSED_SILENTLY);
+	if (claims_expired(&p->claims, rx->now))
+		return refuse(gw, &gw->count.expired, PA_GW_REFUSED_EXPIRED);
+	if (!pa_gw_serves(gw, &p->claims))
+		return refuse(gw, &gw->count.unknown_pool, PA_GW_REFUSED_POOL);
 	pool_key = pool_key_of(gw, &p->claims);
 	if (memcmp(p->claims.fingerprint, unpinned, sizeof(unpinned)) != 0) {
 		pa_fingerprint(rx->m.client_key, fingerprint);
-		if (memcmp(p->claims.fingerprint, fingerprint, sizeof(fingerprint)) != 0) {
-			gw->count.bad_key++;
-			return false;
-		}
+		if (memcmp(p->claims.fingerprint, fingerprint, sizeof(fingerprint)) != 0)
+			return refuse(gw, &gw->count.bad_key, PA_GW_REFUSED_KEY);
 	}
 	pa_derive_secret(pool_key->key, rx->m.claims, p->secret);
 	pa_derive_k0(p->secret, p->k0);
-	if (!pa_msg_verify(rx->buf, rx->len, p->k0)) {
-		gw->count.bad_mac++;
-		return false;
-	}
+	if (!pa_msg_verify(rx->buf, rx->len, p->k0))
+		return refuse(gw, &gw->count.bad_mac, PA_GW_REFUSED_PROOF);
+	gw->refusal = PA_GW_NOT_REFUSED;
 	return pa_gw_admits(gw, &p->claims);
 }
 
@@ -326,14 +324,10 @@ static bool check_floor(struct pa_gw *gw, const struct rx *rx, const struct proo
 		send_accept(gw, rx, e);
 		return false;
 	}
-	if (c->epoch < e->b.claims.epoch || (c->epoch == e->b.claims.epoch && rx->m.bind <= e->b.bind)) {
-		gw->count.replayed++;
-		return false;
-	}
-	if (c->epoch == e->b.claims.epoch && memcmp(e->client_key, rx->m.client_key, sizeof(e->client_key)) != 0) {
-		gw->count.bad_key++;
-		return false;
-	}
+	if (c->epoch < e->b.claims.epoch || (c->epoch == e->b.claims.epoch && rx->m.bind <= e->b.bind))
+		return refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
+	if (c->epoch == e->b.claims.epoch && memcmp(e->client_key, rx->m.client_key, sizeof(e->client_key)) != 0)
+		return refuse(gw, &gw->count.bad_key, PA_GW_REFUSED_KEY);
 	return true;
 }
 
@@ -411,15 +405,15 @@ static void handle_confirm(struct pa_gw *gw, const struct rx *rx)
 	if (e != NULL && !check_floor(gw, rx, &p, id, e))
 		goto out;
 	if (derive_session(gw, rx, &p, &keys) < 0) {
-		gw->count.bad_key++;
+		(void)refuse(gw, &gw->count.bad_key, PA_GW_REFUSED_KEY);
 		goto out;
 	}
 	if (!pa_msg_verify_seal(rx->buf, rx->len, keys.c2g)) {
-		gw->count.bad_mac++;
+		(void)refuse(gw, &gw->count.bad_mac, PA_GW_REFUSED_PROOF);
 		goto out;
 	}
 	if (e == NULL && pa_gw_table_add(gw->table, &p.claims.addr, &e) < 0) {
-		gw->count.full++;
+		(void)refuse(gw, &gw->count.full, PA_GW_REFUSED_FULL);
 		goto out;
 	}
 	bind_entry(gw, rx, &p, id, &keys, e);
@@ -430,25 +424,31 @@ out:
 
 /* ---------------------------------------------------------------- session messages */
 
-/* The binding that a session message belongs to, if the message is authentic and the grant still valid. */
-static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
+struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,
+				    const struct pa_msg *m)
 {
-	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, rx->m.session);
+	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, m->session);
 
 	if (e == NULL) {
 		gw->count.unknown_session++;
 		return NULL;
 	}
-	if (!pa_msg_verify(rx->buf, rx->len, e->c2g)) {
-		gw->count.bad_mac++;
+	if (!pa_msg_verify(buf, len, e->c2g)) {
+		(void)refuse(gw, &gw->count.bad_mac, PA_GW_REFUSED_PROOF);
 		return NULL;
 	}
-	if (claims_expired(&e->b.claims, rx->now)) {
-		gw->count.expired++;
-		pa_gw_end_binding(gw, rx->now, e, PA_REASON_EXPIRED, true);
+	gw->refusal = PA_GW_NOT_REFUSED;
+	if (claims_expired(&e->b.claims, now)) {
+		(void)refuse(gw, &gw->count.expired, PA_GW_REFUSED_EXPIRED);
+		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
 		return NULL;
 	}
 	return e;
+}
+
+static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
+{
+	return pa_gw_authentic(gw, rx->now, rx->buf, rx->len, &rx->m);
 }
 
 /* A client whose binding is not known here (a restart, say) learns so early. It is a hint only: no key to sign it with. */
@@ -489,7 +489,7 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	current = pa_secret_eq(rx->m.token, e->token, sizeof(e->token));
 	/* A stale token: whoever sends this no longer receives what we send. */
 	if (rx->m.seq <= e->seq || (!current && !pa_secret_eq(rx->m.token, e->old_token, sizeof(e->old_token)))) {
-		gw->count.replayed++;
+		(void)refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
 		return;
 	}
 	if (!is_at(e, rx)) {
@@ -564,7 +564,7 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 		return;
 	}
 	if (rx->m.seq <= e->seq) {
-		gw->count.replayed++;
+		(void)refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
 		return;
 	}
 	/*
@@ -592,14 +592,19 @@ static void handle_bye(struct pa_gw *gw, const struct rx *rx)
 		pa_gw_end_binding(gw, rx->now, e, PA_REASON_RELEASED, false);
 }
 
-void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
-		   const uint8_t *buf, size_t len)
+enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
+				 const uint8_t *buf, size_t len)
 {
 	struct rx rx = {.now = now, .local = local, .from = from, .buf = buf, .len = len};
 
+	gw->refusal = PA_GW_REFUSED_SILENTLY; /* until a proof has been seen */
 	if (pa_msg_decode(buf, len, &rx.m) < 0) {
 		gw->count.malformed++;
-		return;
+		return gw->refusal;
+	}
+	if (local >= PA_GW_PROBE_LOCAL && rx.m.type != PA_MSG_PROBE) {
+		gw->count.malformed++;
+		return gw->refusal;
 	}
 	rotate_cookies(gw, now.boot_ms);
 	switch (rx.m.type) {
@@ -618,10 +623,14 @@ void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const st
 	case PA_MSG_BYE:
 		handle_bye(gw, &rx);
 		break;
+	case PA_MSG_PROBE:
+		pa_gw_probe(gw, now, local, from, buf, &rx.m);
+		break;
 	default: /* only gateways send these */
 		gw->count.malformed++;
 		break;
 	}
+	return gw->refusal;
 }
 
 void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
@@ -659,14 +668,15 @@ static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 
 uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now)
 {
+	uint64_t next = pa_gw_probe_tick(gw, now);
 	struct pa_gw_entry *e;
 
 	rotate_cookies(gw, now.boot_ms);
 	while ((e = pa_gw_table_first(gw->table)) != NULL && e->due_ms <= now.boot_ms)
 		review(gw, now, e);
-	if (e != NULL && e->due_ms < gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS)
-		return e->due_ms;
-	return gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS;
+	if (e != NULL && e->due_ms < next)
+		next = e->due_ms;
+	return next < gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS ? next : gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS;
 }
 
 int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason)

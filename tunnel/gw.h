@@ -21,6 +21,18 @@
 struct pa_gw;
 struct pa_gw_record; /* gw_state.h */
 
+/* What became of a control message. The reasons are named where the operator can do something about them. */
+enum pa_gw_refusal {
+	PA_GW_NOT_REFUSED,	/* it proved to be genuine, and was handled */
+	PA_GW_REFUSED_SILENTLY, /* as only strangers, lost packets and replays are */
+	PA_GW_REFUSED_POOL,
+	PA_GW_REFUSED_PROOF,
+	PA_GW_REFUSED_EXPIRED,
+	PA_GW_REFUSED_KEY,
+	PA_GW_REFUSED_FULL,
+	PA_GW_REFUSALS
+};
+
 /* A binding as others may see it. A value type without secrets. */
 struct pa_gw_binding {
 	struct pa_claims claims;
@@ -55,6 +67,18 @@ struct pa_gw_pool {
 	struct pa_prefix prefix;
 };
 
+/*
+ * A socket of the gateway, by the number that messages come and go with. Those from PA_GW_PROBE_LOCAL on are for PROBE
+ * alone: other messages that come there are dropped.
+ */
+struct pa_gw_socket {
+	struct pa_endpoint at;
+	unsigned local;
+};
+
+#define PA_GW_PROBE_LOCAL 256
+#define PA_GW_SOCKETS_MAX 12
+
 struct pa_gw_config {
 	const struct pa_keyring *keys; /* pool keys and one gateway key; borrowed until pa_gw_set_keys or pa_gw_free */
 	const struct pa_gw_pool *pools; /* copied */
@@ -62,11 +86,13 @@ struct pa_gw_config {
 	uint16_t mtu;	    /* inner, told to clients: PA_MTU_MIN .. 65535 */
 	uint16_t keepalive; /* seconds, PA_KEEPALIVE_MIN .. PA_KEEPALIVE_MAX */
 	size_t max_bindings; /* addresses known at once: bound, or bound before by a grant that has not expired */
+	const struct pa_gw_socket *sockets; /* copied; may be left out: no PROBE is answered from another one then */
+	size_t n_sockets;		    /* up to PA_GW_SOCKETS_MAX */
 };
 
 /* Everything that was refused is counted; nothing that a packet causes is fatal. */
 struct pa_gw_counters {
-	uint64_t hello, confirm, accept, keepalive, rebind, contested; /* valid and done */
+	uint64_t hello, confirm, accept, keepalive, rebind, contested, probe; /* valid and done */
 	uint64_t repeated_confirm;   /* identical CONFIRM, ACCEPT repeated */
 	uint64_t malformed;	     /* not decodable */
 	uint64_t bad_mac, bad_cookie;
@@ -100,8 +126,8 @@ void pa_gw_floor_raised(struct pa_gw *gw, struct pa_now now, const struct pa_add
 void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, uint64_t epoch, uint64_t bind);
 
 /* A control message arrived at socket local from an outer address. */
-void pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
-		   const uint8_t *buf, size_t len);
+enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
+				 const uint8_t *buf, size_t len);
 /* Data (len: UDP payload) with inner source inner arrived from an outer address that is not the binding's. */
 void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
 		   const struct pa_addr *inner, size_t len);

@@ -2,11 +2,34 @@
 #ifndef PA_GW_INT_H
 #define PA_GW_INT_H
 
+#include "common/msg.h"
 #include "tunnel/gw.h"
 #include "tunnel/gw_table.h"
 #include "tunnel/limit.h"
 
 /* What the files of the gateway's core (gw*.c) share; nobody else includes it. */
+#define PA_GW_PROBERS_MAX 64  /* clients that look at their path at the same time */
+#define PA_GW_PENDING_MAX 256 /* second answers, in all, and of one client, as many as one run of its probes may want */
+#define PA_GW_PENDING_EACH 8
+
+/* A client that sends PROBEs. Not in its entry, for few do it, and for a few seconds. */
+struct pa_gw_prober {
+	uint8_t session[PA_SESSION_LEN];
+	uint64_t used_ms; /* boot time of the last one; 0: free */
+	uint64_t seq;	  /* highest seen; its own, for PROBEs come from several sockets and out of order with keepalives */
+	uint64_t tat;	  /* see limit.h */
+};
+
+/* A second answer that an authentic PROBE has asked for. */
+struct pa_gw_pending {
+	uint64_t due_ms; /* boot time; 0: free */
+	uint8_t session[PA_SESSION_LEN];
+	struct pa_endpoint to; /* where the PROBE came from */
+	unsigned local;
+	uint64_t seq, echo;
+	uint16_t length;
+};
+
 struct pa_gw {
 	const struct pa_gw_ops *ops;
 	void *ctx;
@@ -20,8 +43,13 @@ struct pa_gw {
 	size_t n_bound;
 	uint8_t cookie_key[2][PA_KEY_LEN]; /* current, previous */
 	uint64_t cookie_rotated_ms;
-	struct pa_limit rechallenge_limit, hint_limit;
+	struct pa_limit rechallenge_limit, hint_limit, probe_limit;
+	struct pa_gw_socket sockets[PA_GW_SOCKETS_MAX];
+	size_t n_sockets;
+	struct pa_gw_prober probers[PA_GW_PROBERS_MAX];
+	struct pa_gw_pending pending[PA_GW_PENDING_MAX];
 	struct pa_gw_counters count;
+	enum pa_gw_refusal refusal; /* of the message that is being received */
 	struct pa_gw_entry *changed; /* list of those not yet taken by pa_gw_take_changed */
 	const struct pa_floors *floors; /* borrowed; NULL: every grant that verifies is good */
 };
@@ -33,6 +61,14 @@ bool pa_gw_serves(const struct pa_gw *gw, const struct pa_claims *c);
 /* Puts e into the list of changes (harmless a second time), or takes it out before it goes. */
 void pa_gw_changed(struct pa_gw *gw, struct pa_gw_entry *e);
 void pa_gw_unchanged(struct pa_gw *gw, struct pa_gw_entry *e);
+
+/* The bound entry of a session message, if it is authentic and the grant has not expired. Counts why not. */
+struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,
+				    const struct pa_msg *m);
+/* A PROBE came: changes nothing of the binding. tick sends second answers; both as their namesakes in gw.h. */
+void pa_gw_probe(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from, const uint8_t *buf,
+		 const struct pa_msg *m);
+uint64_t pa_gw_probe_tick(struct pa_gw *gw, struct pa_now now);
 
 /* Ends a bound entry. tell: the client gets UNBOUND. The floor (claims.epoch, bind) and the pin stay. */
 void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell);

@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "tunnel/gw_refused.h"
 
-enum pa_gw_refusal pa_gw_refused(const struct pa_gw_counters *before, const struct pa_gw_counters *after)
-{
-	if (after->unknown_pool != before->unknown_pool)
-		return PA_GW_REFUSED_POOL;
-	if (after->bad_mac != before->bad_mac)
-		return PA_GW_REFUSED_PROOF;
-	if (after->expired != before->expired)
-		return PA_GW_REFUSED_EXPIRED;
-	if (after->bad_key != before->bad_key)
-		return PA_GW_REFUSED_KEY;
-	if (after->full != before->full)
-		return PA_GW_REFUSED_FULL;
-	return PA_GW_NOT_REFUSED;
-}
-
 const char *pa_gw_refusal_text(enum pa_gw_refusal r)
 {
 	static const char *const texts[PA_GW_REFUSALS] = {
 		[PA_GW_NOT_REFUSED] = "",
+		[PA_GW_REFUSED_SILENTLY] = "",
 		[PA_GW_REFUSED_POOL] = "no key here for the pool of this grant, or its address is outside that pool; compare id and "
 				       "prefix of the pool in brokerd.conf with gatewayd.conf, and add the key: pubaddrctl key pool",
 		[PA_GW_REFUSED_PROOF] = "the proof does not fit; is the pool key made from the broker's master key (pubaddrctl key "

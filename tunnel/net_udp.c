@@ -65,7 +65,8 @@ static void set_buffers(int fd)
 /* Returns what failed, or NULL. */
 static const char *set_options(int fd, const struct pa_udp_config *cfg, bool v6)
 {
-	int one = 1, dont = IP_PMTUDISC_DONT, dont6 = IPV6_PMTUDISC_DONT;
+	int one = 1, dont = cfg->dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
+	int dont6 = cfg->dont_fragment ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT;
 
 	set_buffers(fd);
 	if (cfg->device != NULL &&

@@ -15,13 +15,14 @@ struct pa_udp_config {
 	bool ipv6;		 /* family, when the address is none */
 	const char *device;	 /* SO_BINDTODEVICE; NULL: not bound to an interface */
 	uint32_t mark;		 /* SO_MARK; 0: none */
+	bool dont_fragment;	 /* every packet has DF, whatever is known of the path: for probing it */
 };
 
 #define PA_UDP_ERRLEN 192
 
 /*
- * Opens a bound, non-blocking, close-on-exec socket with large buffers. Outer packets may be fragmented on the way
- * (IP_PMTUDISC_DONT): an inner MTU of 1472 fills a path of 1500 exactly, and on a narrower path a fragment arrives where a
+ * Opens a bound, non-blocking, close-on-exec socket with large buffers. Outer packets may be fragmented on the way, if not
+ * said otherwise (IP_PMTUDISC_DONT): an inner MTU of 1472 fills a path of 1500 exactly, and on a narrower path a fragment arrives where a
  * packet with DF would vanish, until the client has probed the path. PA_EDENIED, PA_EEXIST (port taken), PA_EIO with err.
  */
 int pa_udp_open(const struct pa_udp_config *cfg, int *ret_fd, char err[PA_UDP_ERRLEN]);

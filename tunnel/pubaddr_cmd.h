@@ -8,11 +8,16 @@
 struct pa_pubaddr_opts {
 	bool json;
 	const char *run_dir, *key_file;
+	bool sigpipe_ignored; /* by who started us */
 	int argc; /* what follows the command's name */
 	char **argv;
 };
 
 int pa_pubaddr_status(const struct pa_pubaddr_opts *o);
+/* These two read their own options from argv. exec does not return if the program could be started. */
+int pa_pubaddr_expose(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_exec(const struct pa_pubaddr_opts *o);
+int pa_pubaddr_mode(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_key(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o);
 

@@ -14,6 +14,8 @@
 #define TIMEOUT_MS 2000
 #define PREFIX "tunneld-"
 #define SUFFIX ".sock"
+#define PENDING "pending-"
+#define PENDING_SUFFIX ".json"
 
 static const char *text_of(const json_t *obj, const char *key)
 {
@@ -44,7 +46,8 @@ static void print_bound(const json_t *s)
 	if (json_object_get(s, "rtt-us") != NULL)
 		printf("  round trip      %.1f ms\n", (double)number_of(s, "rtt-us") / 1000.0);
 	printf("  MTU             %lld on %s\n", number_of(s, "mtu"), text_of(s, "device"));
-	printf("  default route   %s\n", json_is_true(json_object_get(s, "default-route")) ? "through the tunnel" : "not changed");
+	printf("  outbound mode   %s (by %s)\n", text_of(s, "mode"), text_of(s, "mode-source"));
+	printf("  default route   %s\n", json_is_true(json_object_get(s, "default-route")) ? strcmp(text_of(s, "mode"), "tunnel") == 0 ? "through the tunnel" : "as before, with the public address" : "not changed");
 }
 
 static void print_status(const json_t *s)
@@ -55,6 +58,8 @@ static void print_status(const json_t *s)
 	printf("%s: ", text_of(s, "interface"));
 	if (bound)
 		printf("public address %s\n", text_of(s, "address"));
+	else if (strcmp(state, "pending") == 0)
+		printf("a public address is granted, but nobody has taken it\n");
 	else if (strcmp(state, "binding") == 0)
 		printf("granted %s, not yet bound at a gateway (attempt %lld at %s)\n", text_of(s, "address"), number_of(s, "attempt"),
 		       text_of(s, "trying"));
@@ -76,6 +81,14 @@ static bool is_socket(const char *name)
 	return n > p + x && strncmp(name, PREFIX, p) == 0 && strcmp(name + n - x, SUFFIX) == 0;
 }
 
+/* RUNDIR/pending-IFACE.json: a grant that came while no daemon ran, see pubaddr-dhclient(8). */
+static bool is_pending(const char *name)
+{
+	size_t n = strlen(name), p = sizeof(PENDING) - 1, x = sizeof(PENDING_SUFFIX) - 1;
+
+	return n > p + x && strncmp(name, PENDING, p) == 0 && strcmp(name + n - x, PENDING_SUFFIX) == 0;
+}
+
 /* One daemon's status; NULL after a message. */
 static json_t *ask(const char *run_dir, const char *name)
 {
@@ -94,7 +107,26 @@ static json_t *ask(const char *run_dir, const char *name)
 
 static int by_name(const struct dirent *e)
 {
-	return is_socket(e->d_name);
+	return is_socket(e->d_name) || is_pending(e->d_name);
+}
+
+static bool listed(const json_t *list, const char *iface)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (strcmp(text_of(json_array_get(list, i), "interface"), iface) == 0)
+			return true;
+	return false;
+}
+
+/* What a daemon would say of its interface if it ran. The file is for root; its name says enough. */
+static json_t *pending_json(const char *name)
+{
+	int len = (int)(strlen(name) - (sizeof(PENDING) - 1) - (sizeof(PENDING_SUFFIX) - 1));
+	const char *iface = name + sizeof(PENDING) - 1;
+
+	return json_pack("{s:o, s:s, s:b, s:o}", "interface", json_sprintf("%.*s", len, iface), "state", "pending", "usable", 0,
+			 "problem", json_sprintf("a grant has come by DHCP, but pubaddr-tunneld does not run; start it with: "
+						 "pubaddr-tunneld -i %.*s", len, iface));
 }
 
 static json_t *ask_all(const char *run_dir)
@@ -104,10 +136,17 @@ static json_t *ask_all(const char *run_dir)
 	int n = scandir(run_dir, &names, by_name, alphasort);
 
 	for (int i = 0; i < n; i++) {
-		json_t *s = ask(run_dir, names[i]->d_name);
+		json_t *s = is_socket(names[i]->d_name) ? ask(run_dir, names[i]->d_name) : NULL;
 
 		if (s != NULL)
 			(void)json_array_append_new(list, s);
+	}
+	for (int i = 0; i < n; i++) {
+		json_t *s = is_pending(names[i]->d_name) ? pending_json(names[i]->d_name) : NULL;
+
+		if (s != NULL && !listed(list, text_of(s, "interface")))
+			(void)json_array_append(list, s);
+		json_decref(s);
 		free(names[i]);
 	}
 	free(names);

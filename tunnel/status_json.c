@@ -15,6 +15,19 @@ json_t *pa_addr_json(const struct pa_addr *a)
 	return json_string(pa_addr_format(a, text));
 }
 
+json_t *pa_inpolicy_json(const struct pa_inpolicy *p)
+{
+	char text[PA_INRULE_STRLEN];
+	json_t *list;
+
+	if (p->kind != PA_IN_LIST)
+		return json_string(pa_inbound_name(p->kind));
+	list = json_array();
+	for (size_t i = 0; i < p->n; i++)
+		(void)json_array_append_new(list, json_string(pa_inrule_format(&p->rules[i], text)));
+	return list;
+}
+
 json_t *pa_endpoint_json(const struct pa_endpoint *e)
 {
 	char text[PA_ENDPOINT_STRLEN];
@@ -69,6 +82,7 @@ json_t *pa_gw_counters_json(const struct pa_gw_counters *c)
 		{"keepalive", c->keepalive},
 		{"rebind", c->rebind},
 		{"contested", c->contested},
+		{"probe", c->probe},
 		{"repeated-confirm", c->repeated_confirm},
 		{"malformed", c->malformed},
 		{"bad-mac", c->bad_mac},

@@ -8,7 +8,10 @@
 
 #include "common/addr.h"
 #include "common/conf.h"
+#include "common/inpolicy.h"
 #include "common/proto.h"
+#include "tunnel/auto_ports.h"
+#include "tunnel/permit.h"
 
 /* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
 #define PA_TUNNELD_CONF "/etc/pubaddr/tunneld.conf"
@@ -19,9 +22,12 @@ struct pa_tunneld_conf {
 	const struct pa_conf *source; /* as given to pa_tunneld_conf_read, borrowed: errors at the start name places in it */
 	char device[16];
 	int outbound; /* enum pa_outbound; -1: what the grant proposes */
+	struct pa_auto_ports auto_ports;
 	bool allow_documentation;
 	struct pa_prefix *networks;
 	size_t n_networks;
+	struct pa_inpolicy inbound;   /* the host's; the stricter of it and the grant's holds */
+	struct pa_permit expose, exec; /* who may add to it, and run programs with P */
 	uint8_t (*gateway_keys)[PA_KEY_LEN];
 	size_t n_gateway_keys;
 	char *key_file, *state_dir, *run_dir;

@@ -12,8 +12,12 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "tunnel/net_cgroup.h"
 #include "tunnel/net_nl.h"
 #include "tunnel/net_udp.h"
+#include "tunnel/plan.h"
+#include "tunnel/ruleset_inbound.h"
+#include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_state.h"
 
 /* Numbers of the data path's sockets. */
@@ -39,6 +43,10 @@ struct pa_tunneld {
 	int monitor_fd;
 	uv_timer_t timer, drain, settle;
 	uv_poll_t monitor, filter;
+	struct pa_tuninbound *inbound;
+	struct pa_tunmode *mode;
+	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
+	char no_mark[PA_MARK_ERRLEN];
 	bool has_timers, has_monitor, has_filter, stopped;
 	struct pa_tunneld_hosts hosts;
 	struct pa_client_binding bound; /* as of the last ops->up */
@@ -159,11 +167,15 @@ static int bring_up(struct pa_tunneld *t)
 	const struct pa_client_binding *b = &t->bound;
 	struct pa_prefix lan[PA_LAN_ADDRS_MAX + PA_LAN_OWN_MAX];
 	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = b->gateway.addr, .mtu = b->mtu,
-				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n,
-				      .mode = t->conf->outbound >= 0 ? (enum pa_outbound)t->conf->outbound : (enum pa_outbound)b->claims.outbound};
+				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n, .ports = pa_tunmode_ports(t->mode),
+				      .mode = pa_tunmode_now(t->mode, (enum pa_outbound)b->claims.outbound)};
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
 	int rc;
 
+	if (pa_tunnet_in_namespace(t->net))
+		want.mode = PA_OUT_POLICY; /* the host does not have P meanwhile, whatever is said now */
+	if (pa_tuninbound_now(t->inbound)->kind != PA_IN_OPEN || pa_tunnet_in_namespace(t->net))
+		want.inbound = (struct pa_ruleset_part){pa_ruleset_inbound_write, pa_tuninbound_now(t->inbound)};
 	if (pa_tunnet_fd(t->net) >= 0 && !pa_tunnet_present(t->net)) {
 		pa_log(PA_LOG_WARN, "tunnel.removed", "device=%s reason=\"somebody has removed it; it is made again\"", t->conf->device);
 		tear_down(t);
@@ -191,15 +203,16 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 	(void)pa_tunnet_refresh(t->net, &changed);
 	t->bound = *b;
 	t->is_up = true;
+	pa_tuninbound_bound(t->inbound, &b->claims);
 	if (bring_up(t) < 0) {
 		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"%s\"", t->trouble);
 		tear_down(t);
 		return;
 	}
-	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s default=%s",
+	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s mode=%s default=%s",
 	       pa_addr_format(&b->claims.addr, addr), pa_endpoint_format(&b->gateway, gateway),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->mtu, t->conf->device,
-	       pa_tunnet_has_default(t->net) ? "yes" : "no");
+	       pa_outbound_name(pa_tunnet_mode(t->net)), pa_tunnet_has_default(t->net) ? "yes" : "no");
 	if (pa_tunnet_default_elsewhere(t->net))
 		pa_log(PA_LOG_WARN, "tunnel.nodefault", "reason=\"the default route leaves by another interface than %s, "
 		       "maybe another VPN; only programs bound to %s use the tunnel\"", t->iface, addr);
@@ -216,6 +229,7 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 		(void)pa_dp_user.update(t->dp, &none);
 	if (ended) {
 		tear_down(t);
+		pa_tuninbound_ended(t->inbound);
 		memset(&t->bound, 0, sizeof(t->bound));
 	} else {
 		pa_tunnet_lost(t->net);
@@ -251,6 +265,28 @@ static void op_random(void *ctx, uint8_t *dst, size_t len)
 {
 	(void)ctx;
 	pa_random(dst, len);
+}
+
+static int op_inbound(void *ctx, char err[PA_TUNINBOUND_ERRLEN])
+{
+	struct pa_tunneld *t = ctx;
+	int rc = t->is_up ? bring_up(t) : 0;
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNINBOUND_ERRLEN, "%s", t->trouble);
+	return rc;
+}
+
+int pa_tunneld_mode_changed(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	int rc = t->is_up ? bring_up(t) : 0;
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", t->trouble);
+	else
+		pa_log(PA_LOG_INFO, "mode.set", "mode=%s by=%s", pa_outbound_name(pa_tunmode_now(t->mode,
+		       (enum pa_outbound)t->bound.claims.outbound)), pa_tunmode_source(t->mode));
+	return rc;
 }
 
 static const struct pa_client_ops client_ops = {.send = op_send, .fresh_port = op_fresh_port, .up = op_up,
@@ -460,6 +496,24 @@ static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	return 0;
 }
 
+/* What programs need to be let in, or to use the tunnel alone. */
+static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	struct pa_tuninbound_config inbound = {.loop = t->loop, .run_dir = t->conf->run_dir, .iface = t->iface,
+					       .host = &t->conf->inbound, .apply = op_inbound, .ctx = t};
+	int rc = pa_tunmode_new(t->conf->run_dir, t->iface, t->conf->outbound, &t->conf->auto_ports, &t->mode);
+
+	if (rc == 0)
+		rc = pa_tuninbound_new(&inbound, &t->inbound);
+
+	if (rc < 0)
+		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
+	pa_cgroup_sweep(t->conf->device);
+	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
+		pa_log(PA_LOG_WARN, "exec.unavailable", "reason=\"%s\"", t->no_mark);
+	return 0;
+}
+
 /* A grant that came while no daemon was there to take it. */
 static void take_pending(struct pa_tunneld *t)
 {
@@ -516,6 +570,8 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		rc = open_core(t, err);
 	if (rc == 0)
 		rc = open_handles(t, err);
+	if (rc == 0)
+		rc = open_extras(t, err);
 	if (rc == 0) {
 		take_kept(t, args, session ? &saved : NULL);
 		take_pending(t);
@@ -536,6 +592,8 @@ int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		rc = pa_tunnet_new(&cfg, &t->net, detail);
 		if (rc < 0)
 			(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+		else
+			pa_log(PA_LOG_INFO, "daemon.cleanup", "iface=%s device=%s", t->iface, t->conf->device);
 	}
 	return rc;
 }
@@ -559,6 +617,11 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
 	t->server = NULL;
+	pa_tuninbound_close(t->inbound);
+	t->inbound = NULL;
+	pa_mark_free(t->mark);
+	t->mark = NULL;
+	pa_cgroup_sweep(t->conf->device);
 	if (t->has_timers) {
 		close_handle((uv_handle_t *)&t->timer);
 		close_handle((uv_handle_t *)&t->drain);
@@ -584,12 +647,37 @@ void pa_tunneld_free(struct pa_tunneld *t)
 		return;
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
+	pa_tunmode_free(t->mode);
 	free(t);
+}
+
+int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNELD_ERRLEN])
+{
+	char detail[PA_TUNNET_ERRLEN];
+	int rc = pa_tunnet_give_namespace(t->net, pid, detail);
+
+	if (rc == 0) {
+		rc = bring_up(t);
+		(void)snprintf(detail, sizeof(detail), "%s", t->trouble);
+	}
+	if (rc == 0)
+		return 0;
+	(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
+	pa_tunnet_take_namespace(t->net);
+	(void)bring_up(t);
+	return rc;
+}
+
+/* The host itself does not use P. */
+static bool by_policy(const struct pa_tunneld *t)
+{
+	return t->is_up && pa_tunmode_now(t->mode, (enum pa_outbound)t->bound.claims.outbound) == PA_OUT_POLICY;
 }
 
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net, .keep = t->keep,
+					 .inbound = t->inbound, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = by_policy(t),
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }

@@ -149,7 +149,7 @@ static int check(struct pa_tunneld *t, struct pa_grant *g, const json_t *args, c
 		.lan_hosts = hosts->hosts,
 		.n_lan_hosts = hosts->n,
 		.link_mtu = lan->mtu,
-		.dhcp_lease_time = lease_time > 0 && lease_time < UINT32_MAX ? (uint32_t)lease_time : 0,
+		.dhcp_lease_time = lease_time > 0 && lease_time <= UINT32_MAX ? (uint32_t)lease_time : 0,
 		.allow_documentation = p.conf->allow_documentation,
 		.networks = p.conf->networks,
 		.n_networks = p.conf->n_networks,
@@ -162,9 +162,6 @@ static int check(struct pa_tunneld *t, struct pa_grant *g, const json_t *args, c
 		return rc;
 	if (!pa_addr_is_ipv4(&g->claims.addr))
 		return fail(err, PA_ENOTSUP, "the granted address is an IPv6 one, which this version does not support");
-	/* Open is what no filter of ours stands before; anything stricter must not be widened to it. */
-	if (g->claims.inbound != PA_IN_OPEN)
-		return fail(err, PA_ENOTSUP, "the grant asks for an inbound policy other than \"open\", which this version cannot apply");
 	return 0;
 }
 
@@ -189,14 +186,17 @@ static int give(struct pa_tunneld *t, struct pa_now now, const struct pa_grant *
 
 	if (session != NULL) {
 		pa_tunneld_set_hosts(t, hosts); /* the interface is set at once */
+		pa_tuninbound_granted(p.inbound, g);
 		rc = pa_client_adopt(p.client, now, g, session);
 		if (rc != PA_EEXPIRED)
 			return rc;
 		pa_tunnet_down(p.net);
 	}
 	rc = pa_client_grant(p.client, now, g);
-	if (rc == 0)
+	if (rc == 0) {
 		pa_tunneld_set_hosts(t, hosts);
+		pa_tuninbound_granted(p.inbound, g);
+	}
 	return rc;
 }
 

@@ -12,6 +12,7 @@
 #include "tunnel/net_diag.h"
 #include "tunnel/net_nl.h"
 #include "tunnel/net_tun.h"
+#include "tunnel/net_veth.h"
 #include "tunnel/plan.h"
 #include "tunnel/tunneld_flows.h"
 #include "tunnel/tunneld_lan.h"
@@ -31,6 +32,7 @@ struct pa_tunnet {
 	struct pa_auto_ports ports;
 	bool on_lan; /* P and the kernel settings of native and auto are set */
 	char sysctl_file[PATH_MAX];
+	enum { OF_HOST = 1, OF_NAMESPACE } holder; /* of P as the kernel was told; 0: not known */
 	struct pa_plan plan; /* what the kernel has */
 	struct pa_lan lan;
 };
@@ -77,7 +79,10 @@ static int adopt(struct pa_tunnet *net, const struct pa_tunnet_config *cfg, char
 static int clean(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 {
 	char detail[PA_TUN_ERRLEN], ignored[PA_TUNTABLE_ERRLEN];
-	int rc = pa_tun_remove(net->device, detail);
+	int rc;
+
+	pa_veth_remove(net->nl, net->device);
+	rc = pa_tun_remove(net->device, detail);
 
 	leave_lan(net);
 	if (net->filter != NULL)
@@ -378,6 +383,25 @@ static int set_lan(struct pa_tunnet *net, const struct pa_addr *addr, char err[P
 	return pa_tunlan_take(net->nl, &lan, addr, err);
 }
 
+/* Told only what it does not know: each telling is announced to us as news. */
+static int set_holder(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
+{
+	int holder = pa_tunnet_in_namespace(net) ? OF_NAMESPACE : OF_HOST, rc;
+
+	if ((int)net->holder == holder)
+		return 0;
+	rc = pa_veth_divert(net->nl, net->device, net->tun.ifindex, &net->addr, holder == OF_NAMESPACE);
+	if (rc < 0) {
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s: cannot lead the public address to %s: %s", net->device,
+			       holder == OF_HOST ? "this host" : "the namespace", strerror(errno));
+		return rc;
+	}
+	if (net->holder != 0)
+		pa_log(PA_LOG_INFO, "net.holder", "device=%s address-of=%s", net->device, holder == OF_HOST ? "host" : "namespace");
+	net->holder = holder == OF_HOST ? OF_HOST : OF_NAMESPACE;
+	return 0;
+}
+
 int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char err[PA_TUNNET_ERRLEN])
 {
 	struct pa_addr hosts[PA_PLAN_ROUTES_MAX];
@@ -385,6 +409,10 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	struct pa_plan plan;
 	int rc;
 
+	if (!pa_addr_is_none(&net->addr) && !pa_addr_eq(&net->addr, &want->addr)) {
+		pa_veth_remove(net->nl, net->device); /* what runs there has the former address */
+		net->holder = 0;
+	}
 	rc = ensure_device(net, want, err);
 	net->elsewhere = !may_take_default(net, &want->gateway);
 	if (rc == 0)
@@ -407,7 +435,29 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	if (!pa_addr_eq(&net->addr, &want->addr))
 		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
 	net->addr = want->addr;
-	return 0;
+	return set_holder(net, err);
+}
+
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN])
+{
+	int rc = pa_addr_is_none(&net->addr) ? PA_ENOTFOUND : pa_veth_open(net->nl, net->device, pid, net->mtu);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot make the way to the namespace: %s%s", strerror(errno),
+			       rc == PA_ENOTSUP ? "; load the kernel module veth" : "");
+	return rc;
+}
+
+void pa_tunnet_take_namespace(struct pa_tunnet *net)
+{
+	pa_veth_remove(net->nl, net->device);
+}
+
+bool pa_tunnet_in_namespace(const struct pa_tunnet *net)
+{
+	char name[16];
+
+	return pa_nl_ifindex(pa_veth_name(net->device, name)) > 0;
 }
 
 bool pa_tunnet_present(const struct pa_tunnet *net)
@@ -437,6 +487,8 @@ void pa_tunnet_down(struct pa_tunnet *net)
 	net->mode = PA_OUT_TUNNEL;
 	if (net->filter != NULL && pa_tuntable_clear(net->filter, ignored) < 0)
 		pa_log(PA_LOG_WARN, "net.leftover", "reason=\"%s\"", ignored);
+	pa_veth_remove(net->nl, net->device);
+	net->holder = 0;
 	memset(&nothing, 0, sizeof(nothing));
 	remove_stale(net, &nothing);
 	memset(&net->plan, 0, sizeof(net->plan));

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/addr.h"
 #include "tunnel/net_lan.h"
@@ -62,6 +63,15 @@ void pa_tunnet_down(struct pa_tunnet *net);
  */
 int pa_tunnet_filter_fd(const struct pa_tunnet *net);
 bool pa_tunnet_filter_damaged(struct pa_tunnet *net);
+
+/*
+ * P for the network namespace of process pid, in place of the host: makes the way there (net_veth.h), and the next pa_tunnet_up
+ * leads P to it; when the namespace has ended, pa_tunnet_up brings P back. take: removes the way. PA_EEXIST: another one has it;
+ * PA_ENOTFOUND: nothing is up. err says what and the remedy.
+ */
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN]);
+void pa_tunnet_take_namespace(struct pa_tunnet *net);
+bool pa_tunnet_in_namespace(const struct pa_tunnet *net);
 
 /* The device's descriptor, or -1 while absent. It changes with pa_tunnet_up after pa_tunnet_down. */
 int pa_tunnet_fd(const struct pa_tunnet *net);

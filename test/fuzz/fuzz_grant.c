@@ -30,6 +30,9 @@ static void check_round(const struct pa_grant *g)
 	for (unsigned i = 0; i < g->n_gateways; i++)
 		PA_REQUIRE(same_endpoint(&g->gateways[i], &back.gateways[i]));
 	PA_REQUIRE(same_endpoint(&g->relay, &back.relay));
+	PA_REQUIRE(g->n_inbound == back.n_inbound);
+	for (unsigned i = 0; i < g->n_inbound; i++)
+		PA_REQUIRE(pa_inrule_eq(&g->inbound[i], &back.inbound[i]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -17,7 +17,8 @@
 #define CLAIMS_AT 8
 #define COOKIE_AT 122
 
-enum kind { KIND_RAW, KIND_HELLO, KIND_CONFIRM, KIND_KEEPALIVE, KIND_RECONFIRM, KIND_BYE, KIND_FOREIGN, KIND_TICK, KINDS };
+enum kind { KIND_RAW, KIND_HELLO, KIND_CONFIRM, KIND_KEEPALIVE, KIND_RECONFIRM, KIND_BYE, KIND_FOREIGN, KIND_TICK, KIND_PROBE, KINDS };
+/* FLAG_SECOND of a PROBE: it goes to the socket for probes. */
 enum flag { FLAG_SIGN = 1, FLAG_AWAY = 2, FLAG_SECOND = 4, FLAG_WAIT = 8, FLAG_LONG_WAIT = 16 };
 
 struct fz {
@@ -114,6 +115,8 @@ static void sign(struct fz *f, uint8_t *buf, size_t len)
 
 static size_t build(struct fz *f, enum kind kind, uint8_t *buf)
 {
+	static const struct pa_msg probe = {.answer_length = PA_PROBE_MIN, .from = PA_PROBE_PORT};
+
 	switch (kind) {
 	case KIND_HELLO:
 		f->p.bind++;
@@ -127,6 +130,8 @@ static size_t build(struct fz *f, enum kind kind, uint8_t *buf)
 		return peer_reconfirm(&f->p, f->cookie, buf);
 	case KIND_BYE:
 		return peer_bye(&f->p, buf);
+	case KIND_PROBE:
+		return peer_probe(&f->p, &probe, PA_CTL_MAX, buf);
 	default:
 		memset(buf, 0, PA_CTL_MAX);
 		return PA_CTL_MAX;
@@ -161,6 +166,8 @@ static void record(struct fz *f, enum kind kind, unsigned flags, const uint8_t *
 		f->given = 0;
 		return;
 	}
+	if (kind == KIND_PROBE && local == 1)
+		local = PA_GW_PROBE_LOCAL;
 	len = build(f, kind, buf);
 	for (size_t i = 0; i < n; i++)
 		buf[pairs[2 * i] % len] ^= pairs[2 * i + 1];
@@ -178,8 +185,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static const struct pa_gw_pool pool = {
 		PEER_POOL_ID, {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 0}}, 24}};
 	static struct pa_keyring *ring; /* kept: it never changes, and making it costs more than a run */
+	struct pa_gw_socket sockets[] = {{peer_at("198.51.100.10:6080"), 0}, {peer_at("198.51.100.10:6081"), PA_GW_PROBE_LOCAL}};
 	struct pa_gw_config cfg = {.pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = 25,
-				   .max_bindings = MAX_BINDINGS};
+				   .max_bindings = MAX_BINDINGS, .sockets = sockets, .n_sockets = 2};
 	struct pa_grant g;
 	struct fz f;
 

@@ -7,7 +7,7 @@
 #include "common/msg.h"
 #include "test/fuzz/fuzz.h"
 
-/* The octets that the MAC does not cover, and HELLO's padding, which is written as zeros. */
+/* The octets that the MAC does not cover, and padding, which is written as zeros. */
 static size_t significant(const struct pa_msg *m, size_t len)
 {
 	if (m->type == PA_MSG_RECHALLENGE)
@@ -16,13 +16,15 @@ static size_t significant(const struct pa_msg *m, size_t len)
 		return len - 2 * PA_MAC_LEN;
 	if (m->type == PA_MSG_HELLO)
 		return PA_CTL_HEADER_LEN + PA_CLAIMS_LEN + PA_KEY_LEN + PA_NONCE_LEN + 8;
-	return len - PA_MAC_LEN;
+	if (m->type == PA_MSG_PROBE)
+		return 48;
+	return m->type == PA_MSG_PROBED ? 88 : len - PA_MAC_LEN;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const uint8_t key[PA_KEY_LEN] = {0x5a};
-	uint8_t buf[PA_CTL_MAX];
+	uint8_t buf[PA_PROBE_MAX];
 	struct pa_claims claims;
 	struct pa_msg m;
 	int n;
@@ -35,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (pa_msg_decode(data, len, &m) < 0)
 		return 0;
 	PA_REQUIRE(pa_msg_is_control(data, len));
-	PA_REQUIRE(len == pa_msg_length(m.type));
+	PA_REQUIRE(len == (m.length > 0 ? m.length : pa_msg_length(m.type)));
 	n = pa_msg_encode(&m, key, buf, sizeof(buf));
 	PA_REQUIRE(n == (int)len);
 	PA_REQUIRE(memcmp(buf, data, significant(&m, len)) == 0);

@@ -13,6 +13,9 @@ LAB_LEASE_TIME=3600
 LAB_QUARANTINE=120
 LAB_TLS=no
 LAB_OUTBOUND=tunnel
+LAB_KEEPALIVE=25
+LAB_GATEWAYS=1
+LAB_LANS=1
 LAB_BROKER_POOL=203.0.113.0/24
 if [ -n "${PUBADDR_BUILD:-}" ]; then
 	LAB_BUILD=$(cd "$PUBADDR_BUILD" && pwd)
@@ -54,6 +57,9 @@ parse_up() {
 		--clients) LAB_CLIENTS=${2:-} && shift ;;
 		--lease-time) LAB_LEASE_TIME=${2:-} && shift ;;
 		--tls) LAB_TLS=yes ;;
+		--keepalive) LAB_KEEPALIVE=${2:-} && shift ;;
+		--gateways) LAB_GATEWAYS=${2:-} && shift ;;
+		--lans) LAB_LANS=${2:-} && shift ;;
 		--quarantine) LAB_QUARANTINE=${2:-} && shift ;;
 		--broker-pool) LAB_BROKER_POOL=${2:-} && shift ;;
 		--outbound) LAB_OUTBOUND=${2:-} && shift ;;
@@ -69,13 +75,17 @@ parse_up() {
 	[[ $LAB_LEASE_TIME =~ ^[1-9][0-9]{0,6}$ ]] || die "up: --lease-time wants seconds, not '$LAB_LEASE_TIME'"
 	[[ $LAB_OUTBOUND =~ ^(tunnel|native|auto|policy)$ ]] ||
 		die "up: --outbound wants tunnel, native, auto or policy, not '$LAB_OUTBOUND'"
+	[[ $LAB_KEEPALIVE =~ ^[1-9][0-9]{1,2}$ ]] || die "up: --keepalive wants seconds, 15 to 120, not '$LAB_KEEPALIVE'"
+	[[ $LAB_GATEWAYS =~ ^[12]$ ]] || die "up: --gateways wants 1 or 2, not '$LAB_GATEWAYS'"
+	[[ $LAB_LANS =~ ^[12]$ ]] || die "up: --lans wants 1 or 2, not '$LAB_LANS'"
+	[ "$LAB_GATEWAYS" = 1 ] || [ "$LAB_TLS$LAB_COLOCATED" = nono ] || die "up: --gateways 2 goes neither with --tls nor with --colocated"
 	[[ $LAB_QUARANTINE =~ ^[0-9]{1,5}$ ]] || die "up: --quarantine wants seconds, not '$LAB_QUARANTINE'"
 	[[ $LAB_BROKER_POOL =~ ^203\.0\.113\.[0-9]+/[0-9]+$ ]] || die "up: --broker-pool wants a part of 203.0.113.0/24, not '$LAB_BROKER_POOL'"
 }
 
 save_options() {
 	local v
-	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_OUTBOUND LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
+	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_OUTBOUND LAB_KEEPALIVE LAB_GATEWAYS LAB_LANS LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
 		echo "$v='${!v}'"
 	done >"$LAB_DIR/options"
 }
@@ -149,6 +159,7 @@ staged() { find "$LAB_STAGE" -type f -name "$1" -path "${2:-*}" -printf '/%P\n' 
 
 host_names() {
 	echo lan inet peer gateway
+	[ "$LAB_GATEWAYS" = 1 ] || echo gateway2
 	[ "$LAB_COLOCATED" = yes ] || echo broker
 	echo dhcp nat
 	[ "$LAB_NAT" != double ] || echo nat2

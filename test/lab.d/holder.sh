@@ -6,6 +6,8 @@ lab=$1 host=$2 stage=$3 dir=$1/hosts/$2
 
 hostname "$host"
 mount -t sysfs sysfs /sys
+# Hidden by that; programs are marked by it (pubaddr exec).
+mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
 # The staged installation lies over this machine's /usr and /opt.
 for d in usr opt; do
 	[ -n "$stage" ] && [ -d "$stage/$d" ] || continue

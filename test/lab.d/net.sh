@@ -3,11 +3,13 @@
 # Links, addresses, routes, NATs and the Internet's filters. Sourced by test/lab.
 
 LAN_NET=10.77.0.0/24
+LAN2_NET=10.78.0.0/24 # with --lans 2: another LAN of client1, behind the same NAT
 LAN_ROUTER=10.77.0.1
 DHCP_IP=10.77.0.2
 CARRIER_NET=100.64.0.0/24
 NAT_WAN=198.51.100.2
 GATEWAY_IP=198.51.100.10
+GATEWAY2_IP=198.51.100.26
 BROKER_IP=198.51.100.18
 PEER_IP=192.0.2.10
 POOL=203.0.113.0/24
@@ -29,9 +31,21 @@ offloads_off() {
 addr() { ip -n "$LAB_NAME-$1" addr add "$3" dev "$2"; }
 route() { ip -n "$LAB_NAME-$1" route add "${@:2}"; }
 
-lan_port() { # lan_port HOST DEV
-	link "$1" "$2" lan "p-$1"
-	ip -n "$LAB_NAME-lan" link set "p-$1" master br0
+lan_port() { # lan_port HOST DEV [SWITCH]
+	local port=p-$1
+	[ "${3:-br0}" = br0 ] || port=q-$1
+	link "$1" "$2" lan "$port"
+	ip -n "$LAB_NAME-lan" link set "$port" master "${3:-br0}"
+}
+
+build_second_lan() {
+	ip -n "$LAB_NAME-lan" link add name br1 type bridge
+	ip -n "$LAB_NAME-lan" link set br1 up
+	lan_port nat lan1 br1
+	addr nat lan1 10.78.0.1/24
+	lan_port dhcp eth1 br1
+	addr dhcp eth1 10.78.0.2/24
+	lan_port client1 eth1 br1
 }
 
 build_network() {
@@ -47,6 +61,7 @@ build_network() {
 	for ((i = 1; i <= LAB_CLIENTS; i++)); do
 		lan_port "client$i" eth0
 	done
+	[ "$LAB_LANS" = 1 ] || build_second_lan
 	build_wan
 	build_public
 	nat_rules 0
@@ -75,11 +90,20 @@ build_public() {
 	addr inet gateway 198.51.100.9/29
 	route gateway default via 198.51.100.9
 	route inet "$POOL" via "$GATEWAY_IP"
+	route gateway unreachable "$POOL" metric 9999 # as pubaddr(7) tells: no loop while the daemon is away
 	if [ "$LAB_COLOCATED" = no ]; then
 		link broker eth0 inet broker
 		addr broker eth0 "$BROKER_IP/29"
 		addr inet broker 198.51.100.17/29
 		route broker default via 198.51.100.17
+	fi
+	if [ "$LAB_GATEWAYS" = 2 ]; then
+		link gateway2 eth0 inet gateway2
+		addr gateway2 eth0 "$GATEWAY2_IP/29"
+		addr inet gateway2 198.51.100.25/29
+		route gateway2 default via 198.51.100.25
+		route gateway2 unreachable "$POOL" metric 9999
+		forwarding gateway2
 	fi
 	link peer eth0 inet peer
 	addr peer eth0 "$PEER_IP/24"
@@ -99,7 +123,7 @@ nat_rules() {
 	local h net how=masquerade range=""
 	[ "$LAB_NAT" = symmetric ] && how="masquerade random,fully-random"
 	for h in $(nat_hosts); do
-		net=$LAN_NET
+		net="{ $LAN_NET, $LAN2_NET }"
 		[ "$h" = nat2 ] && net=$CARRIER_NET
 		[ "$1" = 0 ] || range="meta l4proto { tcp, udp } ${how/masquerade/masquerade to :${1}0000-${1}9999}"
 		forwarding "$h"
@@ -142,14 +166,14 @@ internet_rules() {
 			chain ingress {
 				type filter hook prerouting priority raw
 				iifname "nat" ip saddr $NAT_WAN accept
-				iifname "gateway" ip saddr { $GATEWAY_IP, $POOL } accept
+				iifname { "gateway", "gateway2" } ip saddr { $GATEWAY_IP, $GATEWAY2_IP, $POOL } accept
 				iifname "broker" ip saddr $BROKER_IP accept
 				iifname "peer" ip saddr $PEER_IP accept
 				iifname "lo" accept
 				iifname "nat" ip saddr @private counter name nat_private drop
 				iifname "nat" counter name nat_foreign drop
-				iifname "gateway" ip saddr @private counter name gateway_private drop
-				iifname "gateway" counter name gateway_foreign drop
+				iifname { "gateway", "gateway2" } ip saddr @private counter name gateway_private drop
+				iifname { "gateway", "gateway2" } counter name gateway_foreign drop
 				iifname "broker" ip saddr @private counter name broker_private drop
 				iifname "broker" counter name broker_foreign drop
 				iifname "peer" ip saddr @private counter name peer_private drop

@@ -100,14 +100,26 @@ mapping_moved() {
 # Linux keeps a mapping's port when its table is flushed, so masquerade moves to another range of ports first.
 cmd_rebind() {
 	local before="" h
+	[ "${1:-}" != idle ] || LAB_HOOK=no # nobody sends anything to see it
 	[ "$LAB_HOOK" = no ] || before=$(mapped_address) || die "rebind: client1 has no binding at the gateway"
 	nat_rules $(($(<"$LAB_DIR/nat-range") % 4 + 2))
+	echo "${EPOCHREALTIME/,/.}" >"$LAB_DIR/rebound"
 	for h in $(nat_hosts); do
 		nsrun "$h" conntrack -F >/dev/null 2>&1
 	done
+	echo "${EPOCHREALTIME/,/.}" >>"$LAB_DIR/rebound"
 	[ -n "$before" ] || { say "rebind: mappings moved (no binding to look at)" && return; }
 	wait_for 60 "another mapped address than $before" mapping_moved "$before" || exit 1
 	say "rebind: the gateway saw client1 at $before, now at $(mapped_address)"
+}
+
+# What a routing protocol between the gateways would do.
+cmd_pool_route() {
+	case ${1:-} in
+	gateway) ip -n "$LAB_NAME-inet" route replace "$POOL" via "$GATEWAY_IP" ;;
+	gateway2) ip -n "$LAB_NAME-inet" route replace "$POOL" via "$GATEWAY2_IP" ;;
+	*) die "usage: $0 pool-route gateway|gateway2" ;;
+	esac
 }
 
 cmd_block_udp() {

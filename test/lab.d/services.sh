@@ -13,7 +13,8 @@ start_services() {
 		make_keys
 		[ "$LAB_TLS" = no ] || { make_certificate broker broker && make_certificate gateway gw1; }
 		start_broker
-		start_gateway
+		start_gateway gateway gatewayd gw1 "$GATEWAY_IP"
+		[ "$LAB_GATEWAYS" = 1 ] || start_gateway gateway2 gatewayd2 gw2 "$GATEWAY2_IP"
 	fi
 	start_kea
 }
@@ -24,6 +25,8 @@ make_keys() {
 	nsrun gateway pubaddrctl key new-gateway /etc/pubaddr/gateway.key >/dev/null 2>&1
 	nsrun broker pubaddrctl key pool --pool 1 /etc/pubaddr/master.key |
 		nsrun gateway tee -a /etc/pubaddr/gateway.key >/dev/null
+	[ "$LAB_GATEWAYS" = 1 ] ||
+		nsrun gateway cat /etc/pubaddr/gateway.key | nsrun gateway2 sh -c 'umask 077; cat >/etc/pubaddr/gateway.key'
 }
 
 # How the gateway reaches its broker: by a socket that both see, or as between hosts.
@@ -51,26 +54,27 @@ make_certificate() {
 }
 
 # Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
-start_gateway() {
-	nsrun gateway tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
+start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
+	nsrun "$1" tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
 		{
-		  "listen": ["$GATEWAY_IP:6080"], "device": "pubgw0", "device-address": "$GATEWAY_IP",
+		  "listen": ["$4:6080"], "device": "pubgw0", "device-address": "$4",
 		  "key-file": "/etc/pubaddr/gateway.key",
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
-		  "broker": {$(broker_place), "name": "gw1"},
+		  "broker": {$(broker_place), "name": "$3"}, "keepalive": $LAB_KEEPALIVE,
 		  "control-socket": "/run/pubaddr/gateway.sock"
 		}
 	END
-	spawn gateway gatewayd pubaddr-gatewayd -c /etc/pubaddr/gatewayd.conf
-	wait_for 5 "gateway's control socket" running_with gatewayd "$LAB_DIR/hosts/gateway/run/pubaddr/gateway.sock"
+	spawn "$1" "$2" pubaddr-gatewayd -c /etc/pubaddr/gatewayd.conf
+	wait_for 5 "gateway's control socket" running_with "$2" "$LAB_DIR/hosts/$1/run/pubaddr/gateway.sock"
 }
 
 # What looks like a network or broadcast address to some programs is not handed out.
 pool_ends() { [ "$LAB_BROKER_POOL" != "$POOL" ] || echo '"203.0.113.0/32", "203.0.113.255/32"'; }
 
 start_broker() {
-	local key
+	local key gateways="\"$GATEWAY_IP:6080\"" names='"gw1"'
+	[ "$LAB_GATEWAYS" = 1 ] || { gateways="$gateways, \"$GATEWAY2_IP:6080\"" && names="$names, \"gw2\""; }
 	key=$(nsrun gateway pubaddrctl key public /etc/pubaddr/gateway.key)
 	nsrun broker tee /etc/pubaddr/brokerd.conf >/dev/null <<-END
 		{
@@ -78,9 +82,9 @@ start_broker() {
 		  "database": "/var/lib/pubaddr/broker.db",
 		  "master-key-file": "/etc/pubaddr/master.key",
 		  "realms": ["lab"],
-		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": ["$GATEWAY_IP:6080"], "gateway-names": ["gw1"]}],
+		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": [$gateways], "gateway-names": [$names]}],
+		  "grant": {"keepalive": $LAB_KEEPALIVE, "outbound": "$LAB_OUTBOUND"},
 		  "quarantine": $LAB_QUARANTINE, $(broker_listen)
-		  "grant": {"outbound": "$LAB_OUTBOUND"},
 		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
 		}
@@ -99,10 +103,16 @@ hook_line() {
 	echo "\"hooks-libraries\": [{\"library\": \"$(staged libdhcp_pubaddr.so)\", \"parameters\": {\"broker-socket\": \"$(broker_socket)\", \"realm\": \"lab\"}}],"
 }
 
+second_subnet() {
+	[ "$LAB_LANS" = 2 ] || return 0
+	echo ', {"id": 2, "subnet": "'"$LAN2_NET"'", "pools": [{"pool": "10.78.0.100 - 10.78.0.199"}],
+	  "option-data": [{"name": "routers", "data": "10.78.0.1"}, {"name": "domain-name-servers", "data": "10.78.0.2"}]}'
+}
+
 write_kea_conf() {
 	nsrun dhcp tee /etc/kea/kea-dhcp4.conf >/dev/null <<-END
 		{ "Dhcp4": {
-		  "interfaces-config": {"interfaces": ["eth0"]},
+		  "interfaces-config": {"interfaces": ["*"]},
 		  "control-socket": {"socket-type": "unix", "socket-name": "/run/kea/dhcp4.sock"},
 		  "lease-database": {"type": "memfile", "name": "/var/lib/kea/leases4.csv", "lfc-interval": 0},
 		  $(hook_line)
@@ -111,7 +121,7 @@ write_kea_conf() {
 		  "subnet4": [{"id": 1, "subnet": "$LAN_NET", "pools": [{"pool": "10.77.0.100 - 10.77.0.199"}],
 		    "option-data": [{"name": "routers", "data": "$LAN_ROUTER"},
 		                    {"name": "domain-name-servers", "data": "$DHCP_IP"},
-		                    {"name": "domain-name", "data": "lab.test"}]}],
+		                    {"name": "domain-name", "data": "lab.test"}]}$(second_subnet)],
 		  "loggers": [{"name": "kea-dhcp4", "severity": "${LAB_KEA_SEVERITY:-INFO}",
 		               "output_options": [{"output": "stdout", "pattern": "%D{%H:%M:%S.%q} %-5p %m\n"}]}]
 		} }

@@ -201,6 +201,34 @@ size_t peer_bye(const struct peer *p, uint8_t *buf)
 	return encode(&m, p->keys.c2g, buf);
 }
 
+size_t peer_probe(struct peer *p, const struct pa_msg *extra, uint16_t length, uint8_t *buf)
+{
+	struct pa_msg m = *extra;
+	int n;
+
+	m.type = PA_MSG_PROBE;
+	m.length = length;
+	m.seq = ++p->probe_seq;
+	memcpy(m.session, p->session, sizeof(m.session));
+	memcpy(m.token, p->token, sizeof(m.token));
+	n = pa_msg_encode(&m, p->keys.c2g, buf, length);
+	PA_REQUIRE(n > 0);
+	return (size_t)n;
+}
+
+size_t peer_probed(const struct peer *p, const struct pa_msg *extra, uint16_t length, uint8_t *buf)
+{
+	struct pa_msg m = *extra;
+	int n;
+
+	m.type = PA_MSG_PROBED;
+	m.length = length;
+	memcpy(m.session, p->session, sizeof(m.session));
+	n = pa_msg_encode(&m, p->keys.g2c, buf, length);
+	PA_REQUIRE(n > 0);
+	return (size_t)n;
+}
+
 size_t peer_challenge(const struct peer *p, uint8_t *buf)
 {
 	struct pa_msg m = {.type = PA_MSG_CHALLENGE};

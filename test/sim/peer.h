@@ -51,7 +51,7 @@ struct peer {
 	struct pa_session_keys keys;
 	uint8_t session[PA_SESSION_LEN];
 	uint8_t token[PA_TOKEN_LEN];
-	uint64_t seq;
+	uint64_t seq, probe_seq;
 };
 
 void peer_init(struct peer *p, const struct pa_grant *g, unsigned n, uint64_t bind);
@@ -63,6 +63,9 @@ size_t peer_confirm(struct peer *p, uint8_t *buf); /* derives the keys */
 size_t peer_keepalive(struct peer *p, uint8_t *buf); /* with the next sequence number */
 size_t peer_reconfirm(struct peer *p, const uint8_t cookie[PA_COOKIE_LEN], uint8_t *buf); /* the same */
 size_t peer_bye(const struct peer *p, uint8_t *buf);
+/* PROBE and PROBED of length bytes into a buffer of that size; *extra gives answer_length, delay, from; of PROBED also the others. */
+size_t peer_probe(struct peer *p, const struct pa_msg *extra, uint16_t length, uint8_t *buf); /* the next number of its own sequence */
+size_t peer_probed(const struct peer *p, const struct pa_msg *extra, uint16_t length, uint8_t *buf);
 /* Messages of the gateway. accept: *extra gives mapped, lifetime, mtu, keepalive, routed; the rest is filled in. */
 size_t peer_challenge(const struct peer *p, uint8_t *buf);
 size_t peer_accept(const struct peer *p, const struct pa_msg *extra, uint8_t *buf);

@@ -63,6 +63,28 @@ static void overhear(struct world *w, const struct world_packet *p)
 	enqueue(w, &copy);
 }
 
+/*
+ * A listener on client 0's LAN who saw its grant and can send from any address: CHALLENGEs with cookies of its own, one
+ * faster than the gateway can be, the others from then on.
+ */
+static void forge_challenges(struct world *w, const struct world_packet *hello)
+{
+	struct world_packet forged = {.from = hello->to, .to = hello->from};
+	struct pa_msg m;
+	struct peer p;
+
+	if (w->forge == 0 || pa_msg_decode(hello->buf, hello->len, &m) < 0 || m.type != PA_MSG_HELLO)
+		return;
+	peer_init(&p, &w->c[0].grant, 0, m.bind);
+	memcpy(p.nonce, m.nonce, sizeof(p.nonce));
+	for (unsigned i = 0; i < w->forge; i++) {
+		peer_fill(&w->rng, p.cookie, sizeof(p.cookie));
+		forged.len = peer_challenge(&p, forged.buf);
+		forged.due = w->now.boot_ms + 1 + (i == 0 ? 0 : world_random(w, 4 * w->delay_max));
+		enqueue(w, &forged);
+	}
+}
+
 static void deliver(struct world *w, const struct world_packet *p)
 {
 	for (unsigned i = 0; i < WORLD_GATEWAYS; i++) {
@@ -100,6 +122,7 @@ static void client_send(void *ctx, const struct pa_endpoint *to, const uint8_t *
 
 		memcpy(p.buf, buf, len);
 		overhear(c->w, &p);
+		forge_challenges(c->w, &p);
 	}
 }
 
@@ -254,7 +277,7 @@ void world_grant(struct world *w, unsigned n, uint8_t host, uint64_t epoch, uint
 	g.n_gateways = gateways;
 	for (unsigned i = 0; i < gateways; i++)
 		g.gateways[i] = w->g[i].at;
-	w->c[n].grant = g;
+	w->c[n].grant = g; /* before the first HELLO: a forger knows it */
 	(void)pa_client_grant(w->c[n].cl, w->now, &g);
 }
 

@@ -66,6 +66,7 @@ struct world {
 	size_t n_record;
 	struct pa_endpoint relay; /* a listener that relays what client 0 sends, and to it what it gets; port 0: none */
 	uint16_t next_port;
+	unsigned forge; /* CHALLENGEs that a listener, who saw client 0's grant, forges for each of its HELLOs */
 };
 
 struct world *world_new(uint64_t seed);

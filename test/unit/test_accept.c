@@ -131,6 +131,7 @@ Test(accept, policy)
 	ACCEPTED(f->g.lifetime = 3660);
 	ACCEPTED(f->g.lifetime = 100000; f->ctx.dhcp_lease_time = 0);
 	ACCEPTED(f->g.lifetime = UINT32_MAX; f->ctx.dhcp_lease_time = UINT32_MAX);
+	ACCEPTED(f->g.lifetime = UINT32_MAX; f->ctx.dhcp_lease_time = 0);
 	DENIED(f->g.keepalive = 14, "keepalive");
 	DENIED(f->g.keepalive = 121, "keepalive");
 	ACCEPTED(f->g.keepalive = 120);
@@ -172,4 +173,23 @@ Test(accept, ipv6)
 	DENIED(f->g.claims.addr = addr("2620:fe::5"); f->g.claims.prefix_len = 123, "/123");
 	DENIED(f->g.claims.addr = addr("fd00::5"); f->g.claims.prefix_len = 128, "private");
 	DENIED(f->g.claims.addr = addr("2001:db8::5"); f->g.claims.prefix_len = 128, "documentation");
+}
+
+/* A DHCP lease without an end, or one whose length nobody told, does not make a grant for ever. */
+Test(accept, lifetime_is_bounded)
+{
+	struct fx f;
+
+	setup(&f);
+	f.ctx.dhcp_lease_time = UINT32_MAX;
+	f.g.lifetime = UINT32_MAX;
+	cr_assert_eq(judge(&f), 0, "%s", f.err);
+	cr_expect_eq(f.g.lifetime, PA_LIFETIME_MAX);
+	f.ctx.dhcp_lease_time = 0;
+	f.g.lifetime = PA_LIFETIME_MAX + 1;
+	cr_assert_eq(judge(&f), 0, "%s", f.err);
+	cr_expect_eq(f.g.lifetime, PA_LIFETIME_MAX);
+	f.g.lifetime = PA_LIFETIME_MAX - 1;
+	cr_assert_eq(judge(&f), 0, "%s", f.err);
+	cr_expect_eq(f.g.lifetime, PA_LIFETIME_MAX - 1);
 }

@@ -241,6 +241,29 @@ static void allocate_n(unsigned n)
 	(void)call("lease-allocate", a);
 }
 
+Test(api, a_subnet_at_its_limit_is_told_so)
+{
+	const json_t *r, *s;
+
+	cr_assert_null(call("subnet-stats", "{}") == NULL ? NULL : json_array_get(json_object_get(reply.arguments, "subnets"), 0));
+	conf->subnet_limit = 1;
+	(void)call("lease-allocate", ALLOCATE(""));
+	cr_assert_eq(reply.result, PA_RESULT_SUCCESS);
+	(void)call("lease-allocate", "{\"realm\": \"campus\", \"subnet-id\": 1, \"dhcp-address\": \"10.1.0.6\", \"client-id\": \"0103\", "
+		   "\"valid-lifetime\": 3600}");
+	cr_assert_eq(reply.result, PA_RESULT_EMPTY);
+	cr_assert_str_eq(reply.text, "subnet 1 of realm 'campus' has 1 addresses leased or resting, as many as subnet-limit allows; "
+			 "raise it in brokerd.conf, or wait until some have rested");
+	cr_assert_str_eq(reply.event, "lease.refuse");
+	cr_assert_not_null(strstr(reply.fields, "reason=subnet-limit"));
+	cr_assert(api.counters.refused == 1 && api.counters.limited == 1);
+	r = call("subnet-stats", NULL);
+	s = json_array_get(json_object_get(r, "subnets"), 0);
+	cr_assert_eq(number(r, "limit"), 1);
+	cr_assert_str_eq(text(s, "realm"), "campus");
+	cr_assert(number(s, "subnet-id") == 1 && number(s, "held") == 1 && number(s, "refused") == 1);
+}
+
 Test(api, exhausted_pool_says_how_it_stands)
 {
 	for (unsigned i = 0; i < 4; i++)

@@ -30,7 +30,7 @@ Test(conf, reads_everything)
 		"\"gateway-groups\": [{\"name\": \"g\", \"public-key\": \"" PUBLIC_KEY
 		"\", \"gateways\": [\"198.51.100.1:7000\", \"[2001:db8::1]:6080\"]}],\n"
 		"\"pools\": [{\"id\": 9, \"name\": \"p\", \"prefix\": \"203.0.113.0/28\", \"exclude\": [\"203.0.113.4/30\","
-		"\"203.0.113.0/32\", \"203.0.113.5/32\"], \"gateway-group\": \"g\", \"realms\": [\"a\"], \"classes\": [\"c\"]}],\n"
+		"\"203.0.113.0/32\", \"203.0.113.5/32\"], \"gateway-group\": \"g\", \"realms\": [\"a\"], \"classes\": [\"c\"], \"outbound\": \"auto\"}],\n"
 		"\"grant\": {\"mtu\": 1400, \"keepalive\": 30, \"outbound\": \"native\", \"inbound\": \"closed\"},\n"
 		"\"log-level\": \"debug\"}");
 	const struct pa_pool_conf *p = &c->pools[0];
@@ -44,9 +44,10 @@ Test(conf, reads_everything)
 	cr_assert_eq(c->mtu, 1400);
 	cr_assert_eq(c->keepalive, 30);
 	cr_assert_eq(c->outbound, PA_OUT_NATIVE);
-	cr_assert_eq(c->inbound, PA_IN_CLOSED);
+	cr_assert_eq(c->inbound.kind, PA_IN_CLOSED);
 	cr_assert_eq(c->log_level, PA_LOG_DEBUG);
 	cr_assert_eq(p->id, 9);
+	cr_assert_eq(p->outbound, PA_OUT_AUTO);
 	cr_assert_eq(p->n_exclude, 2u, "the nested one is dropped");
 	cr_assert_eq(p->usable, 11u);
 	cr_assert(pa_brokerconf_has_realm(c, "b"));
@@ -65,7 +66,8 @@ Test(conf, defaults)
 	cr_assert_eq(c->mtu, PA_MTU_DEFAULT);
 	cr_assert_eq(c->keepalive, PA_KEEPALIVE_DEFAULT);
 	cr_assert_eq(c->outbound, PA_OUT_TUNNEL);
-	cr_assert_eq(c->inbound, PA_IN_OPEN);
+	cr_assert_eq(c->inbound.kind, PA_IN_OPEN);
+	cr_assert_eq(c->pools[0].outbound, PA_OUT_TUNNEL);
 	cr_assert_eq(c->pools[0].usable, 256u, "network and broadcast addresses count");
 	pa_brokerconf_free(c);
 }
@@ -155,6 +157,10 @@ Test(conf, ranges)
 	assert_setting_refused("\"grant\": {\"keepalive\": 121}", "grant.keepalive");
 	assert_setting_refused("\"grant\": {\"outbound\": \"all\"}", "grant.outbound");
 	assert_setting_refused("\"grant\": {\"inbound\": \"no\"}", "grant.inbound");
+	assert_setting_refused("\"grant\": {\"inbound\": \"list\"}", "grant.inbound");
+	assert_setting_refused("\"grant\": {\"inbound\": [\"80\"]}", "grant.inbound");
+	assert_setting_refused("\"grant\": {\"inbound\": [\"1/tcp\", \"2/tcp\", \"3/tcp\", \"4/tcp\", \"5/tcp\", "
+			       "\"6/tcp\", \"7/tcp\", \"8/tcp\", \"9/tcp\", \"10/tcp\", \"11/tcp\", \"12/tcp\", \"13/tcp\"]}", "grant.inbound");
 	assert_setting_refused("\"log-level\": \"loud\"", "log-level");
 	assert_setting_refused("\"socket\": \"relative.sock\"", "socket");
 	assert_setting_refused("\"database\": \"\"", "database");

@@ -2,6 +2,7 @@
 /* The rules of the lease table, each a test; `now` is ours. */
 #include "test/unit/broker_fixture.h"
 
+#include "broker/subnet.h"
 #include "common/err.h"
 
 #define T0 1800000000000u /* Unix ms */
@@ -667,5 +668,100 @@ Test(lease, a_full_pool_of_65536_is_quick, .timeout = 60)
 	for (unsigned i = 0; i < 65536; i++)
 		cr_assert_eq(ask_n(&f, 70000 + i, 1, T0 + 5000 * S, &a), PA_LEASE_NEW);
 	cr_assert_eq(pa_lease_changes(f.t, &rows), 65536u);
+	teardown(&f);
+}
+
+/* Client n of a subnet. */
+static int ask_in(struct fixture *f, unsigned subnet, unsigned n, uint64_t now, struct pa_lease *ret)
+{
+	struct pa_lease_request r = request_of(n, (uint32_t)(now / S));
+
+	r.subnet_id = subnet;
+	return ask(f, r, now, ret);
+}
+
+static int release_in(struct fixture *f, unsigned subnet, unsigned n, uint64_t now)
+{
+	struct pa_lease_request r = request_of(n, 0);
+	struct pa_lease_name name = {r.ident, r.dhcp_addr, subnet, 0};
+	const struct pa_lease *lease;
+	int rc = pa_lease_release(f->t, &name, now, &lease);
+
+	pa_ident_put(r.ident);
+	return rc;
+}
+
+static uint64_t held(struct fixture *f, unsigned subnet, uint64_t now)
+{
+	struct pa_subnet *const *all;
+	size_t n = pa_lease_subnets(f->t, &all, now);
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i]->id == subnet && strcmp(all[i]->realm, "campus") == 0)
+			return all[i]->held;
+	return 0;
+}
+
+/* Made-up clients, each of which gives its lease back at once, use up their subnet's share and nothing else. */
+Test(lease, a_subnet_cannot_drain_the_pool)
+{
+	struct fixture f = setup("203.0.113.0/29");
+	uint64_t rested = T0 + (3600 + PA_GRANT_GRACE + PA_EXPIRY_MARGIN + 1) * S;
+	struct pa_lease a;
+
+	f.conf->subnet_limit = 3;
+	for (unsigned n = 0; n < 3; n++) {
+		cr_assert_eq(ask_in(&f, 1, n, T0, &a), PA_LEASE_NEW);
+		cr_assert_eq(release_in(&f, 1, n, T0 + S), 0);
+	}
+	for (unsigned n = 3; n < 20; n++)
+		cr_assert_eq(ask_in(&f, 1, n, T0 + 2 * S, &a), PA_ELIMIT);
+	cr_assert_eq(held(&f, 1, T0 + 2 * S), 3u);
+	cr_assert_eq(ask_in(&f, 1, 2, T0 + 3 * S, &a), PA_LEASE_NEW, "what is its own it gets back");
+	for (unsigned n = 100; n < 103; n++)
+		cr_assert_eq(ask_in(&f, 2, n, T0 + 3 * S, &a), PA_LEASE_NEW, "another subnet has its own share");
+	cr_assert_eq(ask_in(&f, 1, 1, T0 + 4 * S, &a), PA_LEASE_NEW);
+	cr_assert_eq(ask_in(&f, 1, 1, T0 + 5 * S, &a), PA_LEASE_RENEWED, "and goes on");
+	/* Rested addresses are everybody's again: they count no more, and who comes back to one is counted anew. */
+	cr_assert_eq(release_in(&f, 1, 1, T0 + 6 * S), 0);
+	cr_assert_eq(release_in(&f, 1, 2, T0 + 6 * S), 0);
+	cr_assert_eq(held(&f, 1, rested + 10 * S), 0u);
+	for (unsigned n = 10; n < 13; n++)
+		cr_assert_eq(ask_in(&f, 1, n, rested + 10 * S, &a), PA_LEASE_NEW);
+	cr_assert_eq(ask_in(&f, 1, 0, rested + 11 * S, &a), PA_ELIMIT);
+	cr_assert_eq(held(&f, 1, rested + 11 * S), 3u);
+	teardown(&f);
+}
+
+Test(lease, a_client_moves_only_to_a_subnet_that_has_room)
+{
+	struct fixture f = setup("203.0.113.0/29");
+	struct pa_lease a, b;
+
+	f.conf->subnet_limit = 1;
+	cr_assert_eq(ask_in(&f, 1, 1, T0, &a), PA_LEASE_NEW);
+	cr_assert_eq(ask_in(&f, 2, 2, T0, &a), PA_LEASE_NEW);
+	cr_assert_eq(ask_in(&f, 2, 1, T0 + S, &a), PA_ELIMIT);
+	cr_assert_eq(held(&f, 1, T0 + S), 1u, "nothing was changed");
+	cr_assert_eq(ask_in(&f, 3, 1, T0 + S, &b), PA_LEASE_RENEWED);
+	cr_assert_eq(held(&f, 1, T0 + S), 0u);
+	cr_assert_eq(held(&f, 3, T0 + S), 1u);
+	teardown(&f);
+}
+
+Test(lease, subnets_are_counted_again_after_a_restart)
+{
+	struct fixture f = setup("203.0.113.0/29");
+	struct pa_lease a;
+
+	f.conf->subnet_limit = 2;
+	ask_in(&f, 1, 1, T0, &a);
+	ask_in(&f, 1, 2, T0, &a);
+	cr_assert_eq(release_in(&f, 1, 2, T0 + S), 0);
+	reload(&f);
+	cr_assert_eq(held(&f, 1, T0 + S), 2u);
+	cr_assert_eq(pa_lease_configure(f.t, f.conf), 0);
+	cr_assert_eq(held(&f, 1, T0 + S), 2u);
+	cr_assert_eq(ask_in(&f, 1, 3, T0 + S, &a), PA_ELIMIT);
 	teardown(&f);
 }

@@ -165,6 +165,8 @@ static void make_grant(struct pa_grant *g, unsigned gateways)
 	peer_grant(0, 5, 1, PEER_UNIX + 3600, true, g);
 	g->n_gateways = gateways;
 	g->gateways[1] = peer_at(SECOND);
+	g->gateways[2] = peer_at("198.51.100.12:6080");
+	g->gateways[3] = peer_at("198.51.100.13:6080");
 }
 
 static const struct pa_msg accept_values = {.lifetime = 3600, .mtu = 1400, .keepalive = 25, .routed = true};
@@ -290,7 +292,7 @@ Test(client, confirm_is_repeated_unchanged)
 	cr_assert_eq(f->n_sent, 2);
 	cr_expect_arr_eq(f->sent[1].buf, first.buf, first.len);
 	give(f, GATEWAY, buf, peer_challenge(&f->p, buf));
-	cr_expect_eq(f->n_sent, 0, "a second CHALLENGE changes nothing");
+	cr_expect_eq(f->n_sent, 0, "the same CHALLENGE again changes nothing");
 	run(f, 6000);
 	cr_assert_geq(f->n_sent, 2);
 	cr_expect_eq(f->sent[1].m.type, PA_MSG_HELLO, "given up, from the beginning");
@@ -323,6 +325,80 @@ Test(client, forged_challenge)
 	cr_expect_eq(f->n_sent, 0, "another nonce");
 	give(f, GATEWAY, good, n);
 	cr_expect_eq(f->n_sent, 1);
+	fx_free(f);
+}
+
+/* A CHALLENGE with another cookie, as one can forge who saw the grant. Returns what the client sent for it. */
+static size_t another_challenge(struct fx *f, uint8_t cookie)
+{
+	struct peer forger = f->p;
+	uint8_t buf[PA_CTL_MAX];
+
+	memset(forger.cookie, cookie, sizeof(forger.cookie));
+	give(f, GATEWAY, buf, peer_challenge(&forger, buf));
+	return f->n_sent;
+}
+
+/* The peer that answers the HELLO sent last. */
+static void hear_hello(struct fx *f, const struct pa_grant *g)
+{
+	const struct pa_msg *hello = &f->sent[f->n_sent - 1].m;
+
+	peer_init(&f->p, g, 0, hello->bind);
+	memcpy(f->p.nonce, hello->nonce, sizeof(f->p.nonce));
+}
+
+Test(client, genuine_challenge_wins_over_forged_ones)
+{
+	for (unsigned before = 0; before < 4; before++) {
+		struct fx *f = fx_new();
+		uint8_t buf[PA_CTL_MAX];
+		struct pa_grant g;
+		unsigned k;
+
+		make_grant(&g, 1);
+		take_grant(f, &g);
+		hear_hello(f, &g);
+		for (k = 0; k < before; k++)
+			cr_assert_eq(another_challenge(f, (uint8_t)(0x80 + k)), 1, "a CONFIRM for each");
+		memset(f->p.cookie, 0x33, sizeof(f->p.cookie));
+		cr_assert_eq(peer_derive(&f->p), 0);
+		give(f, GATEWAY, buf, peer_challenge(&f->p, buf));
+		cr_assert_eq(f->n_sent, 1);
+		cr_assert_eq(f->sent[0].m.type, PA_MSG_CONFIRM);
+		cr_assert(pa_msg_verify_seal(f->sent[0].buf, f->sent[0].len, f->p.keys.c2g));
+		for (; k < 3; k++)
+			cr_assert_eq(another_challenge(f, (uint8_t)(0x80 + k)), 1);
+		for (k = 3; k < 100; k++)
+			cr_assert_eq(another_challenge(f, (uint8_t)(0x80 + k)), 0, "no more than four");
+		f->n_sent = 0;
+		run(f, 1000);
+		cr_expect_eq(f->n_sent, 4, "each is repeated");
+		give(f, GATEWAY, buf, peer_accept(&f->p, &accept_values, buf));
+		cr_assert_eq(f->n_up, 1, "%u forged before", before);
+		run(f, 25000);
+		cr_assert_eq(f->sent[f->n_sent - 1].m.type, PA_MSG_KEEPALIVE);
+		cr_expect(pa_msg_verify(f->sent[f->n_sent - 1].buf, f->sent[f->n_sent - 1].len, f->p.keys.c2g),
+			  "with the keys of the genuine one");
+		fx_free(f);
+	}
+}
+
+/* With nothing but forgeries the client goes on: a new nonce, and room for the genuine one again. */
+Test(client, forged_challenges_alone_are_left_behind)
+{
+	struct fx *f = fx_new();
+	struct pa_grant g;
+
+	make_grant(&g, 1);
+	take_grant(f, &g);
+	hear_hello(f, &g);
+	for (unsigned k = 0; k < 10; k++)
+		(void)another_challenge(f, (uint8_t)(0x80 + k));
+	run(f, 7000);
+	cr_assert_eq(f->sent[f->n_sent - 1].m.type, PA_MSG_HELLO);
+	finish(f, &g, GATEWAY);
+	cr_expect_eq(f->n_up, 1);
 	fx_free(f);
 }
 
@@ -468,6 +544,25 @@ Test(client, late_alive_revives_the_binding)
 		cr_expect_eq(f->sent[i].to.addr.b[15], 10, "the binding lives: no need for another gateway");
 	cr_expect_eq(f->n_fresh, 1);
 	fx_free(f);
+}
+
+/* However long the list is: plain NAT is back within 45 s. */
+Test(client, all_gateways_dead_in_time)
+{
+	for (unsigned gateways = 1; gateways <= PA_GATEWAYS_MAX; gateways++) {
+		struct pa_grant g;
+		struct fx *f = bound(&g, gateways);
+		uint64_t last = f->now.boot_ms;
+
+		while (f->n_down == 0) {
+			f->n_sent = 0;
+			run(f, 10);
+		}
+		cr_expect_lt(f->now.boot_ms - last, 45000, "%u gateways: down after %lu", gateways,
+			     (unsigned long)(f->now.boot_ms - last));
+		cr_expect_eq(f->n_ended, 0);
+		fx_free(f);
+	}
 }
 
 Test(client, all_gateways_dead_and_back)

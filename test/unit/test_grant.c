@@ -64,6 +64,12 @@ static struct pa_grant random_grant(struct rnd *r)
 	g.keepalive = (uint16_t)(rnd_below(r, 2) * rnd_below(r, 65536));
 	if (rnd_below(r, 2) == 0)
 		g.relay = random_endpoint(r);
+	if (rnd_below(r, 2) == 0) {
+		g.claims.inbound = PA_IN_LIST;
+		g.n_inbound = (unsigned)rnd_below(r, 5);
+	}
+	for (unsigned i = 0; i < g.n_inbound; i++)
+		g.inbound[i] = (struct pa_inrule){.proto = 6, .lo = (uint16_t)(1 + i), .hi = (uint16_t)(1 + rnd_below(r, 2) * 9999 + i)};
 	return g;
 }
 
@@ -76,7 +82,10 @@ static bool same(const struct pa_grant *a, const struct pa_grant *b)
 	for (unsigned i = 0; i < a->n_gateways; i++)
 		if (!pa_endpoint_eq(&a->gateways[i], &b->gateways[i]))
 			return false;
-	return true;
+	for (unsigned i = 0; i < a->n_inbound && i < b->n_inbound; i++)
+		if (!pa_inrule_eq(&a->inbound[i], &b->inbound[i]))
+			return false;
+	return a->n_inbound == b->n_inbound;
 }
 
 /* A plain valid grant that the tests below bend. */
@@ -117,6 +126,35 @@ static int with_tlv(uint8_t type, uint8_t len, uint8_t value, struct pa_grant *r
 	buf[n + 1] = len;
 	memset(buf + n + 2, value, len);
 	return pa_grant_decode(buf, n + 2 + len, ret);
+}
+
+Test(grant, inbound_list)
+{
+	struct pa_grant g = plain(), back;
+	struct pa_inpolicy p;
+	uint8_t buf[PA_GRANT_MAX];
+	size_t n;
+
+	g.claims.inbound = PA_IN_LIST;
+	pa_grant_inpolicy(&g, &p);
+	cr_assert(!pa_inpolicy_passes(&p, 6, 80, 1), "a list without entries lets nothing pass");
+	g.n_inbound = 1;
+	g.inbound[0] = (struct pa_inrule){.proto = 6, .lo = 80, .hi = 80};
+	n = encode(&g, buf);
+	cr_assert_eq(pa_grant_decode(buf, n, &back), 0);
+	pa_grant_inpolicy(&back, &p);
+	cr_assert(pa_inpolicy_passes(&p, 6, 80, 1) && !pa_inpolicy_passes(&p, 6, 81, 1));
+	g.claims.inbound = PA_IN_CLOSED;
+	cr_assert_eq(pa_grant_encode(&g, buf, sizeof(buf)), PA_EINVAL, "a list beside another policy");
+	buf[3 + 9] = PA_IN_OPEN; /* the low octet of the claims' policy */
+	cr_assert_eq(pa_grant_decode(buf, n, &back), PA_EFORMAT);
+	back.claims.inbound = 3;
+	pa_grant_inpolicy(&back, &p);
+	cr_assert_eq(p.kind, PA_IN_CLOSED, "what is not known opens nothing");
+	g.claims.inbound = PA_IN_LIST;
+	for (g.n_inbound = 0; g.n_inbound < PA_GRANT_INRULES_MAX; g.n_inbound++)
+		g.inbound[g.n_inbound] = (struct pa_inrule){.proto = 6, .lo = 80, .hi = 80, .src_len = 32, .src = 1};
+	cr_assert_eq(pa_grant_encode(&g, buf, sizeof(buf)), PA_ETRUNC);
 }
 
 Test(grant, random_grants_come_back)
@@ -286,7 +324,7 @@ Test(grant, unknown_tlvs_are_skipped)
 {
 	struct pa_grant want = plain(), got;
 
-	for (unsigned type = PA_TLV_PORT_RANGE + 1; type < 256; type++) {
+	for (unsigned type = PA_TLV_INBOUND + 1; type < 256; type++) {
 		cr_assert_eq(with_tlv((uint8_t)type, 7, 0xff, &got), 0, "%u", type);
 		cr_assert(same(&want, &got));
 	}

@@ -40,7 +40,7 @@ Test(keyfile, all_kinds)
 					"master 1 " HEX "\n"
 					"  master\t2 " HEX "  # the old one\r\n"
 					"pool 1 65535 " HEX "\n"
-					"pool 255 0 " HEX "\n"
+					"pool 255 1 " HEX "\n"
 					"gateway " HEX "\n"
 					"client " HEX);
 	const struct pa_key *key;
@@ -80,7 +80,8 @@ Test(keyfile, errors_name_line_and_remedy)
 	refused("master -1 " HEX "\n", PA_EFORMAT, "from 0 to 255");
 	refused("master 1x " HEX "\n", PA_EFORMAT, "from 0 to 255");
 	refused("master 99999999999999999999999 " HEX "\n", PA_EFORMAT, "from 0 to 255");
-	refused("pool 1 65536 " HEX "\n", PA_EFORMAT, "from 0 to 65535");
+	refused("pool 1 0 " HEX "\n", PA_EFORMAT, "from 1 to 65535");
+	refused("pool 1 65536 " HEX "\n", PA_EFORMAT, "from 1 to 65535");
 	refused("gateway 00112233\n", PA_EFORMAT, "64 hexadecimal digits");
 	refused("gateway " HEX "00\n", PA_EFORMAT, "64 hexadecimal digits");
 	refused("gateway x0" "112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", PA_EFORMAT,
@@ -117,10 +118,10 @@ Test(keyfile, too_many_keys)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < 1025; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "pool 1 %u %s\n", i, HEX);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "pool 1 %u %s\n", i + 1, HEX);
 	cr_assert_eq(pa_keyring_parse("k", text, n, &ring, err), PA_ENOMEM);
 	cr_assert_not_null(strstr(err, "k:1025: more than 1024 keys"), "%s", err);
-	n = (size_t)(strstr(text, "pool 1 1024") - text);
+	n = (size_t)(strstr(text, "pool 1 1025") - text);
 	cr_assert_eq(pa_keyring_parse("k", text, n, &ring, err), 0);
 	cr_assert_eq(pa_keyring_count(ring), 1024u);
 	pa_keyring_free(ring);

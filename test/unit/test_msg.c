@@ -9,7 +9,8 @@
 #include "test/unit/rnd.h"
 
 static const uint8_t types[] = {PA_MSG_HELLO, PA_MSG_CHALLENGE, PA_MSG_CONFIRM, PA_MSG_ACCEPT, PA_MSG_KEEPALIVE,
-				PA_MSG_ALIVE, PA_MSG_RECHALLENGE, PA_MSG_RECONFIRM, PA_MSG_UNBOUND, PA_MSG_BYE};
+				PA_MSG_ALIVE, PA_MSG_RECHALLENGE, PA_MSG_RECONFIRM, PA_MSG_UNBOUND, PA_MSG_BYE,
+				PA_MSG_PROBE, PA_MSG_PROBED};
 
 #define N_TYPES (sizeof(types) / sizeof(types[0]))
 
@@ -46,6 +47,14 @@ static struct pa_msg random_msg(struct rnd *r, uint8_t type)
 	m.seq = rnd_next(r);
 	m.echo = rnd_next(r);
 	m.reason = (uint8_t)rnd_next(r);
+	m.length = (uint16_t)(PA_PROBE_MIN + rnd_below(r, PA_CTL_MAX - PA_PROBE_MIN + 1));
+	m.answer_length = (uint16_t)(PA_PROBE_MIN + rnd_below(r, m.length - PA_PROBE_MIN + 1u));
+	m.delay = (uint16_t)rnd_below(r, PA_PROBE_DELAY_MAX + 1);
+	m.from = (uint8_t)rnd_below(r, PA_PROBE_ADDRESS + 1);
+	rnd_fill(r, m.other.addr.b, sizeof(m.other.addr.b));
+	m.other.port = (uint16_t)rnd_next(r);
+	m.other_port = (uint16_t)rnd_next(r);
+	m.time_ms = rnd_next(r);
 	return m;
 }
 
@@ -56,6 +65,25 @@ static bool in(uint8_t type, const uint8_t *list)
 	while (*list != 0 && *list != type)
 		list++;
 	return *list != 0;
+}
+
+static void probe_fields_of(const struct pa_msg *m, struct pa_msg *f)
+{
+	memcpy(f->session, m->session, sizeof(f->session));
+	f->seq = m->seq;
+	f->echo = m->echo;
+	f->length = m->length;
+	f->delay = m->delay;
+	f->from = m->from;
+	if (m->type == PA_MSG_PROBE) {
+		memcpy(f->token, m->token, sizeof(f->token));
+		f->answer_length = m->answer_length;
+	} else {
+		f->mapped = m->mapped;
+		f->other = m->other;
+		f->other_port = m->other_port;
+		f->time_ms = m->time_ms;
+	}
 }
 
 /* The table of msg.h: only the fields that the type carries, the others zero. */
@@ -95,6 +123,8 @@ static struct pa_msg fields_of(const struct pa_msg *m)
 	}
 	if (IN(m, PA_MSG_UNBOUND, PA_MSG_BYE))
 		f.reason = m->reason;
+	if (IN(m, PA_MSG_PROBE, PA_MSG_PROBED))
+		probe_fields_of(m, &f);
 	return f;
 }
 
@@ -129,7 +159,7 @@ Test(msg, lengths_are_those_of_the_protocol)
 	struct rnd r = rnd_seed(7);
 	uint8_t buf[PA_CTL_MAX];
 
-	for (size_t i = 0; i < N_TYPES; i++) {
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 		struct pa_msg m = random_msg(&r, types[i]);
 
 		cr_assert_eq(encode(&m, buf), want[i], "%s", pa_msg_name(types[i]));
@@ -183,9 +213,11 @@ Test(msg, mac_is_under_the_key)
 	cr_assert_not(pa_msg_verify(buf, PA_CTL_HEADER_LEN + PA_MAC_LEN - 1, key));
 }
 
-/* Octets of the body that no field uses. HELLO's are padding, which the MAC alone covers; others are reserved: zero. */
+/* Octets of the body that no field uses. Those of some are padding, which the MAC alone covers; others are reserved: zero. */
 static bool is_padding(uint8_t type, size_t i)
 {
+	if (type == PA_MSG_PROBE || type == PA_MSG_PROBED)
+		return i >= (type == PA_MSG_PROBE ? 48 : 88);
 	return type == PA_MSG_HELLO && i >= PA_CTL_HEADER_LEN + PA_CLAIMS_LEN + PA_KEY_LEN + PA_NONCE_LEN + 8 &&
 	       i < PA_HELLO_LEN - PA_MAC_LEN;
 }
@@ -230,9 +262,10 @@ Test(msg, wrong_lengths_are_refused)
 	for (size_t t = 0; t < N_TYPES; t++) {
 		struct pa_msg m = random_msg(&r, types[t]), got;
 		size_t n = encode(&m, buf);
+		bool padded = types[t] == PA_MSG_PROBE || types[t] == PA_MSG_PROBED;
 
 		for (size_t len = 0; len < sizeof(buf); len++)
-			if (len != n)
+			if (padded ? len < PA_PROBE_MIN : len != n)
 				cr_assert_eq(pa_msg_decode(buf, len, &got), PA_ETRUNC, "%s %zu", pa_msg_name(m.type),
 					     len);
 	}
@@ -305,6 +338,37 @@ Test(msg, only_a_hint_may_go_without_a_key)
 
 		cr_assert_eq(pa_msg_encode(&m, NULL, buf, sizeof(buf)), may ? (int)pa_msg_length(types[t]) : PA_EINVAL,
 			     "%s", pa_msg_name(types[t]));
+	}
+}
+
+static int probe_rc(uint8_t type, unsigned length, unsigned answer_length, unsigned delay, unsigned from)
+{
+	static uint8_t buf[PA_PROBE_MAX + 1];
+	struct pa_msg m = {.type = type, .length = (uint16_t)length, .answer_length = (uint16_t)answer_length,
+			   .delay = (uint16_t)delay, .from = (uint8_t)from};
+
+	return pa_msg_encode(&m, key, buf, sizeof(buf));
+}
+
+Test(msg, probes_have_any_length_and_values_in_their_ranges)
+{
+	static uint8_t buf[PA_PROBE_MAX + 1];
+	struct pa_msg m = {.type = PA_MSG_PROBE, .length = PA_PROBE_MAX, .answer_length = PA_PROBE_MAX}, got;
+
+	cr_assert_eq(pa_msg_encode(&m, key, buf, sizeof(buf)), PA_PROBE_MAX);
+	got = decode(buf, PA_PROBE_MAX);
+	cr_assert(same(&m, &got));
+	cr_assert(pa_msg_verify(buf, PA_PROBE_MAX, key));
+	cr_assert_eq(pa_msg_decode(buf, PA_PROBE_MAX + 1, &got), PA_ETRUNC);
+	cr_assert_eq(pa_msg_decode(buf, PA_PROBE_MAX - 1, &got), PA_EFORMAT, "the answer would be longer");
+	cr_assert_eq(probe_rc(PA_MSG_PROBE, 500, 500, PA_PROBE_DELAY_MAX, PA_PROBE_ADDRESS), 500);
+	cr_assert_eq(probe_rc(PA_MSG_PROBE, 500, 501, 0, 0), PA_EINVAL);
+	cr_assert_eq(probe_rc(PA_MSG_PROBE, 500, PA_PROBE_MIN - 1, 0, 0), PA_EINVAL);
+	cr_assert_eq(probe_rc(PA_MSG_PROBE, PA_PROBE_MIN - 1, PA_PROBE_MIN - 1, 0, 0), PA_EINVAL);
+	for (uint8_t type = PA_MSG_PROBE; type <= PA_MSG_PROBED; type++) {
+		cr_assert_eq(probe_rc(type, PA_PROBE_MAX + 1, 500, 0, 0), PA_EINVAL);
+		cr_assert_eq(probe_rc(type, 500, 500, PA_PROBE_DELAY_MAX + 1, 0), PA_EINVAL);
+		cr_assert_eq(probe_rc(type, 500, 500, 0, PA_PROBE_ADDRESS + 1), PA_EINVAL);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "common/grant.h"
 #include "common/log.h"
 #include "tunnel/gatewayd_conf.h"
+#include "tunnel/plan.h"
 #include "tunnel/tunneld_conf.h"
 #include "tunnel/tunneld_state.h"
 
@@ -47,7 +48,7 @@ Test(gatewayd_conf, all_settings)
 	static const char text[] =
 		"{\n" LISTEN ", \"device\": \"tun7\", \"device-address\": \"198.51.100.10\", // comment\n"
 		"\"key-file\": \"/k\", \"control-socket\": \"/s\", \"isolate\": true, \"mtu\": 1400, \"keepalive\": 15,\n"
-		"\"pools\": [{\"id\": 0, \"prefix\": \"203.0.113.0/25\"}, {\"id\": 65535, \"prefix\": \"203.0.113.128/25\"}],\n"
+		"\"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.0/25\"}, {\"id\": 65535, \"prefix\": \"203.0.113.128/25\"}],\n"
 		"\"deny\": [\"192.0.2.0/24\"], \"allow\": [\"198.51.100.0/24\", \"10.0.0.0/8\"], \"deny-ports\": [],\n"
 		"\"max-bindings\": 5, \"log-level\": \"debug\"}";
 	struct pa_conf *conf = pa_conf_new("f", text, sizeof(text) - 1);
@@ -84,10 +85,14 @@ Test(gatewayd_conf, mistakes)
 	expect_error(1, "{" POOLS "}", "listen: is missing");
 	expect_error(1, "{" POOLS ", \"listen\": []}", "listen: is empty");
 	expect_error(1, "{" POOLS ", \"listen\": [\"host:1\"]}", "host:1");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"198.51.100.10\"]}", "with a port");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"0.0.0.0:6081\"]}", "0.0.0.0:6081");
+	expect_error(1, "{" POOLS "," LISTEN ", \"probe-listen\": [\"198.51.100.10:6080\"]}", "stands in listen too");
 	expect_error(1, "{" LISTEN "}", "pools: is missing");
 	expect_error(1, "{" LISTEN ", \"pools\": []}", "pools: is empty");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.1/24\"}]}", "pools[0].prefix");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 70000, \"prefix\": \"203.0.113.0/24\"}]}", "pools[0].id");
+	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 0, \"prefix\": \"203.0.113.0/24\"}]}", "from 1 to 65535");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"2001:db8::/64\"}]}", "pools[0].prefix");
 	expect_error(1, "{" LISTEN ", \"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.0/24\"}, {\"id\": 1, \"prefix\": "
 			"\"192.0.2.0/24\"}]}", "pools[1].id");

@@ -100,6 +100,9 @@ static void handshake_vectors(const char *page, struct peer *p)
 
 static void session_vectors(const char *page, struct peer *p)
 {
+	struct pa_msg probe = {.echo = 0x0102030405060708, .answer_length = PA_PROBE_MIN, .from = PA_PROBE_PORT};
+	struct pa_msg probed = {.seq = 1, .echo = 0x0102030405060708, .mapped = peer_at(PEER_MAPPED), .from = PA_PROBE_PORT,
+				.other = peer_at("198.51.100.11:6080"), .other_port = 6081, .time_ms = PEER_UNIX * 1000ull};
 	uint8_t b[PA_CTL_MAX], cookie[PA_COOKIE_LEN];
 
 	memset(cookie, 0x44, sizeof(cookie));
@@ -111,6 +114,8 @@ static void session_vectors(const char *page, struct peer *p)
 	in_page(page, "UNBOUND", b, peer_unbound(p, PA_REASON_EXPIRED, true, b));
 	in_page(page, "UNBOUND hint", b, peer_unbound(p, PA_REASON_UNKNOWN, false, b));
 	in_page(page, "BYE", b, peer_bye(p, b));
+	in_page(page, "PROBE", b, peer_probe(p, &probe, PA_PROBE_MIN + 8, b));
+	in_page(page, "PROBED", b, peer_probed(p, &probed, PA_PROBE_MIN, b));
 }
 
 Test(vectors, are_those_of_the_page)
