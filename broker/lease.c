@@ -48,11 +48,20 @@ static bool is_eligible(const struct entry *e, const struct pa_lease_request *re
 	       pa_pool_serves(e->pool->conf, pa_ident_realm(req->ident), req->classes, req->n_classes);
 }
 
+/*
+ * dhclient renews with the transaction number of its former request. So the time tells: a retransmission comes long before
+ * half of the lease is over, and that is when the first renewal comes (RFC 2131, section 4.4.5).
+ */
+static uint64_t repeat_window(const struct pa_lease_request *req)
+{
+	return req->valid_lifetime / 3 < PA_LEASE_REPEAT_S ? req->valid_lifetime / 3 : PA_LEASE_REPEAT_S;
+}
+
 static bool is_repeat(const struct entry *e, const struct pa_lease_request *req, uint64_t now_s)
 {
 	const struct pa_lease *row = &e->row;
 
-	return row->has_xid && req->has_xid && row->xid == req->xid && now_s < row->granted + PA_LEASE_REPEAT_S &&
+	return row->has_xid && req->has_xid && row->xid == req->xid && now_s < row->granted + repeat_window(req) &&
 	       row->subnet_id == req->subnet_id && pa_addr_eq(&row->dhcp_addr, &req->dhcp_addr);
 }
 

@@ -19,7 +19,7 @@
  *
  * The rules (pubaddr-protocol(7), LEASES):
  *  - a client has at most one active lease in its realm, whatever subnet it asks from;
- *  - the same transaction again within PA_LEASE_REPEAT_S gets the very same lease;
+ *  - the same transaction again within PA_LEASE_REPEAT_S, and a third of the lease, gets the very same lease;
  *  - a renewal keeps address and epoch, and its expiry never becomes earlier;
  *  - every new lease, also of the same client, gets the epoch max(last + 1, now);
  *  - a client gets its former address back for as long as nobody else has it, even while it rests;

@@ -136,6 +136,7 @@ static void attached(struct pa_path *path)
 	if (path->attached)
 		return;
 	path->attached = true;
+	pa_dp_use_gro(path->user, false); /* the programs want each datagram by itself */
 	pa_log(PA_LOG_INFO, "datapath.kernel", "device=%s pins=%s/%s", path->cfg.kern.device, path->cfg.kern.bpf_dir,
 	       path->cfg.kern.device);
 }
@@ -145,7 +146,7 @@ int pa_path_set_device(struct pa_path *path, int fd, int ifindex, uint16_t mtu, 
 	char why[PA_DP_KERN_ERRLEN] = "";
 	int rc = 0;
 
-	if (fd != path->tun_fd) {
+	if (fd != path->tun_fd && path->cfg.dp.n_queues == 0) {
 		rc = pa_dp_set_tun(path->user, fd);
 		path->tun_fd = rc == 0 ? fd : -1;
 	}
@@ -156,10 +157,12 @@ int pa_path_set_device(struct pa_path *path, int fd, int ifindex, uint16_t mtu, 
 	if (rc < 0 || path->kern == NULL)
 		return rc;
 	rc = pa_dp_kern_attach(path->kern, fd >= 0 ? ifindex : 0, mtu, why);
-	if (rc == 0 && fd >= 0)
+	if (rc == 0 && fd >= 0) {
 		attached(path);
-	else
+	} else if (path->attached) {
 		path->attached = false;
+		pa_dp_use_gro(path->user, true);
+	}
 	if (rc < 0 && path->cfg.choice == PA_PATH_AUTO) {
 		(void)snprintf(path->why, sizeof(path->why), "%s", why);
 		tell_fallback(path);
@@ -177,6 +180,20 @@ int pa_path_set_socket(struct pa_path *path, unsigned local, int fd)
 	if (rc == 0 && path->kern != NULL)
 		pa_dp_kern_port(path->kern, local, fd >= 0 ? pa_udp_port(fd) : 0);
 	return rc;
+}
+
+int pa_path_set_group(struct pa_path *path, unsigned local, const int *fds, unsigned n)
+{
+	int rc = pa_dp_set_group(path->user, local, fds, n);
+
+	if (rc == 0 && path->kern != NULL)
+		pa_dp_kern_port(path->kern, local, pa_udp_port(fds[0]));
+	return rc;
+}
+
+int pa_path_start(struct pa_path *path)
+{
+	return pa_dp_start(path->user);
 }
 
 void pa_path_send_control(struct pa_path *path, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
@@ -241,6 +258,8 @@ void pa_path_settle(struct pa_path *path)
 
 void pa_path_refresh(struct pa_path *path)
 {
+	if (path->cfg.dp.deny != NULL)
+		pa_dp_set_deny(path->user, path->cfg.dp.deny);
 	if (path->kern != NULL)
 		pa_dp_kern_refresh(path->kern);
 }

@@ -42,6 +42,9 @@ void pa_path_remove(const char *bpf_dir, const char *device);
 int pa_path_set_device(struct pa_path *path, int fd, int ifindex, uint16_t mtu, char err[PA_PATH_ERRLEN]);
 /* As pa_dp_set_socket. */
 int pa_path_set_socket(struct pa_path *path, unsigned local, int fd);
+/* As pa_dp_set_group and pa_dp_start. */
+int pa_path_set_group(struct pa_path *path, unsigned local, const int *fds, unsigned n);
+int pa_path_start(struct pa_path *path);
 void pa_path_send_control(struct pa_path *path, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 /* As pa_dp_ops. */
 int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer);

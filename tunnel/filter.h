@@ -20,6 +20,12 @@ struct pa_inner {
 /* Parses the IP header. PA_ETRUNC or PA_EFORMAT: bad version, header length, total length (must equal len). */
 int pa_inner_parse(const uint8_t *pkt, size_t len, struct pa_inner *ret);
 
+/*
+ * The gateway's kernel tells a client that reaches another one through it to go there directly (send_redirects of "all"
+ * counts for our device too), and a stranger may try to reroute a client. pkt as it was parsed.
+ */
+bool pa_inner_is_redirect(const uint8_t *pkt, const struct pa_inner *in);
+
 const char *pa_verdict_name(enum pa_verdict v);
 
 /*

@@ -36,6 +36,7 @@ struct pa_gatewayd_conf {
 	bool isolate;
 	uint16_t mtu, keepalive;
 	size_t max_bindings;
+	unsigned threads; /* of the data path, at most PA_DP_LANES_MAX; 0: one for each processor */
 	struct pa_broker_link_conf broker;
 	int log_level; /* enum pa_log_level */
 };

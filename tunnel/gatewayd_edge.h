@@ -22,6 +22,8 @@ struct pa_gatewayd;
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);
 /* Brings everything up. On failure err says what and the remedy; pa_gatewayd_stop is still needed. */
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
+/* After start, once the privileges have been dropped: starts the threads of the data path, which inherit what is left. */
+int pa_gatewayd_serve(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
 /*
  * In place of start, when a daemon died for good: removes the device that it left, and with it address and routes. An error if
  * a daemon serves the command socket or holds the device. stop and free are still needed.

@@ -33,6 +33,11 @@ static int start(void *self, char err[PA_DAEMON_ERRLEN])
 	return pa_gatewayd_start(self, err);
 }
 
+static int serve(void *self, char err[PA_DAEMON_ERRLEN])
+{
+	return pa_gatewayd_serve(self, err);
+}
+
 static int clean_up(void *self, char err[PA_DAEMON_ERRLEN])
 {
 	return pa_gatewayd_cleanup(self, err);
@@ -56,6 +61,7 @@ static void destroy(void *self)
 static const struct pa_daemon_ops ops = {
 	.make = make,
 	.start = start,
+	.serve = serve,
 	.clean_up = clean_up,
 	.reload = reload,
 	.stop = stop,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/grant.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "config.h"
@@ -57,6 +58,22 @@ static void add_grant(json_t *obj, const struct pa_client_status *s, struct pa_n
 		add_binding(obj, s, now);
 }
 
+/* What "problem" is made of, for programs (pubaddr diagnose). */
+static void add_parts(json_t *obj, const struct pa_tunneld_parts *p)
+{
+	const struct pa_lan *lan = pa_tunnet_lan(p->net);
+	json_t *addresses = json_array();
+
+	for (size_t i = 0; i < lan->n_addrs; i++)
+		(void)json_array_append_new(addresses, pa_addr_json(&lan->addrs[i]));
+	add(obj, "lan", json_pack("{s:b, s:i, s:o}", "up", (int)lan->up, "mtu", (int)lan->mtu, "addresses", addresses));
+	add(obj, "outbound", json_string(p->by_policy ? "policy" : "tunnel"));
+	if (p->refusal[0] != '\0')
+		add(obj, "refusal", json_string(p->refusal));
+	if (p->trouble[0] != '\0')
+		add(obj, "trouble", json_string(p->trouble));
+}
+
 /* What is wrong, in plain words; empty when nothing is. */
 static void describe(const struct pa_tunneld_parts *p, const struct pa_client_status *s, char *dst, size_t cap)
 {
@@ -108,9 +125,13 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
 		add_grant(obj, &s, now);
+	add(obj, "mode", json_string(pa_outbound_name(pa_tunmode_now(p.mode, s.state != PA_CLIENT_IDLE ?
+								     (enum pa_outbound)s.claims.outbound : PA_OUT_TUNNEL))));
+	add(obj, "mode-source", json_string(pa_tunmode_source(p.mode)));
 	add(obj, "inbound", pa_inpolicy_json(pa_tuninbound_now(p.inbound)));
 	if (problem[0] != '\0')
 		add(obj, "problem", json_string(problem));
+	add_parts(obj, &p);
 	if (s.last_reason != 0)
 		add(obj, "last-reason", json_string(pa_reason_name(s.last_reason)));
 	add(obj, "grants", json_pack("{s:I, s:I, s:I}", "accepted", (json_int_t)p.counters->granted, "refused",
@@ -165,6 +186,18 @@ static void version_get(struct pa_tunneld *t, struct pa_request *req)
 	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
 }
 
+static void probe_start(struct pa_tunneld *t, struct pa_request *req)
+{
+	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+
+	pa_tunneld_probe_start(p.probe, req, pa_tunnet_lan(p.net)->mtu);
+}
+
+static void probe_get(struct pa_tunneld *t, struct pa_request *req)
+{
+	pa_tunneld_probe_get(pa_tunneld_parts_of(t).probe, req);
+}
+
 static const struct {
 	const char *name;
 	bool root_only;
@@ -172,8 +205,11 @@ static const struct {
 } commands[] = {
 	{"status-get", false, status_get},
 	{"version-get", false, version_get},
+	{"probe-start", false, probe_start},
+	{"probe-get", false, probe_get},
 	{"grant-put", true, grant_put},
 	{"grant-end", true, grant_end},
+	{"mode-set", true, pa_tunneld_mode_set},
 	/* These ask their own part of the configuration who may. */
 	{"expose", false, pa_tunneld_expose},
 	{"expose-list", false, pa_tunneld_expose_list},

@@ -81,7 +81,7 @@ int pa_tunnet_ifindex(const struct pa_tunnet *net);
 int pa_tunnet_fd(const struct pa_tunnet *net);
 /*
  * The mode that is in force while up: what was wanted, but policy instead of all others when the default route leaves by another
- * interface, of another VPN, say (pa_tunnet_default_elsewhere).
+ * interface, of another VPN, say (pa_tunnet_default_elsewhere), and while a network namespace has P.
  */
 enum pa_outbound pa_tunnet_mode(const struct pa_tunnet *net);
 bool pa_tunnet_default_elsewhere(const struct pa_tunnet *net);

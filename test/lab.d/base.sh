@@ -244,6 +244,13 @@ lab_processes() {
 
 nobody_left() { [ -z "$(lab_processes)" ]; }
 
+# remove_groups NUMBER: the control groups of a network namespace, which all namespaces share.
+remove_groups() {
+	local dir
+	dir=$(awk '$3 == "cgroup2" {d = $2} END {print d}' /proc/self/mounts)
+	[ -z "$dir" ] || find "$dir" -depth -type d -name "pubaddr-*-$1" -exec rmdir {} + 2>/dev/null || true
+}
+
 take_down() {
 	local ns pids
 	pids=$(lab_processes | paste -sd' ')
@@ -257,6 +264,7 @@ take_down() {
 		}
 	fi
 	for ns in $(lab_namespaces); do
+		remove_groups "$(stat -Lc %i "/run/netns/$ns")"
 		ip netns del "$ns"
 	done
 	rm -rf "$LAB_DIR"

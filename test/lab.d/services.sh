@@ -53,11 +53,14 @@ make_certificate() {
 	nsrun "$1" sh -c "umask 077; cat >/etc/pubaddr/$2.key.pem" <"$LAB_DIR/$2.pem"
 }
 
+# The first gateway lets clients try out the NAT from another port and another address.
+probe_listen() { [ "$1" != gateway ] || echo "\"$GATEWAY_IP:6081\", \"$PROBE_IP:6080\""; }
+
 # Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
 start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
 	nsrun "$1" tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
 		{
-		  "listen": ["$4:6080"], "device": "pubgw0", "device-address": "$4",
+		  "listen": ["$4:6080"], "probe-listen": [$(probe_listen "$1")], "device": "pubgw0", "device-address": "$4",
 		  "key-file": "/etc/pubaddr/gateway.key",
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
@@ -84,9 +87,8 @@ start_broker() {
 		  "master-key-file": "/etc/pubaddr/master.key",
 		  "realms": ["lab"],
 		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": [$gateways], "gateway-names": [$names]}],
-		  "grant": {"keepalive": $LAB_KEEPALIVE},
+		  "grant": {"keepalive": $LAB_KEEPALIVE, "outbound": "$LAB_OUTBOUND"},
 		  "quarantine": $LAB_QUARANTINE, $(broker_listen)
-		  "grant": {"outbound": "$LAB_OUTBOUND"},
 		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
 		}
