@@ -190,7 +190,7 @@ static void check_option(const struct pa_node *root, const struct pa_brokerconf 
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 {
 	static const char *const keys[] = {"user", "socket", "socket-group", "socket-users", "database", "master-key-file",
-					   "quarantine", "subnet-limit", "realms", "gateway-listen", "gateway-groups", "pools", "reservations", "grant",
+					   "quarantine", "reclaim-unbound", "subnet-limit", "realms", "gateway-listen", "gateway-groups", "pools", "reservations", "grant",
 					   "log-level", NULL};
 	int rc;
 
@@ -206,6 +206,10 @@ static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 	if (conf->socket_users.n > PA_SOCKET_USERS_MAX)
 		pa_node_fail(root, "socket-users", "at most %d users; use socket-group for more", PA_SOCKET_USERS_MAX);
 	conf->quarantine = (uint32_t)pa_node_int(root, "quarantine", 0, PA_QUARANTINE_MAX, PA_QUARANTINE_DEFAULT);
+	conf->unbound = (uint32_t)pa_node_int(root, "reclaim-unbound", 0, PA_QUARANTINE_MAX, PA_UNBOUND_DEFAULT);
+	if (conf->unbound > 0 && conf->unbound < PA_UNBOUND_MIN)
+		pa_node_fail(root, "reclaim-unbound", "expected 0 (never) or %d to %d seconds, for a client needs some to bind, got %u",
+			     PA_UNBOUND_MIN, PA_QUARANTINE_MAX, (unsigned)conf->unbound);
 	conf->subnet_limit = (uint32_t)pa_node_int(root, "subnet-limit", 0, PA_SUBNET_LIMIT_MAX, 0);
 	read_grant(root, conf);
 	read_log_level(root, conf);

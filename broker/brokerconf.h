@@ -63,6 +63,7 @@ struct pa_brokerconf {
 	char *socket, *socket_group, *database, *master_key_file; /* owned; socket_group may be "" */
 	struct pa_string_list socket_users;
 	uint32_t quarantine; /* seconds */
+	uint32_t unbound; /* seconds after which a lease that was never bound may be reclaimed; 0: never */
 	uint32_t subnet_limit; /* addresses that one subnet may keep from others; 0: any number */
 	struct { /* "gateway-listen": for gateways on other hosts, by TLS; strings owned, NULL when not given */
 		struct pa_endpoint address;

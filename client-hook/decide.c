@@ -60,3 +60,13 @@ enum pa_dhcp_action pa_dhcp_decide(const struct pa_dhcp_env *env, int *ret_why)
 	}
 	return PA_DHCP_NOTHING;
 }
+
+bool pa_dhcp_is_lease(const struct pa_dhcp_env *env)
+{
+	return meaning_of(env->reason) == MEANS_LEASE;
+}
+
+bool pa_dhcp_is_end(const struct pa_dhcp_env *env)
+{
+	return meaning_of(env->reason) == MEANS_GONE;
+}

@@ -18,4 +18,8 @@ enum pa_dhcp_action {
  */
 enum pa_dhcp_action pa_dhcp_decide(const struct pa_dhcp_env *env, int *ret_why);
 
+/* True if the event is that of a new or renewed lease, with or without the option; or of the end of one. */
+bool pa_dhcp_is_lease(const struct pa_dhcp_env *env);
+bool pa_dhcp_is_end(const struct pa_dhcp_env *env);
+
 #endif

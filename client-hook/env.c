@@ -137,6 +137,24 @@ static void read_grant(struct pa_dhcp_env *env, char *const envp[], const char *
 		env->grant_len = (size_t)rc;
 }
 
+/* dhclient sets requested_NAME=1 for each option that it asked for. Other clients do not tell. */
+static void read_asked(struct pa_dhcp_env *env, char *const envp[], const char *option)
+{
+	static const char prefix[] = "requested_";
+	char name[80];
+
+	if (option == NULL)
+		option = PA_DHCP_OPTION_DEFAULT;
+	(void)snprintf(name, sizeof(name), "%s%.60s", prefix, option);
+	for (char *p = name; *p != '\0'; p++)
+		if (*p == '-')
+			*p = '_';
+	env->asked = lookup(envp, name) != NULL;
+	for (; *envp != NULL; envp++)
+		if (strncmp(*envp, prefix, sizeof(prefix) - 1) == 0)
+			env->asked_known = true;
+}
+
 /* Reads a list of addresses separated by blanks; returns how many were stored. */
 static size_t read_list(struct pa_dhcp_env *env, const char *value, struct pa_addr *dst, size_t cap)
 {
@@ -227,6 +245,7 @@ int pa_dhcp_env_parse(char *const envp[], const struct pa_dhcp_source *src, stru
 	if (rc < 0)
 		return rc;
 	read_grant(&env, envp, src->option);
+	read_asked(&env, envp, src->option);
 	(void)read_list(&env, lookup(envp, names[0]), &env.address, 1);
 	(void)read_list(&env, lookup(envp, names[1]), &env.server, 1);
 	env.lease_time = read_seconds(&env, lookup(envp, names[2]));

@@ -2,6 +2,7 @@
 #ifndef PA_DHCP_ENV_H
 #define PA_DHCP_ENV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,7 @@ struct pa_dhcp_env {
 	uint8_t grant[PA_GRANT_MAX];
 	size_t grant_len;    /* 0: the server sent none, or grant_error is set */
 	int grant_error;     /* 0, or why the option's value could not be read: PA_ETRUNC, PA_EFORMAT */
+	bool asked_known, asked; /* whether the client asked for the option; dhclient tells in requested_... */
 	uint32_t lease_time; /* seconds; 0: not told */
 	struct pa_addr address, server; /* none: not told */
 	struct pa_addr routers[PA_DHCP_LIST_MAX], resolvers[PA_DHCP_LIST_MAX];

@@ -16,6 +16,7 @@
 #include "client-hook/decide.h"
 #include "client-hook/deliver.h"
 #include "client-hook/env.h"
+#include "client-hook/seen.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -132,10 +133,20 @@ static int end(const struct pa_dhcp_env *env, const struct options *o)
 	return rc < 0 ? rc : 0;
 }
 
+/* For whoever asks later why there is no public address. */
+static void note(const struct pa_dhcp_env *env, const struct options *o, struct pa_now now, int why)
+{
+	char err[PA_FILE_ERRLEN];
+
+	if (pa_dhcp_seen(env, o->run_dir, now.boot_ms, why, err) < 0)
+		pa_log(PA_LOG_WARN, "dhcp.unrecorded", "interface=%s cause=\"%s\"", env->interface, err);
+}
+
 static int run(const struct options *o)
 {
 	struct pa_now now = pa_now_get();
 	char err[PA_DHCP_ERRLEN];
+	enum pa_dhcp_action action;
 	struct pa_dhcp_env env;
 	int why = 0, rc = pa_dhcp_env_parse(environ, &o->source, &env, err);
 
@@ -143,7 +154,8 @@ static int run(const struct options *o)
 		pa_log(PA_LOG_ERROR, "dhcp.environment", "cause=\"%s\"", err);
 		return rc;
 	}
-	switch (pa_dhcp_decide(&env, &why)) {
+	action = pa_dhcp_decide(&env, &why);
+	switch (action) {
 	case PA_DHCP_PUT:
 		if (env.n_skipped > 0)
 			pa_log(PA_LOG_WARN, "dhcp.skipped", "interface=%s values=%u cause=\"not a usable address or number\"",
@@ -162,6 +174,7 @@ static int run(const struct options *o)
 	case PA_DHCP_NOTHING:
 		break;
 	}
+	note(&env, o, now, why); /* last, for the grant is what somebody waits for */
 	pa_dhcp_env_wipe(&env);
 	return rc;
 }

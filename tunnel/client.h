@@ -115,6 +115,8 @@ void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_
  */
 int pa_client_probe(struct pa_client *cl, struct pa_now now, struct pa_msg *m, uint8_t *buf, size_t cap);
 int pa_client_probed(const struct pa_client *cl, const uint8_t *buf, size_t len, struct pa_msg *ret);
+/* The gateways of the grant, in its order. Returns how many; 0 without a grant. */
+unsigned pa_client_gateways(const struct pa_client *cl, struct pa_endpoint ret[PA_GATEWAYS_MAX]);
 /* The LAN address or the link changed: try again at once, from a fresh port. */
 void pa_client_kick(struct pa_client *cl, struct pa_now now);
 /* Timers. Returns the boot time (ms) at which to call again at the latest; UINT64_MAX: nothing to wait for. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The client's core: PROBE and its answer, which others send and receive. */
+/* The client's core: PROBE and its answer, which others (probe.h) send and receive. */
 #include <string.h>
 
 #include "common/err.h"
@@ -35,4 +35,12 @@ int pa_client_probed(const struct pa_client *cl, const uint8_t *buf, size_t len,
 		return PA_EAUTH;
 	*ret = m;
 	return 0;
+}
+
+unsigned pa_client_gateways(const struct pa_client *cl, struct pa_endpoint ret[PA_GATEWAYS_MAX])
+{
+	if (!cl->has_grant)
+		return 0;
+	memcpy(ret, cl->grant.gateways, cl->grant.n_gateways * sizeof(ret[0]));
+	return cl->grant.n_gateways;
 }

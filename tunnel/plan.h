@@ -14,7 +14,7 @@
  * Which routes and rules the client wants, as data; tunneld_net.c makes the kernel agree. Pure; any thread.
  *
  * priority + 0  mark MARK              -> main          the tunnel's own packets never loop
- *               mark MARK + 1          -> table + 1     what is to use the tunnel in any mode
+ *               mark MARK + 1, from P  -> table + 1     what is to use the tunnel in any mode
  *               mark MARK + 2          -> main          flows that went beside the tunnel before, while ruleset.h tracks them
  * priority + 1  from P                 -> table + 1     default by the device: what is bound to P uses the tunnel
  * priority + 2  source not yet chosen  -> main, but no default: on-link networks, host routes, option 121 stay on the LAN
@@ -23,6 +23,11 @@
  * In the modes native and auto the default of table leaves by the LAN's router, still with source P, and there is no rule + 1: the
  * packet filter (ruleset.h) marks what goes by the tunnel and translates the rest to the LAN's address. In the mode policy
  * there are no rules + 2 and + 3.
+ *
+ * Programs of pubaddr exec have sockets with the mark MARK + 1 and, in every mode, rules that give them P as source:
+ *
+ * priority + 1  mark MARK + 1, source not yet chosen -> main, but no default
+ * priority + 2  mark MARK + 1, source not yet chosen -> table + 2   as table: default by the device with source P, exceptions
  *
  * While no process serves the device it has no carrier and its routes do not count (pa_tun_ignore_idle): then new connections
  * leave by plain NAT, and table + 1 says "no route to host" last, so that what is bound to P waits for the next process
@@ -35,9 +40,9 @@
  * the LAN interface.
  */
 #define PA_PLAN_PRIORITIES 4
-#define PA_PLAN_RULES 6
-#define PA_PLAN_TABLES 2
-#define PA_PLAN_ROUTES_MAX 64
+#define PA_PLAN_RULES 8
+#define PA_PLAN_TABLES 3
+#define PA_PLAN_ROUTES_MAX 96
 
 /* Beside the mark of the tunnel's own packets (the configuration's "mark") the next two are ours: added to it. */
 #define PA_MARK_TUNNEL 1 /* goes by the tunnel, whatever the mode */
@@ -61,6 +66,8 @@ struct pa_plan_input {
 	struct pa_addr router; /* next hop there; none: the LAN is a point-to-point link */
 	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server, gateway: reached by the LAN */
 	size_t n_lan_hosts;
+	bool programs; /* marked sockets use the tunnel */
+	bool away;     /* P is in a network namespace, not of the host */
 };
 
 /* True for the modes in which flows of P leave beside the tunnel. */

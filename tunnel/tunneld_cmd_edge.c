@@ -58,6 +58,22 @@ static void add_grant(json_t *obj, const struct pa_client_status *s, struct pa_n
 		add_binding(obj, s, now);
 }
 
+/* What "problem" is made of, for programs (pubaddr diagnose). */
+static void add_parts(json_t *obj, const struct pa_tunneld_parts *p)
+{
+	const struct pa_lan *lan = pa_tunnet_lan(p->net);
+	json_t *addresses = json_array();
+
+	for (size_t i = 0; i < lan->n_addrs; i++)
+		(void)json_array_append_new(addresses, pa_addr_json(&lan->addrs[i]));
+	add(obj, "lan", json_pack("{s:b, s:i, s:o}", "up", (int)lan->up, "mtu", (int)lan->mtu, "addresses", addresses));
+	add(obj, "outbound", json_string(p->by_policy ? "policy" : "tunnel"));
+	if (p->refusal[0] != '\0')
+		add(obj, "refusal", json_string(p->refusal));
+	if (p->trouble[0] != '\0')
+		add(obj, "trouble", json_string(p->trouble));
+}
+
 /* What is wrong, in plain words; empty when nothing is. */
 static void describe(const struct pa_tunneld_parts *p, const struct pa_client_status *s, char *dst, size_t cap)
 {
@@ -96,11 +112,12 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	struct pa_client_status s;
 	struct pa_dp_stats stats;
 	char problem[PA_TUNNELD_ERRLEN + 64];
+	const char *why;
 	json_t *obj;
 
 	pa_client_status_get(p.client, &s);
 	pa_client_counters_get(p.client, &counters);
-	(void)pa_dp_user.stats(p.dp, NULL, &stats, NULL);
+	(void)pa_path_stats(p.path, NULL, &stats, NULL);
 	describe(&p, &s, problem, sizeof(problem));
 	obj = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "version", PACKAGE_VERSION, "interface", p.iface, "device",
 			p.conf->device, "state", state_name(s.state), "usable",
@@ -114,12 +131,16 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	add(obj, "inbound", pa_inpolicy_json(pa_tuninbound_now(p.inbound)));
 	if (problem[0] != '\0')
 		add(obj, "problem", json_string(problem));
+	add_parts(obj, &p);
 	if (s.last_reason != 0)
 		add(obj, "last-reason", json_string(pa_reason_name(s.last_reason)));
 	add(obj, "grants", json_pack("{s:I, s:I, s:I}", "accepted", (json_int_t)p.counters->granted, "refused",
 				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
+	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
+	if (*why != '\0')
+		add(obj, "data-path-reason", json_string(why));
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
 }
 
@@ -165,6 +186,18 @@ static void version_get(struct pa_tunneld *t, struct pa_request *req)
 	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
 }
 
+static void probe_start(struct pa_tunneld *t, struct pa_request *req)
+{
+	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+
+	pa_tunneld_probe_start(p.probe, req, pa_tunnet_lan(p.net)->mtu);
+}
+
+static void probe_get(struct pa_tunneld *t, struct pa_request *req)
+{
+	pa_tunneld_probe_get(pa_tunneld_parts_of(t).probe, req);
+}
+
 static const struct {
 	const char *name;
 	bool root_only;
@@ -172,6 +205,8 @@ static const struct {
 } commands[] = {
 	{"status-get", false, status_get},
 	{"version-get", false, version_get},
+	{"probe-start", false, probe_start},
+	{"probe-get", false, probe_get},
 	{"grant-put", true, grant_put},
 	{"grant-end", true, grant_end},
 	{"mode-set", true, pa_tunneld_mode_set},

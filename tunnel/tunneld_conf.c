@@ -86,6 +86,8 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 		rc = pa_conf_path(n, "state-dir", "/var/lib/pubaddr", &c->state_dir);
 	if (rc == 0)
 		rc = pa_conf_path(n, "run-dir", PA_TUNNELD_RUN_DIR, &c->run_dir);
+	if (rc == 0)
+		rc = pa_conf_datapath(n, &c->datapath, &c->bpf_dir);
 	c->table = (uint32_t)pa_node_int(n, "table", TABLE_LOCAL + 1, INT32_MAX - PA_PLAN_TABLES, 6080);
 	c->rule_priority = (uint32_t)pa_node_int(n, "rule-priority", 1, RULE_MAIN - PA_PLAN_PRIORITIES, 5200);
 	c->mark = (uint32_t)pa_node_int(n, "mark", 1, UINT32_MAX - PA_MARKS, 6080);
@@ -96,7 +98,7 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 {
 	static const char *const keys[] = {"device", "outbound", "auto-ports", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
-					   "state-dir", "run-dir", "table", "rule-priority", "mark", "log-level", NULL};
+					   "state-dir", "run-dir", "table", "rule-priority", "mark", "datapath", "bpf-dir", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_tunneld_conf c;
 	int rc;
@@ -122,5 +124,6 @@ void pa_tunneld_conf_clear(struct pa_tunneld_conf *c)
 	free(c->key_file);
 	free(c->state_dir);
 	free(c->run_dir);
+	free(c->bpf_dir);
 	memset(c, 0, sizeof(*c));
 }

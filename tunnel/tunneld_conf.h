@@ -15,6 +15,7 @@
 
 /* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
 #define PA_TUNNELD_CONF "/etc/pubaddr/tunneld.conf"
+#define PA_TUNNELD_CONF_OF "/etc/pubaddr/tunneld-%s.conf" /* of one interface; it goes first if it is there */
 #define PA_TUNNELD_KEY_FILE "/var/lib/pubaddr/client.key"
 #define PA_TUNNELD_RUN_DIR "/run/pubaddr"
 
@@ -31,6 +32,8 @@ struct pa_tunneld_conf {
 	uint8_t (*gateway_keys)[PA_KEY_LEN];
 	size_t n_gateway_keys;
 	char *key_file, *state_dir, *run_dir;
+	int datapath; /* enum pa_path_choice */
+	char *bpf_dir;
 	uint32_t table, rule_priority, mark;
 	int log_level; /* enum pa_log_level */
 };

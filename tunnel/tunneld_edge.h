@@ -11,7 +11,7 @@
 #include "common/edge_file.h"
 #include "common/edge_server.h"
 #include "tunnel/client.h"
-#include "tunnel/dp.h"
+#include "tunnel/dp_select.h"
 #include "tunnel/net_mark.h"
 #include "tunnel/client_state.h"
 #include "tunnel/tunneld_conf.h"
@@ -19,6 +19,7 @@
 #include "tunnel/tunneld_keep.h"
 #include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_net.h"
+#include "tunnel/tunneld_probe_edge.h"
 
 /*
  * The client daemon of one LAN interface: the pure core (client.h) with device, routes, sockets, data path, timers and
@@ -62,9 +63,10 @@ struct pa_tunneld_parts {
 	const struct pa_tunneld_conf *conf;
 	const char *iface;
 	struct pa_client *client;
-	struct pa_dp *dp;
+	struct pa_path *path;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
+	struct pa_tunneld_probe *probe;
 	struct pa_tuninbound *inbound;
 	struct pa_tunmode *mode;
 	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */

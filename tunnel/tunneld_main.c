@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* pubaddr-tunneld: the tunnel's end on the host behind the NAT, one for each interface towards a NAT. */
+#include <limits.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/cred.h"
 #include "common/edge_daemon.h"
@@ -77,11 +79,23 @@ static const struct pa_daemon_ops ops = {
 	.reload = reload,
 	.stop = stop,
 	.destroy = destroy,
-	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN, .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL | PA_SANDBOX_MARK},
+	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
+		   .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL | PA_SANDBOX_MARK | PA_SANDBOX_BPF_MAPS},
 };
+
+/* Daemons of several interfaces need a file each, and systemd's instances are all started by the same line. */
+static void prefer_own_file(struct pa_daemon_options *o, char path[PATH_MAX])
+{
+	if (o->config_named || o->iface == NULL)
+		return;
+	(void)snprintf(path, PATH_MAX, PA_TUNNELD_CONF_OF, o->iface);
+	if (access(path, F_OK) == 0)
+		o->config = path;
+}
 
 int main(int argc, char **argv)
 {
+	char own_file[PATH_MAX];
 	struct pa_daemon_options o;
 	struct pa_tunneld_conf conf;
 	struct context ctx = {.conf = &conf};
@@ -90,6 +104,7 @@ int main(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
+	prefer_own_file(&o, own_file);
 	ctx.iface = o.iface;
 	ctx.config = o.config;
 	if (pa_daemon_load(&tunneld, &o, true, read_conf, &conf, &source) < 0)

@@ -18,6 +18,9 @@
 #include "tunnel/tunneld_lan.h"
 #include "tunnel/tunneld_table.h"
 
+/* Who has P. */
+enum pa_holder { OF_NOBODY_KNOWN, OF_HOST, OF_NAMESPACE };
+
 struct pa_tunnet {
 	struct pa_nl *nl;
 	struct pa_tuntable *filter; /* NULL: the kernel has no packet filter that could hold ours */
@@ -32,7 +35,7 @@ struct pa_tunnet {
 	struct pa_auto_ports ports;
 	bool on_lan; /* P and the kernel settings of native and auto are set */
 	char sysctl_file[PATH_MAX];
-	enum { OF_HOST = 1, OF_NAMESPACE } holder; /* of P as the kernel was told; 0: not known */
+	enum pa_holder holder; /* as the kernel was told */
 	struct pa_plan plan; /* what the kernel has */
 	struct pa_lan lan;
 };
@@ -59,7 +62,7 @@ static int adopt(struct pa_tunnet *net, const struct pa_tunnet_config *cfg, char
 
 	if (pa_addr_is_none(&cfg->adopt) || pa_nl_ifindex(net->device) < 0)
 		return PA_ENOTFOUND;
-	rc = pa_tun_open(net->nl, net->device, cfg->adopt_mtu, &cfg->adopt, &net->tun, detail);
+	rc = pa_tun_open(net->nl, net->device, cfg->adopt_mtu, &cfg->adopt, 1, &net->tun, detail);
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
 		return rc;
@@ -94,7 +97,7 @@ static int clean(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 	}
 	rc = pa_net_clean(net->nl, net->priority, PA_PLAN_PRIORITIES, net->table, PA_PLAN_TABLES);
 	if (rc > 0)
-		pa_log(PA_LOG_WARN, "net.leftover", "removed=%d tables=%u,%u", rc, net->table, net->table + 1);
+		pa_log(PA_LOG_WARN, "net.leftover", "removed=%d tables=%u-%u", rc, net->table, net->table + PA_PLAN_TABLES - 1);
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot clean the routing tables: %s; it needs CAP_NET_ADMIN, run as root", strerror(errno));
 	return rc;
@@ -247,13 +250,13 @@ static int ensure_device(struct pa_tunnet *net, const struct pa_tunnet_want *wan
 	int rc;
 
 	if (net->tun.fd < 0) {
-		rc = pa_tun_open(net->nl, net->device, want->mtu, NULL, &net->tun, detail);
+		rc = pa_tun_open(net->nl, net->device, want->mtu, NULL, 1, &net->tun, detail);
 		if (rc < 0) {
 			(void)snprintf(err, PA_TUNNET_ERRLEN, "%s", detail);
 			return rc;
 		}
 		net->mtu = want->mtu;
-		(void)pa_tun_ignore_idle(net->nl, &net->tun); /* without it a daemon that dies takes new connections along */
+		(void)pa_tun_ignore_idle(net->nl, &net->tun, true); /* without it a daemon that dies takes new connections along */
 	}
 	rc = 0;
 	if (net->mtu != want->mtu)
@@ -360,7 +363,8 @@ static size_t collect_hosts(const struct pa_tunnet *net, const struct pa_tunnet_
 static struct pa_plan_input plan_input(const struct pa_tunnet *net, const struct pa_addr *addr)
 {
 	struct pa_plan_input in = {.addr = *addr, .ifindex = net->tun.ifindex, .table = net->table, .priority = net->priority,
-				   .mark = net->mark, .mode = net->mode, .tracked = net->tracked, .lan_ifindex = net->lan.ifindex};
+				   .mark = net->mark, .mode = net->mode, .tracked = net->tracked, .lan_ifindex = net->lan.ifindex,
+				   .away = pa_tunnet_in_namespace(net)};
 
 	if (net->lan.n_routers > 0)
 		in.router = net->lan.routers[0];
@@ -384,11 +388,11 @@ static int set_lan(struct pa_tunnet *net, const struct pa_addr *addr, char err[P
 }
 
 /* Told only what it does not know: each telling is announced to us as news. */
-static int set_holder(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
+static int set_holder(struct pa_tunnet *net, enum pa_holder holder, char err[PA_TUNNET_ERRLEN])
 {
-	int holder = pa_tunnet_in_namespace(net) ? OF_NAMESPACE : OF_HOST, rc;
+	int rc;
 
-	if ((int)net->holder == holder)
+	if (net->holder == holder)
 		return 0;
 	rc = pa_veth_divert(net->nl, net->device, net->tun.ifindex, &net->addr, holder == OF_NAMESPACE);
 	if (rc < 0) {
@@ -396,9 +400,9 @@ static int set_holder(struct pa_tunnet *net, char err[PA_TUNNET_ERRLEN])
 			       holder == OF_HOST ? "this host" : "the namespace", strerror(errno));
 		return rc;
 	}
-	if (net->holder != 0)
+	if (net->holder != OF_NOBODY_KNOWN)
 		pa_log(PA_LOG_INFO, "net.holder", "device=%s address-of=%s", net->device, holder == OF_HOST ? "host" : "namespace");
-	net->holder = holder == OF_HOST ? OF_HOST : OF_NAMESPACE;
+	net->holder = holder;
 	return 0;
 }
 
@@ -411,12 +415,13 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 
 	if (!pa_addr_is_none(&net->addr) && !pa_addr_eq(&net->addr, &want->addr)) {
 		pa_veth_remove(net->nl, net->device); /* what runs there has the former address */
-		net->holder = 0;
+		net->holder = OF_NOBODY_KNOWN;
 	}
 	rc = ensure_device(net, want, err);
 	net->elsewhere = !may_take_default(net, &want->gateway);
 	if (rc == 0)
-		rc = set_filter(net, want, net->elsewhere ? PA_OUT_POLICY : want->mode, err); /* before the first packet */
+		rc = set_filter(net, want, net->elsewhere || pa_tunnet_in_namespace(net) ? PA_OUT_POLICY : want->mode,
+				err); /* before the first packet */
 	if (rc == 0)
 		rc = set_lan(net, &want->addr, err);
 	if (rc < 0)
@@ -425,7 +430,11 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	in.lan_hosts = hosts;
 	in.n_lan_hosts = collect_hosts(net, want, hosts);
 	in.take_default = !net->elsewhere && net->mode != PA_OUT_POLICY;
+	in.programs = !in.away;
 	pa_plan_make(&in, &plan);
+	rc = in.away || pa_addr_is_none(&net->addr) ? 0 : set_holder(net, OF_HOST, err);
+	if (rc < 0)
+		return rc;
 	rc = apply(net, &plan);
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "%s: cannot set routes and rules: %s", net->device, strerror(errno));
@@ -435,7 +444,7 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	if (!pa_addr_eq(&net->addr, &want->addr))
 		(void)pa_net_addr_flush(net->nl, net->tun.ifindex, &want->addr);
 	net->addr = want->addr;
-	return set_holder(net, err);
+	return set_holder(net, in.away ? OF_NAMESPACE : OF_HOST, err);
 }
 
 int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN])
@@ -458,6 +467,17 @@ bool pa_tunnet_in_namespace(const struct pa_tunnet *net)
 	char name[16];
 
 	return pa_nl_ifindex(pa_veth_name(net->device, name)) > 0;
+}
+
+void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives)
+{
+	if (net->tun.fd >= 0)
+		(void)pa_tun_ignore_idle(net->nl, &net->tun, !outlives);
+}
+
+int pa_tunnet_ifindex(const struct pa_tunnet *net)
+{
+	return net->tun.fd >= 0 ? net->tun.ifindex : 0;
 }
 
 bool pa_tunnet_present(const struct pa_tunnet *net)
@@ -488,7 +508,7 @@ void pa_tunnet_down(struct pa_tunnet *net)
 	if (net->filter != NULL && pa_tuntable_clear(net->filter, ignored) < 0)
 		pa_log(PA_LOG_WARN, "net.leftover", "reason=\"%s\"", ignored);
 	pa_veth_remove(net->nl, net->device);
-	net->holder = 0;
+	net->holder = OF_NOBODY_KNOWN;
 	memset(&nothing, 0, sizeof(nothing));
 	remove_stale(net, &nothing);
 	memset(&net->plan, 0, sizeof(net->plan));

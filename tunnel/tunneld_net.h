@@ -73,11 +73,15 @@ int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNE
 void pa_tunnet_take_namespace(struct pa_tunnet *net);
 bool pa_tunnet_in_namespace(const struct pa_tunnet *net);
 
+/* Whether packets are carried on when this process dies: if so, the device's routes count without it too. */
+void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives);
+/* The device's interface index, 0 while absent. */
+int pa_tunnet_ifindex(const struct pa_tunnet *net);
 /* The device's descriptor, or -1 while absent. It changes with pa_tunnet_up after pa_tunnet_down. */
 int pa_tunnet_fd(const struct pa_tunnet *net);
 /*
  * The mode that is in force while up: what was wanted, but policy instead of all others when the default route leaves by another
- * interface, of another VPN, say (pa_tunnet_default_elsewhere).
+ * interface, of another VPN, say (pa_tunnet_default_elsewhere), and while a network namespace has P.
  */
 enum pa_outbound pa_tunnet_mode(const struct pa_tunnet *net);
 bool pa_tunnet_default_elsewhere(const struct pa_tunnet *net);

@@ -9,6 +9,7 @@ DHCP_IP=10.77.0.2
 CARRIER_NET=100.64.0.0/24
 NAT_WAN=198.51.100.2
 GATEWAY_IP=198.51.100.10
+PROBE_IP=198.51.100.11 # the gateway's second address, for probes only
 GATEWAY2_IP=198.51.100.26
 BROKER_IP=198.51.100.18
 PEER_IP=192.0.2.10
@@ -87,6 +88,7 @@ build_wan() {
 build_public() {
 	link gateway eth0 inet gateway
 	addr gateway eth0 "$GATEWAY_IP/29"
+	addr gateway eth0 "$PROBE_IP/29"
 	addr inet gateway 198.51.100.9/29
 	route gateway default via 198.51.100.9
 	route inet "$POOL" via "$GATEWAY_IP"
@@ -166,7 +168,7 @@ internet_rules() {
 			chain ingress {
 				type filter hook prerouting priority raw
 				iifname "nat" ip saddr $NAT_WAN accept
-				iifname { "gateway", "gateway2" } ip saddr { $GATEWAY_IP, $GATEWAY2_IP, $POOL } accept
+				iifname { "gateway", "gateway2" } ip saddr { $GATEWAY_IP, $GATEWAY2_IP, $PROBE_IP, $POOL } accept
 				iifname "broker" ip saddr $BROKER_IP accept
 				iifname "peer" ip saddr $PEER_IP accept
 				iifname "lo" accept

@@ -53,15 +53,19 @@ make_certificate() {
 	nsrun "$1" sh -c "umask 077; cat >/etc/pubaddr/$2.key.pem" <"$LAB_DIR/$2.pem"
 }
 
+# The first gateway lets clients try out the NAT from another port and another address.
+probe_listen() { [ "$1" != gateway ] || echo "\"$GATEWAY_IP:6081\", \"$PROBE_IP:6080\""; }
+
 # Documentation addresses stand for the public network here, and gateways refuse them by default: hence "allow".
 start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
 	nsrun "$1" tee /etc/pubaddr/gatewayd.conf >/dev/null <<-END
 		{
-		  "listen": ["$4:6080"], "device": "pubgw0", "device-address": "$4",
+		  "listen": ["$4:6080"], "probe-listen": [$(probe_listen "$1")], "device": "pubgw0", "device-address": "$4",
 		  "key-file": "/etc/pubaddr/gateway.key",
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
 		  "broker": {$(broker_place), "name": "$3"}, "keepalive": $LAB_KEEPALIVE,
+		  "datapath": "${PUBADDR_DATAPATH:-auto}",
 		  "control-socket": "/run/pubaddr/gateway.sock"
 		}
 	END
@@ -194,7 +198,7 @@ await_client() {
 
 prepare_client() {
 	[ -n "$LAB_STAGE" ] || return 0
-	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<'{ "allow-documentation": true }'
+	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<"{ \"allow-documentation\": true, \"datapath\": \"${PUBADDR_DATAPATH:-auto}\" }"
 	spawn "$1" "$1.tunneld" pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
 	# The lines that pubaddr-dhclient(8) tells to add; the script itself is where `make install` put it.
 	nsrun "$1" sh -c 'pubaddr dhclient-conf >/run/dhclient.lines && cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'

@@ -8,7 +8,8 @@ need socat
 
 MEGABYTES=100
 to_peer_PID='' to_client_PID='' # set by in_background
-PAUSE=0.12 # after each megabyte: the transfers last long enough for every kill
+PAUSE=0.12 # after each megabyte
+LAST=10 # so many of them are only sent when all kills are done
 
 leases() { ask_broker '{"command": "lease-get-page", "arguments": {"from": "start", "limit": 100}}'; }
 epoch() { on client1 pubaddr --json status | sed -n 's/.*"epoch": *\([0-9]*\).*/\1/p'; }
@@ -33,9 +34,12 @@ send() {
 	# shellcheck disable=SC2016 # for the other shell
 	on "$1" sh -c 'i=0
 		while [ $i -lt '"$MEGABYTES"' ]; do
+			while [ $i -ge '"$((MEGABYTES - LAST))"' ] && [ ! -e "$4" ]; do
+				sleep 0.1
+			done
 			dd if="$1" bs=1M skip=$i count=1 status=none && sleep '"$PAUSE"' || exit 1
 			i=$((i + 1))
-		done | socat -u - "TCP4:$2:$3"' send "$2" "$3" "$4"
+		done | socat -u - "TCP4:$2:$3"' send "$2" "$3" "$4" "$TMP/kills_done"
 }
 
 running() { kill -0 "$up_PID" 2>/dev/null && kill -0 "$down_PID" 2>/dev/null; }
@@ -90,6 +94,7 @@ kill_and_start "Kea" kea
 kill_and_start "gateway and client daemon" gatewayd client1.tunneld
 eventually 10 "both are bound" client_bound
 kill_and_start "all of them" gatewayd client1.tunneld brokerd kea
+: >"$TMP/kills_done"
 eventually 180 "the transfer to the peer ends" ended "$up_PID"
 eventually 180 "the transfer to the client ends" ended "$down_PID"
 wait "$up_PID"

@@ -96,7 +96,7 @@ Test(plan, native_leaves_by_the_lan_with_source_p)
 	cr_assert_eq(p.n_rules, 5);
 	cr_assert(p.rules[2].mark == 101 && p.rules[2].table == PA_TABLE_MAIN && p.rules[2].priority == 5200);
 	for (size_t i = 0; i < p.n_rules; i++)
-		cr_assert(pa_addr_is_none(&p.rules[i].from), "what is bound to P goes as the packet filter says");
+		cr_assert(pa_addr_is_none(&p.rules[i].from) || p.rules[i].mark == 100, "what is bound to P goes as the packet filter says");
 	in.mode = PA_OUT_AUTO;
 	pa_plan_make(&in, &p);
 	cr_assert_eq(p.n_rules, 5);
@@ -110,6 +110,41 @@ Test(plan, native_leaves_by_the_lan_with_source_p)
 	pa_plan_make(&in, &p);
 	cr_assert_eq(p.n_rules, 4);
 	cr_assert_null(find_route(&p, 6080, "0.0.0.0/0"));
+}
+
+Test(plan, marked_programs)
+{
+	struct pa_addr hosts[] = {addr_of("192.0.2.53")};
+	struct pa_plan_input in = {.addr = addr_of("203.0.113.7"), .ifindex = 5, .table = 6080, .priority = 5200, .mark = 99,
+				   .lan_hosts = hosts, .n_lan_hosts = 1, .programs = true};
+	const struct pa_route *r;
+	struct pa_plan p;
+	unsigned marked = 0;
+
+	pa_plan_make(&in, &p);
+	r = find_route(&p, 6082, "0.0.0.0/0");
+	cr_assert(r != NULL && r->ifindex == 5 && pa_addr_eq(&r->src, &in.addr));
+	r = find_route(&p, 6082, "192.0.2.53/32");
+	cr_assert(r != NULL && r->ifindex == 0, "a resolver stays on the LAN");
+	cr_assert_not_null(find_route(&p, 6082, "10.0.0.0/8"));
+	cr_assert_null(find_route(&p, 6080, "0.0.0.0/0"), "nothing for those that are not marked");
+	for (size_t i = 0; i < p.n_rules; i++) {
+		const struct pa_rule *rule = &p.rules[i];
+
+		marked += rule->mark == 100;
+		cr_assert(!rule->unbound || rule->mark == 100);
+	}
+	cr_assert_eq(marked, 3);
+	in.away = true;
+	pa_plan_make(&in, &p);
+	r = find_route(&p, 6081, "0.0.0.0/0");
+	cr_assert(r != NULL && r->ifindex == 5 && pa_addr_is_none(&r->src), "the host has no such source");
+	in.away = false;
+	in.take_default = true;
+	pa_plan_make(&in, &p);
+	cr_assert_not_null(find_route(&p, 6080, "192.0.2.53/32"), "each table has its exceptions");
+	cr_assert_not_null(find_route(&p, 6082, "192.0.2.53/32"));
+	cr_assert_eq(p.n_rules, 7);
 }
 
 Test(plan, too_many_hosts_are_left_out)

@@ -9,8 +9,8 @@
 #include "common/err.h"
 #include "tunnel/auto_ports.h"
 #include "tunnel/ruleset.h"
-#include "tunnel/tunneld_flows.h"
 #include "tunnel/ruleset_inbound.h"
+#include "tunnel/tunneld_flows.h"
 
 TestSuite(ruleset, .timeout = 20);
 TestSuite(auto_ports, .timeout = 20);
@@ -85,6 +85,54 @@ Test(ruleset, a_part_of_another_module_stands_in_a_zone)
 		    "\t\tiifname \"pub0\" accept\n"
 		    "\t}\n"
 		    "}\n");
+}
+
+#define ZONES "add table ip pubaddr-pub0\n" \
+	"flush table ip pubaddr-pub0\n" \
+	"table ip pubaddr-pub0 {\n" \
+	"\tchain prerouting {\n" \
+	"\t\ttype filter hook prerouting priority raw; policy accept;\n" \
+	"\t\tiifname \"pub0\" ct zone set 6080\n" \
+	"\t}\n" \
+	"\tchain output {\n" \
+	"\t\ttype route hook output priority raw; policy accept;\n" \
+	"\t\tip saddr 203.0.113.7 oifname != \"lo\" ct zone set 6080\n" \
+	"\t}\n"
+#define NAMESPACE "\tchain inbound_namespace {\n" \
+	"\t\ttype filter hook prerouting priority -290; policy accept;\n" \
+	"\t\tiifname \"pub0-ns\" ip saddr != 203.0.113.7 drop\n" \
+	"\t\tiifname \"pub0-ns\" meta mark set 6081 ct zone set 6080\n" \
+	"\t}\n" \
+	"}\n"
+
+Test(ruleset, who_may_come_in)
+{
+	static const char *const rules[] = {"5060/udp", "1024-2048/tcp from 198.51.100.0/24", "gre", "any from 192.0.2.10"};
+	struct pa_ruleset_input in = input(PA_OUT_TUNNEL);
+	struct pa_inpolicy p = {.kind = PA_IN_OPEN};
+
+	in.inbound = (struct pa_ruleset_part){pa_ruleset_inbound_write, &p};
+	expect(&in, ZONES NAMESPACE);
+	p.kind = PA_IN_LIST;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		struct pa_inrule r;
+
+		cr_assert(pa_inrule_parse(rules[i], &r) == 0 && pa_inpolicy_add(&p, &r) == 0);
+	}
+	expect(&in, ZONES "\tcounter inbound_refused {\n"
+			  "\t}\n"
+			  "\tchain inbound_new {\n"
+			  "\t\tct state established,related accept\n"
+			  "\t\tmeta l4proto 17 th dport 5060 accept\n"
+			  "\t\tip saddr 198.51.100.0/24 meta l4proto 6 th dport 1024-2048 accept\n"
+			  "\t\tmeta l4proto 47 accept\n"
+			  "\t\tip saddr 192.0.2.10/32 accept\n"
+			  "\t\tcounter name \"inbound_refused\" drop\n"
+			  "\t}\n"
+			  "\tchain inbound {\n"
+			  "\t\ttype filter hook prerouting priority -140; policy accept;\n"
+			  "\t\tiifname \"pub0\" goto inbound_new\n"
+			  "\t}\n" NAMESPACE);
 }
 
 /* The whole tables are files beside this one, which nft(8) takes too. */
@@ -227,54 +275,6 @@ Test(auto_ports, are_put_in_and_taken_out)
 	cr_assert_eq(memcmp(&p, &was, sizeof(p)), 0);
 	pa_auto_defaults(&p);
 	cr_assert(pa_auto_has(&p, IPPROTO_TCP, 21) && pa_auto_has(&p, IPPROTO_UDP, 69) && !pa_auto_has(&p, IPPROTO_TCP, 80));
-}
-
-#define ZONES "add table ip pubaddr-pub0\n" \
-	"flush table ip pubaddr-pub0\n" \
-	"table ip pubaddr-pub0 {\n" \
-	"\tchain prerouting {\n" \
-	"\t\ttype filter hook prerouting priority raw; policy accept;\n" \
-	"\t\tiifname \"pub0\" ct zone set 6080\n" \
-	"\t}\n" \
-	"\tchain output {\n" \
-	"\t\ttype route hook output priority raw; policy accept;\n" \
-	"\t\tip saddr 203.0.113.7 oifname != \"lo\" ct zone set 6080\n" \
-	"\t}\n"
-#define NAMESPACE "\tchain inbound_namespace {\n" \
-	"\t\ttype filter hook prerouting priority -290; policy accept;\n" \
-	"\t\tiifname \"pub0-ns\" ip saddr != 203.0.113.7 drop\n" \
-	"\t\tiifname \"pub0-ns\" meta mark set 6081 ct zone set 6080\n" \
-	"\t}\n" \
-	"}\n"
-
-Test(ruleset, who_may_come_in)
-{
-	static const char *const rules[] = {"5060/udp", "1024-2048/tcp from 198.51.100.0/24", "gre", "any from 192.0.2.10"};
-	struct pa_ruleset_input in = input(PA_OUT_TUNNEL);
-	struct pa_inpolicy p = {.kind = PA_IN_OPEN};
-
-	in.inbound = (struct pa_ruleset_part){pa_ruleset_inbound_write, &p};
-	expect(&in, ZONES NAMESPACE);
-	p.kind = PA_IN_LIST;
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		struct pa_inrule r;
-
-		cr_assert(pa_inrule_parse(rules[i], &r) == 0 && pa_inpolicy_add(&p, &r) == 0);
-	}
-	expect(&in, ZONES "\tcounter inbound_refused {\n"
-			  "\t}\n"
-			  "\tchain inbound_new {\n"
-			  "\t\tct state established,related accept\n"
-			  "\t\tmeta l4proto 17 th dport 5060 accept\n"
-			  "\t\tip saddr 198.51.100.0/24 meta l4proto 6 th dport 1024-2048 accept\n"
-			  "\t\tmeta l4proto 47 accept\n"
-			  "\t\tip saddr 192.0.2.10/32 accept\n"
-			  "\t\tcounter name \"inbound_refused\" drop\n"
-			  "\t}\n"
-			  "\tchain inbound {\n"
-			  "\t\ttype filter hook prerouting priority -140; policy accept;\n"
-			  "\t\tiifname \"pub0\" goto inbound_new\n"
-			  "\t}\n" NAMESPACE);
 }
 
 Test(ruleset, what_does_not_fit_is_no_text)

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_TUNNELD_PROBE_EDGE_H
+#define PA_TUNNELD_PROBE_EDGE_H
+
+#include <uv.h>
+
+#include "common/edge_server.h"
+#include "tunnel/client.h"
+
+/* The client daemon's runs of probes (probe.h): sockets on the LAN interface, a timer, and two commands. One loop's thread. */
+struct pa_tunneld_probe;
+
+struct pa_tunneld_probe_config {
+	uv_loop_t *loop;
+	struct pa_client *client; /* borrowed */
+	const char *iface;	  /* borrowed */
+	uint32_t mark;		  /* of the tunnel's own packets */
+};
+
+/* PA_ENOMEM. */
+int pa_tunneld_probe_new(const struct pa_tunneld_probe_config *cfg, struct pa_tunneld_probe **ret);
+/* Ends a run and closes every handle; free after the loop has run out, before the client is freed. NULL is fine for both. */
+void pa_tunneld_probe_close(struct pa_tunneld_probe *t);
+void pa_tunneld_probe_free(struct pa_tunneld_probe *t);
+
+/*
+ * The commands probe-start {"lifetime": SECONDS (root only)} and probe-get -> {"running", "age-ms", and what probe_json.h
+ * says}. link_mtu: of the LAN interface now. From others than root a start within some seconds after a run's end is
+ * answered as if it were done: that run's result is fresh enough.
+ */
+void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, uint16_t link_mtu);
+void pa_tunneld_probe_get(struct pa_tunneld_probe *t, struct pa_request *req);
+
+#endif
