@@ -155,14 +155,17 @@ static void pool_stats(struct pa_api_call *c)
 
 	for (size_t i = 0; i < conf->n_pools; i++) {
 		struct pa_pool_stats s = pa_lease_pool_stats(c->api->leases, i, c->now.unix_ms);
+		const struct pa_recovery *r = pa_lease_recovery(c->api->leases, i);
+		uint64_t until = r != NULL && r->until > c->now.unix_ms / 1000 ? r->until : 0;
 		char prefix[PA_PREFIX_STRLEN];
 
 		if (json_array_append_new(
-			    list, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", (int)conf->pools[i].id, "name",
+			    list, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (int)conf->pools[i].id, "name",
 					    conf->pools[i].name, "prefix",
 					    pa_prefix_format(&conf->pools[i].prefix, prefix), "total",
 					    (json_int_t)s.total, "active", (json_int_t)s.active, "resting",
-					    (json_int_t)s.resting, "reserved", (json_int_t)s.reserved, "free", (json_int_t)s.free)) < 0) {
+					    (json_int_t)s.resting, "reserved", (json_int_t)s.reserved, "free", (json_int_t)s.free,
+					    "recovering-until", (json_int_t)until)) < 0) {
 			json_decref(list);
 			pa_api_give(c, NULL);
 			return;
@@ -200,7 +203,7 @@ static void status_get(struct pa_api_call *c)
 	for (size_t i = 0; i < api->conf->n_pools; i++)
 		active += pa_lease_pool_stats(c->api->leases, i, c->now.unix_ms).active;
 	pa_api_set(c, PA_RESULT_SUCCESS, "pubaddr-brokerd %s", api->version);
-	pa_api_give(c, json_pack("{s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
+	pa_api_give(c, json_pack("{s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
 				 "version", api->version, "pid", api->pid,
 				 "uptime", (json_int_t)((c->now.boot_ms - api->started_boot_ms) / 1000),
 				 "database", api->conf->database,
@@ -211,7 +214,7 @@ static void status_get(struct pa_api_call *c)
 				 "counters", "granted", (json_int_t)n->granted, "renewed", (json_int_t)n->renewed,
 				 "repeated", (json_int_t)n->repeated, "released", (json_int_t)n->released,
 				 "expired", (json_int_t)n->expired, "refused", (json_int_t)n->refused,
-				 "limited", (json_int_t)n->limited,
+				 "limited", (json_int_t)n->limited, "reclaimed", (json_int_t)n->reclaimed,
 				 "commits", (json_int_t)n->commits,
 				 "commit-failures", (json_int_t)n->commit_failures));
 }
@@ -305,6 +308,7 @@ static const struct {
 	{"lease-get-page", lease_get_page},
 	{"lease-release", pa_api_lease_release},
 	{"list-commands", list_commands},
+	{"pool-recover", pa_api_pool_recover},
 	{"pool-stats", pool_stats},
 	{"status-get", status_get},
 	{"store-backup", store_backup},
@@ -328,7 +332,6 @@ void pa_api_handle(struct pa_api *api, struct pa_now now, bool admin, const char
 		   struct pa_api_reply *ret)
 {
 	struct pa_api_call call = {.api = api, .now = now, .admin = admin, .reply = ret};
-	const struct pa_lease *const *changed;
 	size_t i = 0;
 
 	memset(ret, 0, sizeof(*ret));
@@ -340,5 +343,5 @@ void pa_api_handle(struct pa_api *api, struct pa_now now, bool admin, const char
 	else
 		commands[i].handle(&call);
 	/* Also a command that only read: it may have read what another one changed and nobody stored yet. */
-	ret->commit = pa_lease_changes(api->leases, &changed) > 0;
+	ret->commit = pa_lease_has_changes(api->leases);
 }

@@ -24,7 +24,7 @@
 #define PA_API_PAGE_MAX 10000
 
 struct pa_api_counters {
-	uint64_t granted, renewed, repeated, released, expired, refused, limited, commits, commit_failures;
+	uint64_t granted, renewed, repeated, released, expired, refused, limited, reclaimed, commits, commit_failures;
 };
 
 /* What the commands work on; everything is borrowed. */
@@ -59,6 +59,12 @@ struct pa_api_reply {
 /* Handles one command; ret is filled in every case. admin: the peer is root or the broker's own user. */
 void pa_api_handle(struct pa_api *api, struct pa_now now, bool admin, const char *name, const json_t *arguments,
 		   struct pa_api_reply *ret);
+
+/*
+ * Ends up to max leases that no gateway ever reported, where every gateway of their group is there and has reported all it has
+ * since their time was up. Returns how many.
+ */
+size_t pa_api_reclaim(struct pa_api *api, struct pa_now now, size_t max);
 
 /* Rises whenever a gateway that waits for news may have some. */
 uint64_t pa_api_gateway_news(const struct pa_api *api);

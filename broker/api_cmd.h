@@ -26,6 +26,14 @@ void pa_api_lease_allocate(struct pa_api_call *c);
 void pa_api_lease_release(struct pa_api_call *c);
 void pa_api_gateway_report(struct pa_api_call *c);
 void pa_api_gateway_sync(struct pa_api_call *c);
+void pa_api_pool_recover(struct pa_api_call *c);
+/* What concerns recoveries (api_recover.c). The number that a gateway acknowledges: 0 when it is of a log that is lost. */
+uint64_t pa_api_check_number(struct pa_api_call *c, const char *name, uint64_t from);
+/* The recovery for which this gateway has to tell its floors, 0: none; told: the one for which it has. */
+uint64_t pa_api_recovery_of(struct pa_api_call *c, const char *name);
+void pa_api_take_told(struct pa_api_call *c, struct pa_gateway_view *v, uint64_t told);
+/* A gateway has a binding of this epoch, or a floor. PA_ENOMEM. */
+int pa_api_take_epoch(struct pa_api_call *c, const char *name, const struct pa_addr *addr, uint64_t epoch, bool is_binding);
 /* The gateways for status-get; a new reference, or NULL without memory. */
 json_t *pa_api_gateways_json(const struct pa_api *api, struct pa_now now);
 

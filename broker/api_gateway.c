@@ -15,8 +15,14 @@
 
 uint64_t pa_api_gateway_news(const struct pa_api *api)
 {
-	/* Both only rise; so does their sum. */
-	return pa_lease_revoked_head(api->leases) + pa_reports_head(api->reports);
+	/* All of them only rise; so does their sum. */
+	const struct pa_recovery *list;
+	size_t n = pa_lease_recoveries(api->leases, &list);
+	uint64_t news = pa_lease_revoked_head(api->leases) + pa_reports_head(api->reports);
+
+	for (size_t i = 0; i < n; i++)
+		news += list[i].since;
+	return news;
 }
 
 /* The name that the gateway gives; NULL after an error. */
@@ -110,27 +116,44 @@ static json_t *bindings_json(struct pa_api_call *c, const char *name, uint64_t f
 	return list;
 }
 
+/* How much of what the gateway has the broker knows now. */
+static void take_state(struct pa_api_call *c, const char *name, uint64_t told)
+{
+	bool fresh;
+	struct pa_gateway_view *v = pa_reports_seen(c->api->reports, name, c->now.boot_ms, &fresh);
+	/* One that does not say is of an older version, and is never complete. */
+	bool complete = pa_args_has(&c->args, "unreported") && pa_args_uint_or(&c->args, "unreported", 0, INT64_MAX, 1) == 0;
+
+	if (complete)
+		v->complete_ms = c->now.boot_ms;
+	pa_api_take_told(c, v, complete ? told : 0);
+}
+
 void pa_api_gateway_sync(struct pa_api_call *c)
 {
 	uint64_t from = pa_args_uint(&c->args, "from", 0, INT64_MAX), time = pa_args_uint_or(&c->args, "time", 1, INT64_MAX, 0);
-	uint64_t seen = pa_args_uint_or(&c->args, "reports", 0, INT64_MAX, 0), to, reports_to;
+	uint64_t seen = pa_args_uint_or(&c->args, "reports", 0, INT64_MAX, 0), told = pa_args_uint_or(&c->args, "told", 0, INT64_MAX, 0);
+	uint64_t to, reports_to, tell;
 	const char *name = take_name(c);
 	json_t *floors, *bindings;
 	bool more, idle;
 
 	if (name == NULL)
 		return;
+	/* A number of another log, from a store that was replaced: begin again; floors do not sink. */
+	from = pa_api_check_number(c, name, from);
 	PA_REQUIRE(pa_lease_ack(c->api->leases, name, from) == 0);
 	if (!take_presence(c, name, time, from))
 		return;
-	/* A number of another log, from a store that was replaced: begin again; floors do not sink. */
-	floors = floors_json(c, from <= pa_lease_revoked_head(c->api->leases) ? from : 0, &to, &more);
+	take_state(c, name, told);
+	tell = pa_api_recovery_of(c, name);
+	floors = floors_json(c, from, &to, &more);
 	bindings = bindings_json(c, name, seen, &reports_to);
-	idle = to == from && reports_to == seen;
+	idle = to == from && reports_to == seen && (tell == 0 || tell == told);
 	pa_api_set(c, PA_RESULT_SUCCESS, "%zu floor(s)", json_array_size(floors));
-	pa_api_give(c, json_pack("{s:o, s:I, s:b, s:o, s:I, s:I, s:b}", "floors", floors, "number", (json_int_t)to, "more", more,
+	pa_api_give(c, json_pack("{s:o, s:I, s:b, s:o, s:I, s:I, s:b, s:I}", "floors", floors, "number", (json_int_t)to, "more", more,
 				 "bindings", bindings, "reports", (json_int_t)reports_to, "time", (json_int_t)c->now.unix_ms,
-				 "idle", idle));
+				 "idle", idle, "tell", (json_int_t)tell));
 }
 
 static bool take_binding(struct pa_api_call *c, const char *name, const json_t *item)
@@ -143,16 +166,32 @@ static bool take_binding(struct pa_api_call *c, const char *name, const json_t *
 		pa_args_fail(&c->args, "bindings", "expected a list of [ADDRESS, EPOCH, BIND]");
 		return false;
 	}
+	if (pa_api_take_epoch(c, name, &addr, (uint64_t)epoch, true) < 0 || pa_lease_bound(c->api->leases, &addr, (uint64_t)epoch) < 0)
+		return false;
 	/* Only what was leased, so that memory is bounded by the pools. */
 	return pa_lease_by_addr(c->api->leases, &addr) == NULL ||
 	       pa_reports_put(c->api->reports, name, &addr, (uint64_t)epoch, (uint64_t)bind, c->now.unix_ms) >= 0;
 }
 
+static bool take_floor(struct pa_api_call *c, const char *name, const json_t *item)
+{
+	const char *text = json_string_value(json_array_get(item, 0));
+	json_int_t epoch = json_integer_value(json_array_get(item, 1));
+	struct pa_addr addr;
+
+	if (text == NULL || pa_addr_parse(text, &addr) < 0 || epoch < 1) {
+		pa_args_fail(&c->args, "floors", "expected a list of [ADDRESS, EPOCH]");
+		return false;
+	}
+	return pa_api_take_epoch(c, name, &addr, (uint64_t)epoch, false) >= 0;
+}
+
 void pa_api_gateway_report(struct pa_api_call *c)
 {
 	const json_t *list = c->args.json != NULL ? json_object_get(c->args.json, "bindings") : NULL;
+	const json_t *floors = c->args.json != NULL ? json_object_get(c->args.json, "floors") : NULL;
 	const char *name = take_name(c);
-	size_t i = 0;
+	size_t i = 0, k = 0;
 
 	if (name == NULL || !take_presence(c, name, 0, 0))
 		return;
@@ -161,9 +200,12 @@ void pa_api_gateway_report(struct pa_api_call *c)
 		pa_args_fail(&c->args, "bindings", "expected a list of [ADDRESS, EPOCH, BIND]");
 	while (i < json_array_size(list) && take_binding(c, name, json_array_get(list, i)))
 		i++;
+	/* Told because the broker asked for it, when it recovers. */
+	while (k < json_array_size(floors) && take_floor(c, name, json_array_get(floors, k)))
+		k++;
 	if (pa_api_bad_args(c))
 		return;
-	if (i < json_array_size(list))
+	if (i < json_array_size(list) || k < json_array_size(floors))
 		pa_api_give(c, NULL);
 	else
 		pa_api_set(c, PA_RESULT_SUCCESS, "%zu binding(s) taken", i);

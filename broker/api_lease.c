@@ -41,7 +41,7 @@ static void refuse_exhausted(struct pa_api_call *c, const struct pa_lease_reques
 
 static const char *reason_of(int rc)
 {
-	return rc == PA_EDENIED ? "no-pool" : rc == PA_EEXHAUSTED ? "exhausted" : rc == PA_ELIMIT ? "subnet-limit" : "no-memory";
+	return rc == PA_EDENIED ? "no-pool" : rc == PA_EEXHAUSTED ? "exhausted" : rc == PA_ELIMIT ? "subnet-limit" : rc == PA_EAGAIN ? "recovering" : "no-memory";
 }
 
 static void refuse(struct pa_api_call *c, const struct pa_lease_request *req, int rc)
@@ -55,6 +55,9 @@ static void refuse(struct pa_api_call *c, const struct pa_lease_request *req, in
 			   pa_ident_realm(req->ident));
 	else if (rc == PA_EEXHAUSTED)
 		refuse_exhausted(c, req);
+	else if (rc == PA_EAGAIN)
+		pa_api_set(c, PA_RESULT_EMPTY, "the database was restored and this client may not have what others may hold: 'pubaddrctl "
+			   "pool stats' shows how long its pools recover");
 	else if (rc == PA_ELIMIT)
 		pa_api_set(c, PA_RESULT_EMPTY, "subnet %u of realm '%s' has %u addresses leased or resting, as many as subnet-limit "
 			   "allows; raise it in brokerd.conf, or wait until some have rested", (unsigned)req->subnet_id,

@@ -25,6 +25,7 @@ struct pa_batch {
 	struct pa_store *store;
 	struct pa_lease_table *leases; /* NULL: the store could not be read again */
 	struct pa_api api;
+	bool copied; /* the store is a copy that runs for the first time */
 	struct pa_api_counters stored; /* the counters as of the last commit */
 	struct waiting *waiting;
 	size_t n, cap;
@@ -43,6 +44,11 @@ static void take_ack(void *ctx, const struct pa_ack *ack)
 	(void)pa_lease_ack(ctx, ack->name, ack->number); /* a gateway that is not configured any more is left out */
 }
 
+static int take_recovery(void *ctx, const struct pa_recovery *recovery)
+{
+	return pa_lease_recovery_load(ctx, recovery);
+}
+
 /* Reads the lease table from the store. */
 static int load(struct pa_batch *b, struct pa_lease_table **ret)
 {
@@ -57,6 +63,10 @@ static int load(struct pa_batch *b, struct pa_lease_table **ret)
 		rc = pa_store_load(b->store, take_row, t, err);
 	if (rc == 0)
 		rc = pa_store_load_acks(b->store, take_ack, t, err);
+	if (rc == 0)
+		rc = pa_store_load_recoveries(b->store, take_recovery, t, err);
+	if (rc == 0)
+		rc = pa_store_copied(b->store, &b->copied, err);
 	if (rc < 0) {
 		pa_log(PA_LOG_ERROR, "store.load-failed", "error=\"%s\"", err);
 		pa_lease_table_free(t);
@@ -152,6 +162,24 @@ int pa_batch_configure(struct pa_batch *b, const struct pa_setup *setup)
 	return 0;
 }
 
+/* A backup that was put in place: leases may have been given since it was made. */
+static void recover(struct pa_batch *b, struct pa_now now)
+{
+	const struct pa_recovery *list;
+	int rc = 0;
+
+	if (!b->copied)
+		return;
+	for (size_t i = 0; i < b->api.conf->n_pools && rc >= 0; i++)
+		rc = pa_lease_recovery_begin(b->leases, i, now.unix_ms);
+	if (rc < 0)
+		return; /* the next request tries again */
+	b->copied = false;
+	if (pa_lease_recoveries(b->leases, &list) > 0)
+		pa_log(PA_LOG_WARN, "store.restored", "until=%" PRIu64 " effect=\"a backup was put in place: until that time (pubaddrctl pool "
+		       "stats) only clients whose leases it has are served\"", list[0].until);
+}
+
 void pa_batch_add(struct pa_batch *b, void *request, const char *name, const json_t *arguments, struct pa_now now,
 		  bool admin)
 {
@@ -172,6 +200,7 @@ void pa_batch_add(struct pa_batch *b, void *request, const char *name, const jso
 		b->waiting = w;
 		b->cap = cap;
 	}
+	recover(b, now);
 	w = &b->waiting[b->n++];
 	w->request = request;
 	pa_api_handle(&b->api, now, admin, name, arguments, &w->reply);
@@ -183,8 +212,11 @@ void pa_batch_expire(struct pa_batch *b, struct pa_now now, size_t max)
 
 	if (b->leases == NULL && load(b, &leases) == 0)
 		set_leases(b, leases);
-	if (b->leases != NULL)
-		b->api.counters.expired += pa_lease_expire(b->leases, now.unix_ms, max);
+	if (b->leases == NULL)
+		return;
+	recover(b, now);
+	b->api.counters.expired += pa_lease_expire(b->leases, now.unix_ms, max);
+	(void)pa_api_reclaim(&b->api, now, max);
 }
 
 static void log_reply(struct pa_batch *b, const struct pa_api_reply *r, struct pa_now now)
@@ -204,32 +236,42 @@ static void log_reply(struct pa_batch *b, const struct pa_api_reply *r, struct p
 	b->refuse_suppressed = 0;
 }
 
+/* Nobody asked for these ends, so no reply logs them. */
+static void log_end(const struct pa_lease *row)
+{
+	char fields[PA_API_FIELDSLEN];
+
+	if (row->state == PA_LEASE_EXPIRED)
+		pa_log(PA_LOG_INFO, "lease.expire", "%s", pa_api_lease_fields(row, fields));
+	else if (row->state == PA_LEASE_RECLAIMED)
+		pa_log(PA_LOG_INFO, "lease.reclaim", "%s", pa_api_lease_fields(row, fields));
+}
+
 /* The rows that were changed are in the store, or they are not in the table any more. True if stored. */
 static bool commit(struct pa_batch *b)
 {
-	const struct pa_lease *const *rows;
+	struct pa_store_changes c = {.rows = NULL};
 	struct pa_lease_table *fresh = NULL;
-	const struct pa_ack *acks = NULL;
-	size_t n_acks;
-	char err[PA_STORE_ERRLEN], fields[PA_API_FIELDSLEN];
-	size_t n = b->leases != NULL ? pa_lease_changes(b->leases, &rows) : 0;
+	char err[PA_STORE_ERRLEN];
 
-	if (n == 0)
+	if (b->leases == NULL || !pa_lease_has_changes(b->leases))
 		return true;
+	c.n_rows = pa_lease_changes(b->leases, &c.rows);
 	/* What a gateway acknowledged is worth no transaction of its own: lost, it is asked again, or its absence costs time. */
-	n_acks = pa_lease_acks(b->leases, &acks);
-	if (pa_store_append(b->store, rows, n, acks, n_acks, err) == 0) {
+	c.n_acks = pa_lease_acks(b->leases, &c.acks);
+	if (pa_lease_recoveries_changed(b->leases))
+		c.n_recoveries = pa_lease_recoveries(b->leases, &c.recoveries);
+	if (pa_store_append(b->store, &c, err) == 0) {
 		b->api.counters.commits++;
-		for (size_t i = 0; i < n; i++)
-			if (rows[i]->state == PA_LEASE_EXPIRED)
-				pa_log(PA_LOG_INFO, "lease.expire", "%s", pa_api_lease_fields(rows[i], fields));
+		for (size_t i = 0; i < c.n_rows; i++)
+			log_end(c.rows[i]);
 		pa_lease_changes_done(b->leases);
 		if (b->failed)
-			pa_log(PA_LOG_INFO, "store.recovered", "rows=%zu", n);
+			pa_log(PA_LOG_INFO, "store.recovered", "rows=%zu", c.n_rows);
 		b->failed = false;
 		return true;
 	}
-	pa_log(PA_LOG_ERROR, "store.commit-failed", "rows=%zu error=\"%s\"", n, err);
+	pa_log(PA_LOG_ERROR, "store.commit-failed", "rows=%zu error=\"%s\"", c.n_rows, err);
 	b->failed = true;
 	b->api.counters = b->stored;
 	b->api.counters.commit_failures++;

@@ -123,19 +123,12 @@ static void read_grant(const struct pa_node *root, struct pa_brokerconf *conf)
 {
 	static const char *const keys[] = {"mtu", "keepalive", "outbound", "inbound", NULL};
 	struct pa_node n = pa_node_object(root, "grant", false);
-	const char *outbound;
-	int v;
 
 	pa_node_only(&n, keys);
 	conf->mtu = (uint16_t)pa_node_int(&n, "mtu", PA_MTU_MIN, 65535, PA_MTU_DEFAULT);
 	conf->keepalive = (uint16_t)pa_node_int(&n, "keepalive", PA_KEEPALIVE_MIN, PA_KEEPALIVE_MAX,
 						PA_KEEPALIVE_DEFAULT);
-	outbound = pa_node_string(&n, "outbound", "tunnel");
-	v = pa_outbound_parse(outbound);
-	if (v < 0)
-		pa_node_fail(&n, "outbound", "expected \"tunnel\", \"native\", \"auto\" or \"policy\", got \"%s\"", outbound);
-	else
-		conf->outbound = (uint16_t)v;
+	pa_brokerconf_outbound(&n, "tunnel", &conf->outbound);
 	pa_conf_inpolicy(&n, "inbound", &conf->inbound);
 	if (conf->inbound.n > PA_GRANT_INRULES_MAX)
 		pa_node_fail(&n, "inbound", "expected at most %d entries, got %zu: the DHCP option has no room for more",
@@ -197,7 +190,7 @@ static void check_option(const struct pa_node *root, const struct pa_brokerconf 
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 {
 	static const char *const keys[] = {"user", "socket", "socket-group", "socket-users", "database", "master-key-file",
-					   "quarantine", "subnet-limit", "realms", "gateway-listen", "gateway-groups", "pools", "reservations", "grant",
+					   "quarantine", "reclaim-unbound", "subnet-limit", "realms", "gateway-listen", "gateway-groups", "pools", "reservations", "grant",
 					   "log-level", NULL};
 	int rc;
 
@@ -213,6 +206,10 @@ static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 	if (conf->socket_users.n > PA_SOCKET_USERS_MAX)
 		pa_node_fail(root, "socket-users", "at most %d users; use socket-group for more", PA_SOCKET_USERS_MAX);
 	conf->quarantine = (uint32_t)pa_node_int(root, "quarantine", 0, PA_QUARANTINE_MAX, PA_QUARANTINE_DEFAULT);
+	conf->unbound = (uint32_t)pa_node_int(root, "reclaim-unbound", 0, PA_QUARANTINE_MAX, PA_UNBOUND_DEFAULT);
+	if (conf->unbound > 0 && conf->unbound < PA_UNBOUND_MIN)
+		pa_node_fail(root, "reclaim-unbound", "expected 0 (never) or %d to %d seconds, for a client needs some to bind, got %u",
+			     PA_UNBOUND_MIN, PA_QUARANTINE_MAX, (unsigned)conf->unbound);
 	conf->subnet_limit = (uint32_t)pa_node_int(root, "subnet-limit", 0, PA_SUBNET_LIMIT_MAX, 0);
 	read_grant(root, conf);
 	read_log_level(root, conf);

@@ -26,6 +26,7 @@ int pa_ctl_lease_list(const struct pa_ctl *ctl);
 int pa_ctl_lease_get(const struct pa_ctl *ctl, const char *addr);
 int pa_ctl_lease_release(const struct pa_ctl *ctl, const char *addr);
 int pa_ctl_pool_stats(const struct pa_ctl *ctl);
+int pa_ctl_pool_recover(const struct pa_ctl *ctl, uint16_t pool_id, uint32_t seconds);
 int pa_ctl_subnet_stats(const struct pa_ctl *ctl);
 int pa_ctl_status(const struct pa_ctl *ctl);
 int pa_ctl_reload(const struct pa_ctl *ctl);

@@ -198,18 +198,20 @@ int pa_ctl_lease_release(const struct pa_ctl *ctl, const char *addr)
 static json_t *pool_row(const json_t *pool)
 {
 	static const char *const keys[] = {"total", "active", "resting", "reserved", "free"};
-	char text[5][24], id[24];
+	json_int_t until = number_of(pool, "recovering-until");
+	char text[5][24], id[24], recovers[32];
 
 	(void)snprintf(id, sizeof(id), "%lld", (long long)number_of(pool, "id"));
 	for (int i = 0; i < 5; i++)
 		(void)snprintf(text[i], sizeof(text[i]), "%lld", (long long)number_of(pool, keys[i]));
-	return json_pack("[s, s, s, s, s, s, s, s]", id, text_of(pool, "name"), text_of(pool, "prefix"), text[0], text[1],
-			 text[2], text[3], text[4]);
+	return json_pack("[s, s, s, s, s, s, s, s, s]", id, text_of(pool, "name"), text_of(pool, "prefix"), text[0], text[1],
+			 text[2], text[3], text[4], until > 0 ? format_time(until, recovers, sizeof(recovers)) : "no");
 }
 
 int pa_ctl_pool_stats(const struct pa_ctl *ctl)
 {
-	static const char *const heads[] = {"ID", "NAME", "PREFIX", "TOTAL", "ACTIVE", "RESTING", "RESERVED", "FREE"};
+	static const char *const heads[] = {"ID", "NAME", "PREFIX", "TOTAL", "ACTIVE", "RESTING", "RESERVED", "FREE",
+					     "RECOVERS-UNTIL"};
 	json_t *reply, *pools, *rows;
 	int rc = ask(ctl, "pool-stats", NULL, &reply);
 
@@ -296,6 +298,14 @@ static int done(const struct pa_ctl *ctl, json_t *reply, const char *text)
 		fprintf(ctl->out, "%s\n", text);
 	json_decref(reply);
 	return PA_CTL_OK;
+}
+
+int pa_ctl_pool_recover(const struct pa_ctl *ctl, uint16_t pool_id, uint32_t seconds)
+{
+	json_t *reply;
+	int rc = ask(ctl, "pool-recover", json_pack("{s:i, s:I}", "pool-id", (int)pool_id, "seconds", (json_int_t)seconds), &reply);
+
+	return rc == PA_CTL_OK ? done(ctl, reply, seconds > 0 ? "the pool recovers" : "the pool does not recover any more") : rc;
 }
 
 int pa_ctl_reload(const struct pa_ctl *ctl)

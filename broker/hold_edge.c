@@ -95,6 +95,8 @@ bool pa_hold_take(struct pa_hold *h, struct pa_request *req, const json_t *argum
 		return false;
 	/* It said what time it was when it asked; later that would look like a wrong clock. */
 	(void)json_object_del(pa_request_arguments(req), "time");
+	/* Nor can it speak for what it has bound since. */
+	(void)json_object_del(pa_request_arguments(req), "unreported");
 	if (wait > PA_HOLD_WAIT_MAX)
 		wait = PA_HOLD_WAIT_MAX;
 	h->held[h->n++] = (struct held){req, news, pa_now_get().boot_ms + (uint64_t)wait * 1000};

@@ -2,6 +2,7 @@
 /* The rules of the lease table (lease.h). */
 #include "broker/lease.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "broker/lease_pool.h"
@@ -47,18 +48,27 @@ static bool is_eligible(const struct entry *e, const struct pa_lease_request *re
 	       pa_pool_serves(e->pool->conf, pa_ident_realm(req->ident), req->classes, req->n_classes);
 }
 
+/*
+ * dhclient renews with the transaction number of its former request. So the time tells: a retransmission comes long before
+ * half of the lease is over, and that is when the first renewal comes (RFC 2131, section 4.4.5).
+ */
+static uint64_t repeat_window(const struct pa_lease_request *req)
+{
+	return req->valid_lifetime / 3 < PA_LEASE_REPEAT_S ? req->valid_lifetime / 3 : PA_LEASE_REPEAT_S;
+}
+
 static bool is_repeat(const struct entry *e, const struct pa_lease_request *req, uint64_t now_s)
 {
 	const struct pa_lease *row = &e->row;
 
-	return row->has_xid && req->has_xid && row->xid == req->xid && now_s < row->granted + PA_LEASE_REPEAT_S &&
+	return row->has_xid && req->has_xid && row->xid == req->xid && now_s < row->granted + repeat_window(req) &&
 	       row->subnet_id == req->subnet_id && pa_addr_eq(&row->dhcp_addr, &req->dhcp_addr);
 }
 
-/* Claims that are the same but for the expiry: only then the epoch may stay. */
-static bool same_claims(const struct entry *e, const struct pa_lease_request *req)
+/* Claims that are the same but for the expiry: only then the epoch may stay; and not when a store that is lost gave it. */
+static bool same_claims(const struct pa_lease_table *t, const struct entry *e, const struct pa_lease_request *req)
 {
-	return e->row.pool_id == e->pool->conf->id &&
+	return e->row.pool_id == e->pool->conf->id && e->row.epoch > pa_table_base(t, e->pool) &&
 	       memcmp(e->row.fingerprint, req->fingerprint, PA_FINGERPRINT_LEN) == 0;
 }
 
@@ -91,7 +101,10 @@ static void give_new(struct pa_lease_table *t, struct entry *e, const struct pa_
 	struct pa_lease *row = &e->row;
 
 	row->state = PA_LEASE_RELEASED; /* the expiry of whatever came before does not count */
+	if (row->epoch < pa_table_base(t, e->pool))
+		row->epoch = pa_table_base(t, e->pool);
 	row->epoch = now > row->epoch ? now : row->epoch + 1;
+	row->bound = false;
 	row->serial = t->next_serial++;
 	row->pool_id = e->pool->conf->id;
 	memcpy(row->fingerprint, req->fingerprint, PA_FINGERPRINT_LEN);
@@ -99,8 +112,8 @@ static void give_new(struct pa_lease_table *t, struct entry *e, const struct pa_
 	give(t, e, req, now / 1000);
 }
 
-/* ended: Unix seconds. An expiry is revoked as well, for older and longer grants of the same address may be about. */
-static void end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended, uint64_t now)
+/* An expiry is revoked as well, for older and longer grants of the same address may be about. */
+void pa_table_end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended, uint64_t now)
 {
 	e->row.state = state;
 	e->row.ended = ended;
@@ -123,7 +136,12 @@ static int choose(struct pa_lease_table *t, const struct pa_lease_request *req, 
 
 		if (!pa_pool_serves(pool->conf, pa_ident_realm(req->ident), req->classes, req->n_classes))
 			continue;
-		rc = PA_EEXHAUSTED;
+		if (pa_table_recovers(t, pool, now_s)) {
+			rc = PA_EAGAIN;
+			continue;
+		}
+		if (rc != PA_EAGAIN)
+			rc = PA_EEXHAUSTED;
 		unused = pa_pool_next_unused(t, pool);
 		if (unused < pa_pool_count(pool->conf)) {
 			addr = pa_pool_at(pool->conf, unused);
@@ -144,9 +162,14 @@ static int choose(struct pa_lease_table *t, const struct pa_lease_request *req, 
 	return rc;
 }
 
-/* Can the client have the address that is reserved for it now? e: its row; NULL: it was never used. */
-static bool can_move(const struct pa_lease_table *t, const struct entry *e, const struct pa_lease_request *req, uint64_t now_s)
+/* Can the client have the address that is reserved for it now? */
+static bool can_move(const struct pa_lease_table *t, const struct pa_addr *addr, const struct pa_lease_request *req, uint64_t now_s)
 {
+	const struct pa_pool_conf *conf = pa_brokerconf_pool_of(t->conf, addr);
+	const struct entry *e = pa_table_find_addr(t, addr);
+
+	if (conf != NULL && pa_table_recovers(t, &t->pools[conf - t->conf->pools], now_s))
+		return e != NULL && e == pa_table_find_ident(t, req->ident);
 	if (e == NULL || pa_ident_eq(e->row.ident, req->ident))
 		return true;
 	return e->row.state != PA_LEASE_ACTIVE && pa_table_available_at(t, e) <= now_s;
@@ -170,6 +193,35 @@ static int check_subnet(struct pa_lease_table *t, const struct pa_lease_request 
 		return 0;
 	subnet->refused++;
 	return PA_ELIMIT;
+}
+
+int pa_lease_bound(struct pa_lease_table *t, const struct pa_addr *addr, uint64_t epoch)
+{
+	struct entry *e = pa_table_find_addr(t, addr);
+
+	if (e == NULL || e->row.epoch != epoch || e->row.bound)
+		return 0;
+	if (pa_table_reserve(t, 1) < 0)
+		return PA_ENOMEM;
+	e->row.bound = true;
+	pa_table_place(t, e);
+	pa_table_mark(t, e);
+	return 1;
+}
+
+const struct pa_lease *pa_lease_unbound(const struct pa_lease_table *t, size_t i)
+{
+	struct pa_heap_item *item = pa_heap_peek(&t->pools[i].unbound);
+
+	return item != NULL ? &((struct entry *)((char *)item - offsetof(struct entry, waiting)))->row : NULL;
+}
+
+int pa_lease_reclaim(struct pa_lease_table *t, const struct pa_lease *row, uint64_t now)
+{
+	if (pa_table_reserve(t, 1) < 0)
+		return PA_ENOMEM;
+	pa_table_end(t, pa_table_find_addr(t, &row->addr), PA_LEASE_RECLAIMED, now / 1000, now);
+	return 0;
 }
 
 /* An address for a client that does not stay where it is: the one reserved for it, or one of its pools. */
@@ -197,14 +249,14 @@ int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *r
 
 	if (pa_table_reserve(t, 2) < 0)
 		return PA_ENOMEM;
-	if (own != NULL && !can_move(t, pa_table_find_addr(t, &own->addr), req, now_s))
+	if (own != NULL && !can_move(t, &own->addr, req, now_s))
 		own = NULL; /* not yet */
 	if (mine != NULL && is_eligible(mine, req) && (own == NULL || pa_addr_eq(&own->addr, &mine->row.addr))) {
-		rc = check_subnet(t, req, mine, now_s);
+		rc = pa_table_is_certain(t, mine, now_s) ? check_subnet(t, req, mine, now_s) : PA_EAGAIN;
 		if (rc < 0)
 			return rc;
 		*ret = &mine->row;
-		if (!is_active(mine, now_s) || !same_claims(mine, req)) {
+		if (!is_active(mine, now_s) || !same_claims(t, mine, req)) {
 			give_new(t, mine, req, now);
 			return PA_LEASE_NEW;
 		}
@@ -220,7 +272,7 @@ int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *r
 		return rc;
 	/* Its address was excluded, or its pool went or is not for it any more: one lease a client. */
 	if (mine != NULL && mine->row.state == PA_LEASE_ACTIVE)
-		end(t, mine, PA_LEASE_RELEASED, now_s, now);
+		pa_table_end(t, mine, PA_LEASE_RELEASED, now_s, now);
 	give_new(t, e, req, now);
 	*ret = &e->row;
 	return PA_LEASE_NEW;
@@ -238,7 +290,7 @@ int pa_lease_release(struct pa_lease_table *t, const struct pa_lease_name *name,
 		return PA_EREPLAY;
 	if (pa_table_reserve(t, 1) < 0)
 		return PA_ENOMEM;
-	end(t, e, PA_LEASE_RELEASED, now / 1000, now);
+	pa_table_end(t, e, PA_LEASE_RELEASED, now / 1000, now);
 	*ret = &e->row;
 	return 0;
 }
@@ -254,7 +306,7 @@ size_t pa_lease_expire(struct pa_lease_table *t, uint64_t now, size_t max)
 		if (pa_table_reserve(t, 1) < 0)
 			break; /* the next call finds it still due */
 		/* Not now: after a restart the address has rested since then. */
-		end(t, e, PA_LEASE_EXPIRED, e->row.expires, now);
+		pa_table_end(t, e, PA_LEASE_EXPIRED, e->row.expires, now);
 		n++;
 	}
 	return n;

@@ -19,7 +19,7 @@
  *
  * The rules (pubaddr-protocol(7), LEASES):
  *  - a client has at most one active lease in its realm, whatever subnet it asks from;
- *  - the same transaction again within PA_LEASE_REPEAT_S gets the very same lease;
+ *  - the same transaction again within PA_LEASE_REPEAT_S, and a third of the lease, gets the very same lease;
  *  - a renewal keeps address and epoch, and its expiry never becomes earlier;
  *  - every new lease, also of the same client, gets the epoch max(last + 1, now);
  *  - a client gets its former address back for as long as nobody else has it, even while it rests;
@@ -31,7 +31,8 @@
  */
 #define PA_LEASE_REPEAT_S 30
 
-enum pa_lease_state { PA_LEASE_ACTIVE = 0, PA_LEASE_RELEASED = 1, PA_LEASE_EXPIRED = 2 };
+/* RECLAIMED: no gateway ever reported a binding of it. */
+enum pa_lease_state { PA_LEASE_ACTIVE = 0, PA_LEASE_RELEASED = 1, PA_LEASE_EXPIRED = 2, PA_LEASE_RECLAIMED = 3 };
 
 /* A row. Times are Unix seconds. ident is borrowed from the table, or belongs to whoever made the row for _load. */
 struct pa_lease {
@@ -50,6 +51,7 @@ struct pa_lease {
 	uint32_t xid; /* DHCP transaction of the last grant, if has_xid */
 	uint16_t pool_id;
 	bool has_xid;
+	bool bound; /* a gateway reported a binding of this epoch */
 	enum pa_lease_state state;
 	uint8_t fingerprint[PA_FINGERPRINT_LEN]; /* of the client's key; zero: none */
 };
@@ -84,6 +86,18 @@ struct pa_pool_stats {
 	uint64_t free;	  /* for anybody: never used, or rested */
 };
 
+/*
+ * A pool whose leases were lost, for its store was replaced by an older one (pubaddrctl(8), RESTORING A BACKUP). What was
+ * leased since then is not known, so until a time an address goes only to whom the older store has it leased to, if no
+ * gateway knows better; and no epoch up to base is given again.
+ */
+struct pa_recovery {
+	uint16_t pool_id;
+	uint64_t since; /* Unix ms at which the recovery began; tells it from others */
+	uint64_t base;	/* the highest epoch that may have been given before */
+	uint64_t until; /* Unix seconds */
+};
+
 struct pa_lease_table;
 
 /* An empty table; conf is borrowed until the next pa_lease_configure or free. seed: 16 random bytes. NULL without memory. */
@@ -97,7 +111,7 @@ int pa_lease_load(struct pa_lease_table *t, const struct pa_lease *row);
 /*
  * Allocates, renews or repeats: an enum pa_lease_outcome with *ret the row (borrowed until the next change of the table), or
  * PA_EDENIED (no pool serves this client), PA_EEXHAUSTED (every address of its pools is taken or rests), PA_ELIMIT
- * (its subnet has as many as it may), PA_ENOMEM. Errors
+ * (its subnet has as many as it may), PA_EAGAIN (its pools recover from a lost store), PA_ENOMEM. Errors
  * change nothing.
  */
 int pa_lease_allocate(struct pa_lease_table *t, const struct pa_lease_request *req, uint64_t now,
@@ -130,6 +144,32 @@ int pa_lease_ack(struct pa_lease_table *t, const char *gateway, uint64_t number)
 struct pa_ack;
 size_t pa_lease_acks(const struct pa_lease_table *t, const struct pa_ack **ret);
 
+/*
+ * A gateway has reported a binding of this epoch: 1 if the row was changed, 0 if it knew, or was of another epoch; PA_ENOMEM. unbound:
+ * of the leases of pool i that no gateway ever reported the one that was given first, or NULL; pools without gateway names and
+ * reserved addresses have none. reclaim ends a lease; PA_ENOMEM.
+ */
+int pa_lease_bound(struct pa_lease_table *t, const struct pa_addr *addr, uint64_t epoch);
+const struct pa_lease *pa_lease_unbound(const struct pa_lease_table *t, size_t i);
+int pa_lease_reclaim(struct pa_lease_table *t, const struct pa_lease *row, uint64_t now);
+
+/*
+ * Recoveries (lease_recover.c). begin: of pool i, for as long as the longest lease in the table could still run, or a day when
+ * there is none; 1, or 0 if one is under way. set: until `seconds` from now, 0 ends it. load takes over a stored one.
+ * recovery: of pool i, or NULL if there was none; it is under way while now is before its until. recoveries: all, for the
+ * store. told: all gateways of pool i have told what they know. outdated: a gateway knows of an epoch of addr, or of
+ * epochs below `epoch` that ended: the row's lease ends if it is of a lower one. PA_ENOMEM.
+ */
+int pa_lease_recovery_begin(struct pa_lease_table *t, size_t i, uint64_t now);
+int pa_lease_recovery_set(struct pa_lease_table *t, size_t i, uint64_t now, uint32_t seconds);
+int pa_lease_recovery_load(struct pa_lease_table *t, const struct pa_recovery *recovery);
+const struct pa_recovery *pa_lease_recovery(const struct pa_lease_table *t, size_t i);
+size_t pa_lease_recoveries(const struct pa_lease_table *t, const struct pa_recovery **ret);
+void pa_lease_recovery_told(struct pa_lease_table *t, size_t i, bool told);
+int pa_lease_outdated(struct pa_lease_table *t, const struct pa_addr *addr, uint64_t epoch, uint64_t now);
+/* A revocation number that this table's log never had: it is of a log that is lost (revoke.h). */
+bool pa_lease_is_strange(const struct pa_lease_table *t, uint64_t number);
+
 /* Lookups; borrowed until the next change, or NULL. by_ident gives a client's latest row, active or not. */
 const struct pa_lease *pa_lease_by_addr(const struct pa_lease_table *t, const struct pa_addr *addr);
 const struct pa_lease *pa_lease_by_ident(const struct pa_lease_table *t, const struct pa_ident *ident);
@@ -145,9 +185,12 @@ size_t pa_lease_subnets(struct pa_lease_table *t, struct pa_subnet *const **ret,
 
 /* The rows changed since the last call of pa_lease_changes_done, each once. *ret is borrowed until then. */
 size_t pa_lease_changes(const struct pa_lease_table *t, const struct pa_lease *const **ret);
+/* The recoveries too. True if there is anything to store. */
+bool pa_lease_has_changes(const struct pa_lease_table *t);
+bool pa_lease_recoveries_changed(const struct pa_lease_table *t);
 void pa_lease_changes_done(struct pa_lease_table *t);
 
-/* "active", "released" or "expired"; static. parse returns the state or PA_EINVAL. */
+/* "active", "released", "expired" or "reclaimed"; static. parse returns the state or PA_EINVAL. */
 const char *pa_lease_state_name(enum pa_lease_state state);
 int pa_lease_state_parse(const char *s);
 

@@ -116,18 +116,31 @@ void pa_lease_changes_done(struct pa_lease_table *t)
 	for (size_t i = 0; i < t->n_changes; i++)
 		pa_table_find_addr(t, &t->changes[i]->addr)->dirty = false;
 	t->n_changes = 0;
+	t->recoveries_changed = false;
 }
 
-static const char *const state_names[] = {"active", "released", "expired"};
+bool pa_lease_recoveries_changed(const struct pa_lease_table *t)
+{
+	return t->recoveries_changed;
+}
+
+bool pa_lease_has_changes(const struct pa_lease_table *t)
+{
+	return t->n_changes > 0 || t->recoveries_changed;
+}
+
+#define N_STATES 4
+
+static const char *const state_names[N_STATES] = {"active", "released", "expired", "reclaimed"};
 
 const char *pa_lease_state_name(enum pa_lease_state state)
 {
-	return (unsigned)state < 3 ? state_names[state] : "unknown";
+	return (unsigned)state < N_STATES ? state_names[state] : "unknown";
 }
 
 int pa_lease_state_parse(const char *s)
 {
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < N_STATES; i++)
 		if (strcmp(state_names[i], s) == 0)
 			return i;
 	return PA_EINVAL;

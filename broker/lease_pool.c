@@ -96,7 +96,8 @@ struct entry *pa_table_add(struct pa_lease_table *t, const struct pa_addr *addr)
 	struct entry *e;
 
 	if (pool != NULL && (pa_heap_reserve(&pool->resting, (size_t)pool->rows + 1) < 0 ||
-			     pa_heap_reserve(&pool->rested, (size_t)pool->rows + 1) < 0))
+			     pa_heap_reserve(&pool->rested, (size_t)pool->rows + 1) < 0 ||
+			     pa_heap_reserve(&pool->unbound, (size_t)pool->rows + 1) < 0))
 		return NULL;
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
@@ -125,6 +126,19 @@ static void count_for_subnet(const struct pa_lease_table *t, struct entry *e)
 		e->subnet->held++;
 }
 
+/* Only gateways with a channel can tell, and a reserved address is of no use to others. */
+static void watch_binding(const struct pa_lease_table *t, struct entry *e)
+{
+	bool wanted = e->pool != NULL && e->row.state == PA_LEASE_ACTIVE && !e->row.bound && e->reserved == NULL &&
+		      t->conf->groups[e->pool->conf->group].n_names > 0;
+
+	if (e->waiting.pos != 0)
+		pa_heap_remove(&e->pool->unbound, &e->waiting);
+	e->waiting.pos = 0;
+	if (wanted)
+		pa_heap_push(&e->pool->unbound, &e->waiting, e->row.epoch / 1000);
+}
+
 void pa_table_place(struct pa_lease_table *t, struct entry *e)
 {
 	if (e->heap != NULL)
@@ -142,6 +156,7 @@ void pa_table_place(struct pa_lease_table *t, struct entry *e)
 		pa_heap_push(e->heap, &e->item, pa_table_available_at(t, e));
 	}
 	count_for_subnet(t, e);
+	watch_binding(t, e);
 }
 
 void pa_table_mark(struct pa_lease_table *t, struct entry *e)
@@ -203,6 +218,7 @@ static void pools_free(struct pool *pools, size_t n)
 	for (size_t i = 0; i < n && pools != NULL; i++) {
 		pa_heap_clear(&pools[i].resting);
 		pa_heap_clear(&pools[i].rested);
+		pa_heap_clear(&pools[i].unbound);
 	}
 	free(pools);
 }
@@ -226,7 +242,8 @@ static struct pool *pools_new(const struct pa_lease_table *t, const struct pa_br
 	for (size_t i = 0; i < conf->n_pools; i++) {
 		pools[i].conf = &conf->pools[i];
 		if (pa_heap_reserve(&pools[i].resting, (size_t)pools[i].rows) < 0 ||
-		    pa_heap_reserve(&pools[i].rested, (size_t)pools[i].rows) < 0) {
+		    pa_heap_reserve(&pools[i].rested, (size_t)pools[i].rows) < 0 ||
+		    pa_heap_reserve(&pools[i].unbound, (size_t)pools[i].rows) < 0) {
 			pools_free(pools, conf->n_pools);
 			return NULL;
 		}
@@ -250,6 +267,9 @@ int pa_lease_configure(struct pa_lease_table *t, const struct pa_brokerconf *con
 
 		if (e->heap != NULL)
 			pa_heap_remove(e->heap, &e->item);
+		if (e->waiting.pos != 0)
+			pa_heap_remove(&e->pool->unbound, &e->waiting);
+		e->waiting.pos = 0;
 		e->heap = NULL;
 		e->pool = pool_of(t, &e->row.addr);
 		e->reserved = pa_brokerconf_reserved_addr(conf, &e->row.addr);
@@ -293,6 +313,7 @@ void pa_lease_table_free(struct pa_lease_table *t)
 	pa_revoke_free(t->revocations);
 	pa_subnets_free(t->subnets);
 	free(t->order);
+	free(t->recoveries);
 	free(t->changes);
 	free(t);
 }

@@ -20,11 +20,14 @@ struct pool {
 	uint64_t active;
 	struct pa_heap resting; /* by the time from which others may have it */
 	struct pa_heap rested;	/* by the time its last lease ended */
+	struct pa_heap unbound; /* active ones that no gateway has reported, by the time they were given; items are entry.waiting */
+	bool told; /* every gateway has told what it knows, for the recovery */
 };
 
 struct entry {
 	struct pa_heap_item item; /* first: a heap's item is its entry */
 	struct pa_heap *heap;	  /* the one that item is in, or NULL */
+	struct pa_heap_item waiting; /* in the pool's heap of unbound ones */
 	struct pool *pool;	  /* NULL: its address is in no pool now, or excluded */
 	const struct pa_reservation *reserved; /* of its address in the present configuration, or NULL */
 	struct pa_subnet *subnet; /* the subnet that the address counts for (subnet.h), or NULL */
@@ -43,6 +46,9 @@ struct pa_lease_table {
 	size_t n_changes, cap_changes;
 	struct pa_revoke *revocations;
 	struct pa_subnets *subnets;
+	struct pa_recovery *recoveries; /* one for each pool that ever had one, configured now or not */
+	size_t n_recoveries;
+	bool recoveries_changed;
 	uint64_t next_serial;
 	uint8_t seed[16];
 };
@@ -67,6 +73,14 @@ struct entry *pa_table_entry_of(struct pa_heap_item *item);
 
 /* Unix seconds from which clients other than the last one may have the address of an entry whose lease ended. */
 uint64_t pa_table_available_at(const struct pa_lease_table *t, const struct entry *e);
+/* Ends a lease; ended: Unix seconds, now: Unix ms. Room for a change must be reserved. */
+void pa_table_end(struct pa_lease_table *t, struct entry *e, enum pa_lease_state state, uint64_t ended, uint64_t now);
+/* Does the pool recover from a lost store? And the highest epoch that the lost one may have given in it; 0: none was lost. */
+bool pa_table_recovers(const struct pa_lease_table *t, const struct pool *pool, uint64_t now_s);
+uint64_t pa_table_base(const struct pa_lease_table *t, const struct pool *pool);
+/* May the client of e have it now, as far as a recovery goes? */
+bool pa_table_is_certain(const struct pa_lease_table *t, const struct entry *e, uint64_t now_s);
+
 /* Moves what has rested by now (Unix seconds) from resting to rested. */
 void pa_pool_promote(struct pool *pool, uint64_t now);
 /* The number of the first address that was never used and is not reserved, or the pool's count. */

@@ -17,6 +17,7 @@ static void usage(FILE *f)
 		   "  lease get ADDRESS        one lease\n"
 		   "  lease release ADDRESS    end a lease; its client may ask again\n"
 		   "  pool stats               how full the pools are\n"
+		   "  pool recover ID SECONDS  keep a pool's addresses from all but those known to have them\n"
 		   "  subnet stats             how many addresses each subnet has, and its limit\n"
 		   "  status                   the broker's state and counters\n"
 		   "  config test FILE         check a configuration and the keys it names\n"
@@ -78,6 +79,31 @@ static int key_command(const struct pa_ctl *ctl, const struct words *a)
 	return -1;
 }
 
+static bool parse_number(const char *option, const char *s, long min, long max, long *ret)
+{
+	char *end;
+	long v;
+
+	errno = 0;
+	v = strtol(s, &end, 10);
+	if (errno != 0 || end == s || *end != '\0' || v < min || v > max) {
+		fprintf(stderr, "pubaddrctl: %s: expected a number from %ld to %ld, got '%s'\n", option, min, max, s);
+		return false;
+	}
+	*ret = v;
+	return true;
+}
+
+static int recover_command(const struct pa_ctl *ctl, const char *pool, const char *seconds)
+{
+	long id, s;
+
+	if (!parse_number("pool recover ID", pool, 1, UINT16_MAX, &id) ||
+	    !parse_number("pool recover SECONDS", seconds, 0, UINT32_MAX, &s))
+		return PA_CTL_USAGE;
+	return pa_ctl_pool_recover(ctl, (uint16_t)id, (uint32_t)s);
+}
+
 static int run(const struct pa_ctl *ctl, const struct words *a)
 {
 	int rc = -1;
@@ -90,6 +116,8 @@ static int run(const struct pa_ctl *ctl, const struct words *a)
 		rc = pa_ctl_lease_release(ctl, a->w[2]);
 	else if (is(a, 2, 2, "pool", "stats"))
 		rc = pa_ctl_pool_stats(ctl);
+	else if (is(a, 4, 4, "pool", "recover"))
+		rc = recover_command(ctl, a->w[2], a->w[3]);
 	else if (is(a, 2, 2, "subnet", "stats"))
 		rc = pa_ctl_subnet_stats(ctl);
 	else if (is(a, 1, 1, "status", NULL))
@@ -107,21 +135,6 @@ static int run(const struct pa_ctl *ctl, const struct words *a)
 	fprintf(stderr, "pubaddrctl: %s\n", a->n == 0 ? "no command" : "no such command, or not with these words");
 	usage(stderr);
 	return PA_CTL_USAGE;
-}
-
-static bool parse_number(const char *option, const char *s, long min, long max, long *ret)
-{
-	char *end;
-	long v;
-
-	errno = 0;
-	v = strtol(s, &end, 10);
-	if (errno != 0 || end == s || *end != '\0' || v < min || v > max) {
-		fprintf(stderr, "pubaddrctl: %s: expected a number from %ld to %ld, got '%s'\n", option, min, max, s);
-		return false;
-	}
-	*ret = v;
-	return true;
 }
 
 int main(int argc, char **argv)

@@ -29,6 +29,8 @@ struct pa_gateway_view {
 	uint64_t seen_ms; /* boot time of its last word */
 	int64_t skew_ms;  /* its clock less ours, when it last told; positive: it is ahead */
 	bool skewed;	  /* beyond PA_CLOCK_SKEW_MAX */
+	uint64_t complete_ms; /* boot time at which it last had nothing left to report; 0: never */
+	uint64_t told;	      /* the recovery (pa_recovery.since) for which it has told all its floors; 0: none */
 };
 
 struct pa_reports;

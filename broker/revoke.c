@@ -16,6 +16,7 @@ struct pa_revoke {
 	size_t n, cap;
 	bool sorted;
 	uint64_t head;
+	uint64_t loaded, first; /* the head before the first number of our own, and that number; 0: none was given yet */
 	struct pa_ack *gateways;
 	size_t n_gateways;
 };
@@ -74,9 +75,20 @@ int pa_revoke_reserve(struct pa_revoke *r, size_t n)
 	return 0;
 }
 
-uint64_t pa_revoke_next(const struct pa_revoke *r, uint64_t now)
+uint64_t pa_revoke_next(struct pa_revoke *r, uint64_t now)
 {
-	return now > r->head ? now : r->head + 1;
+	uint64_t number = now > r->head ? now : r->head + 1;
+
+	if (r->first == 0) {
+		r->first = number;
+		r->loaded = r->head;
+	}
+	return number;
+}
+
+bool pa_revoke_is_strange(const struct pa_revoke *r, uint64_t number)
+{
+	return number > r->head || (r->first != 0 && number > r->loaded && number < r->first);
 }
 
 void pa_revoke_append(struct pa_revoke *r, const struct pa_lease *row)

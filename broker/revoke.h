@@ -31,7 +31,12 @@ void pa_revoke_free(struct pa_revoke *r);
 /* Makes room for n more entries, so that append cannot fail. 0 or PA_ENOMEM. */
 int pa_revoke_reserve(struct pa_revoke *r, size_t n);
 /* The number for a revocation now (Unix ms). */
-uint64_t pa_revoke_next(const struct pa_revoke *r, uint64_t now);
+uint64_t pa_revoke_next(struct pa_revoke *r, uint64_t now);
+/*
+ * True if nobody was ever told this number: it is above all that were loaded and below the first that was given since, or above the
+ * head. Who has it was told by a broker whose log this one has not.
+ */
+bool pa_revoke_is_strange(const struct pa_revoke *r, uint64_t number);
 /*
  * Takes a row with its number in row->revoked into the log, in any order; what the log had of this row counts no more. The
  * row is borrowed for as long as the log lives. Room must be reserved.

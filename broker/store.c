@@ -13,10 +13,16 @@
 #include "broker/store_int.h"
 #include "common/err.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 /* "pubaddr" would not fit; PRAGMA application_id tells our file from somebody else's database. */
 #define APPLICATION_ID 0x70756261
+
+/* What is known of a store that was lost (lease_recover.c); and the mark of a copy, with the Unix time when it was made. */
+#define RECOVERY_TABLES                                                                                                \
+	"CREATE TABLE recovery (pool_id INTEGER PRIMARY KEY NOT NULL, since INTEGER NOT NULL, base INTEGER NOT NULL,"   \
+	" until INTEGER NOT NULL);"                                                                                    \
+	"CREATE TABLE copied (at INTEGER NOT NULL);"
 
 static const char schema[] =
 	"CREATE TABLE lease ("
@@ -37,35 +43,35 @@ static const char schema[] =
 	" xid INTEGER,"
 	" fingerprint BLOB NOT NULL,"
 	" state TEXT NOT NULL,"
-	" revoked INTEGER NOT NULL DEFAULT 0" /* since version 2 */
+	" revoked INTEGER NOT NULL DEFAULT 0," /* since version 2 */
+	" bound INTEGER NOT NULL DEFAULT 1,"   /* this one and what follows since version 3 */
+	" sum BLOB"			       /* of the row (store_row.c); NULL: of an older version */
 	") WITHOUT ROWID;"
-	"CREATE TABLE gateway (name TEXT PRIMARY KEY NOT NULL, acknowledged INTEGER NOT NULL) WITHOUT ROWID;";
+	"CREATE TABLE gateway (name TEXT PRIMARY KEY NOT NULL, acknowledged INTEGER NOT NULL) WITHOUT ROWID;"
+	RECOVERY_TABLES;
 
 /*
  * What makes a file of version i + 1 one of version i + 2. Leases of version 1 that ended have no number in the revocation
- * log; their addresses wait for the highest expiry, as they did then.
+ * log; their addresses wait for the highest expiry, as they did then. Whether leases of version 2 were ever bound is not
+ * known, so they count as bound.
  */
 static const char *const migrations[SCHEMA_VERSION - 1] = {
 	"ALTER TABLE lease ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE gateway (name TEXT PRIMARY KEY NOT NULL, acknowledged INTEGER NOT NULL) WITHOUT ROWID;",
+	"ALTER TABLE lease ADD COLUMN bound INTEGER NOT NULL DEFAULT 1; ALTER TABLE lease ADD COLUMN sum BLOB;" RECOVERY_TABLES,
 };
 
-static const char select_rows[] =
-	"SELECT address, pool_id, realm, client_kind, client, subnet_id, dhcp_address, serial, epoch, granted, expires,"
-	" highest, ended, lifetime, xid, fingerprint, state, revoked FROM lease";
-
-static const char replace_row[] =
-	"INSERT OR REPLACE INTO lease (address, pool_id, realm, client_kind, client, subnet_id, dhcp_address, serial,"
-	" epoch, granted, expires, highest, ended, lifetime, xid, fingerprint, state, revoked)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
-
+static const char replace_recovery[] = "INSERT OR REPLACE INTO recovery (pool_id, since, base, until) VALUES (?1, ?2, ?3, ?4)";
 static const char replace_ack[] = "INSERT OR REPLACE INTO gateway (name, acknowledged) VALUES (?1, ?2)";
 
 struct pa_store {
 	sqlite3 *db;
-	sqlite3_stmt *replace, *replace_ack;
+	sqlite3_stmt *replace, *replace_ack, *replace_recovery;
 	char *path;
 };
+
+/* What helps when leases cannot be trusted any more. */
+#define RESTORE "; stop the broker, move the file away and restore a backup: pubaddrctl(8), RESTORING A BACKUP"
 
 /* Says what SQLite's last error means for an operator. */
 static int fail(const struct pa_store *s, int code, const char *what, char err[PA_STORE_ERRLEN])
@@ -81,9 +87,9 @@ static int fail(const struct pa_store *s, int code, const char *what, char err[P
 		break;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* our statements are good, so the tables are not */
 		rc = PA_EFORMAT;
-		remedy = "; stop the broker and put a copy from the backup in place (with none: move the file away, and "
-			 "hand out addresses from other pools until every old lease has expired)";
+		remedy = RESTORE;
 		break;
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
@@ -190,6 +196,26 @@ static int check_schema(const struct pa_store *s, char err[PA_STORE_ERRLEN])
 	return migrate(s, version, err);
 }
 
+/* Walks through every page: damage is to be found at the start, not in the middle of the night. */
+static int check_structure(const struct pa_store *s, char err[PA_STORE_ERRLEN])
+{
+	sqlite3_stmt *st = NULL;
+	int code = sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL), rc = 0;
+	const char *text;
+
+	if (code == SQLITE_OK)
+		code = sqlite3_step(st);
+	text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	if (code != SQLITE_ROW) {
+		rc = fail(s, code, "cannot read", err);
+	} else if (text == NULL || strcmp(text, "ok") != 0) {
+		(void)snprintf(err, PA_STORE_ERRLEN, "%s: is damaged (%.100s)" RESTORE, s->path, text != NULL ? text : "?");
+		rc = PA_EFORMAT;
+	}
+	(void)sqlite3_finalize(st);
+	return rc;
+}
+
 static int prepare(struct pa_store *s, char err[PA_STORE_ERRLEN])
 {
 	/*
@@ -202,11 +228,14 @@ static int prepare(struct pa_store *s, char err[PA_STORE_ERRLEN])
 
 	(void)sqlite3_busy_timeout(s->db, 1000);
 	(void)sqlite3_extended_result_codes(s->db, 1);
-	if ((rc = run(s, setup, "cannot open", err)) < 0 || (rc = check_schema(s, err)) < 0)
+	if ((rc = run(s, setup, "cannot open", err)) < 0 || (rc = check_structure(s, err)) < 0 ||
+	    (rc = check_schema(s, err)) < 0)
 		return rc;
-	code = sqlite3_prepare_v3(s->db, replace_row, -1, SQLITE_PREPARE_PERSISTENT, &s->replace, NULL);
+	code = sqlite3_prepare_v3(s->db, pa_row_replace, -1, SQLITE_PREPARE_PERSISTENT, &s->replace, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_prepare_v3(s->db, replace_ack, -1, SQLITE_PREPARE_PERSISTENT, &s->replace_ack, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_prepare_v3(s->db, replace_recovery, -1, SQLITE_PREPARE_PERSISTENT, &s->replace_recovery, NULL);
 	return code == SQLITE_OK ? 0 : fail(s, code, "cannot prepare", err);
 }
 
@@ -239,6 +268,7 @@ void pa_store_close(struct pa_store *store)
 		return;
 	(void)sqlite3_finalize(store->replace);
 	(void)sqlite3_finalize(store->replace_ack);
+	(void)sqlite3_finalize(store->replace_recovery);
 	(void)sqlite3_close(store->db);
 	free(store->path);
 	free(store);
@@ -249,41 +279,19 @@ sqlite3 *pa_store_db(struct pa_store *store)
 	return store->db;
 }
 
-static int bind_row(sqlite3_stmt *st, const struct pa_lease *row)
-{
-	char addr[PA_ADDR_STRLEN], dhcp[PA_ADDR_STRLEN];
-	size_t id_len;
-	const uint8_t *id = pa_ident_id(row->ident, &id_len);
-	const char *realm = pa_ident_realm(row->ident);
-	bool ok;
-
-	pa_addr_format(&row->addr, addr);
-	pa_addr_format(&row->dhcp_addr, dhcp);
-	ok = sqlite3_bind_text(st, 1, addr, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
-	     sqlite3_bind_int(st, 2, row->pool_id) == SQLITE_OK &&
-	     sqlite3_bind_text(st, 3, realm, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
-	     sqlite3_bind_int(st, 4, (int)pa_ident_kind(row->ident)) == SQLITE_OK &&
-	     sqlite3_bind_blob(st, 5, id, (int)id_len, SQLITE_TRANSIENT) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 6, row->subnet_id) == SQLITE_OK &&
-	     sqlite3_bind_text(st, 7, dhcp, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 8, (sqlite3_int64)row->serial) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 9, (sqlite3_int64)row->epoch) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 10, (sqlite3_int64)row->granted) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 11, (sqlite3_int64)row->expires) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 12, (sqlite3_int64)row->highest) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 13, (sqlite3_int64)row->ended) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 14, row->lifetime) == SQLITE_OK &&
-	     (row->has_xid ? sqlite3_bind_int64(st, 15, row->xid) : sqlite3_bind_null(st, 15)) == SQLITE_OK &&
-	     sqlite3_bind_blob(st, 16, row->fingerprint, PA_FINGERPRINT_LEN, SQLITE_TRANSIENT) == SQLITE_OK &&
-	     sqlite3_bind_text(st, 17, pa_lease_state_name(row->state), -1, SQLITE_STATIC) == SQLITE_OK &&
-	     sqlite3_bind_int64(st, 18, (sqlite3_int64)row->revoked) == SQLITE_OK;
-	return ok ? SQLITE_OK : SQLITE_NOMEM;
-}
-
 static int bind_ack(sqlite3_stmt *st, const struct pa_ack *ack)
 {
 	bool ok = sqlite3_bind_text(st, 1, ack->name, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
 		  sqlite3_bind_int64(st, 2, (sqlite3_int64)ack->number) == SQLITE_OK;
+
+	return ok ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int bind_recovery(sqlite3_stmt *st, const struct pa_recovery *r)
+{
+	bool ok = sqlite3_bind_int(st, 1, r->pool_id) == SQLITE_OK && sqlite3_bind_int64(st, 2, (sqlite3_int64)r->since) == SQLITE_OK &&
+		  sqlite3_bind_int64(st, 3, (sqlite3_int64)r->base) == SQLITE_OK &&
+		  sqlite3_bind_int64(st, 4, (sqlite3_int64)r->until) == SQLITE_OK;
 
 	return ok ? SQLITE_OK : SQLITE_NOMEM;
 }
@@ -301,20 +309,38 @@ static int step(const struct pa_store *s, sqlite3_stmt *st, int code, char err[P
 	return rc;
 }
 
-int pa_store_append(struct pa_store *store, const struct pa_lease *const *rows, size_t n, const struct pa_ack *acks,
-		    size_t n_acks, char err[PA_STORE_ERRLEN])
+/* A file that is not at its name any more holds leases that no broker would find again. */
+static int check_place(const struct pa_store *s, char err[PA_STORE_ERRLEN])
+{
+	int moved = 0;
+
+	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved == 0)
+		return 0;
+	(void)snprintf(err, PA_STORE_ERRLEN, "%s: was moved or removed while the broker runs, so nothing more is stored; put it back, or "
+		       "stop the broker and restore a backup: pubaddrctl(8), RESTORING A BACKUP", s->path);
+	return PA_EIO;
+}
+
+int pa_store_append(struct pa_store *store, const struct pa_store_changes *c, char err[PA_STORE_ERRLEN])
 {
 	int rc;
 
-	if (n == 0 && n_acks == 0)
+	if (c->n_rows == 0 && c->n_acks == 0 && c->n_recoveries == 0)
 		return 0;
+	rc = check_place(store, err);
+	if (rc < 0)
+		return rc;
 	rc = run(store, "BEGIN IMMEDIATE", "cannot begin to write", err);
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = step(store, store->replace, bind_row(store->replace, rows[i]), err);
-	for (size_t i = 0; i < n_acks && rc == 0; i++)
-		rc = step(store, store->replace_ack, bind_ack(store->replace_ack, &acks[i]), err);
+	for (size_t i = 0; i < c->n_rows && rc == 0; i++)
+		rc = step(store, store->replace, pa_row_bind(store->replace, c->rows[i]), err);
+	for (size_t i = 0; i < c->n_acks && rc == 0; i++)
+		rc = step(store, store->replace_ack, bind_ack(store->replace_ack, &c->acks[i]), err);
+	for (size_t i = 0; i < c->n_recoveries && rc == 0; i++)
+		rc = step(store, store->replace_recovery, bind_recovery(store->replace_recovery, &c->recoveries[i]), err);
+	if (rc == 0 && c->n_recoveries > 0)
+		rc = run(store, "DELETE FROM copied", "cannot write", err);
 	if (rc == 0)
 		rc = run(store, "COMMIT", "cannot write to the disk", err);
 	if (rc < 0 && sqlite3_get_autocommit(store->db) == 0)
@@ -322,74 +348,16 @@ int pa_store_append(struct pa_store *store, const struct pa_lease *const *rows, 
 	return rc;
 }
 
-static bool column_addr(sqlite3_stmt *st, int i, struct pa_addr *ret)
-{
-	const char *s = (const char *)sqlite3_column_text(st, i);
-
-	return s != NULL && pa_addr_parse(s, ret) == 0;
-}
-
-static bool column_number(sqlite3_stmt *st, int i, uint64_t max, uint64_t *ret)
-{
-	sqlite3_int64 v = sqlite3_column_int64(st, i);
-
-	if (sqlite3_column_type(st, i) != SQLITE_INTEGER || v < 0 || (uint64_t)v > max)
-		return false;
-	*ret = (uint64_t)v;
-	return true;
-}
-
-static struct pa_ident *column_ident(sqlite3_stmt *st)
-{
-	const char *realm = (const char *)sqlite3_column_text(st, 2);
-	const uint8_t *id = sqlite3_column_blob(st, 4);
-	int len = sqlite3_column_bytes(st, 4);
-	uint64_t kind;
-
-	if (realm == NULL || id == NULL || !column_number(st, 3, PA_IDENT_HW_ADDRESS, &kind))
-		return NULL;
-	return pa_ident_new(realm, (enum pa_ident_kind)kind, id, (size_t)len);
-}
-
-/* Fills row from the statement; false if a value cannot be ours. row->ident is the caller's to put in either case. */
-static bool read_row(sqlite3_stmt *st, struct pa_lease *row)
-{
-	const char *state = (const char *)sqlite3_column_text(st, 16);
-	const void *fingerprint = sqlite3_column_blob(st, 15);
-	uint64_t pool, subnet, lifetime, xid = 0;
-	int s = state != NULL ? pa_lease_state_parse(state) : PA_EINVAL;
-
-	memset(row, 0, sizeof(*row));
-	row->ident = column_ident(st);
-	row->has_xid = sqlite3_column_type(st, 14) != SQLITE_NULL;
-	if (row->ident == NULL || s < 0 || fingerprint == NULL || sqlite3_column_bytes(st, 15) != PA_FINGERPRINT_LEN ||
-	    !column_addr(st, 0, &row->addr) || !column_addr(st, 6, &row->dhcp_addr) ||
-	    !column_number(st, 1, UINT16_MAX, &pool) || !column_number(st, 5, UINT32_MAX, &subnet) ||
-	    !column_number(st, 7, INT64_MAX, &row->serial) || !column_number(st, 8, INT64_MAX, &row->epoch) ||
-	    !column_number(st, 9, INT64_MAX, &row->granted) || !column_number(st, 10, INT64_MAX, &row->expires) ||
-	    !column_number(st, 11, INT64_MAX, &row->highest) || !column_number(st, 12, INT64_MAX, &row->ended) ||
-	    !column_number(st, 13, UINT32_MAX, &lifetime) || !column_number(st, 17, INT64_MAX, &row->revoked) ||
-	    (row->has_xid && !column_number(st, 14, UINT32_MAX, &xid)))
-		return false;
-	row->pool_id = (uint16_t)pool;
-	row->subnet_id = (uint32_t)subnet;
-	row->lifetime = (uint32_t)lifetime;
-	row->xid = (uint32_t)xid;
-	row->state = (enum pa_lease_state)s;
-	memcpy(row->fingerprint, fingerprint, PA_FINGERPRINT_LEN);
-	return true;
-}
-
 int pa_store_load(struct pa_store *store, pa_store_row row, void *ctx, char err[PA_STORE_ERRLEN])
 {
 	sqlite3_stmt *st = NULL;
-	int code = sqlite3_prepare_v2(store->db, select_rows, -1, &st, NULL), rc = 0;
+	int code = sqlite3_prepare_v2(store->db, pa_row_select, -1, &st, NULL), rc = 0;
 	struct pa_lease r;
 
 	if (code != SQLITE_OK)
 		return fail(store, code, "cannot read", err);
 	while (rc == 0 && (code = sqlite3_step(st)) == SQLITE_ROW) {
-		if (read_row(st, &r)) {
+		if (pa_row_read(st, &r)) {
 			rc = row(ctx, &r);
 			if (rc < 0)
 				(void)snprintf(err, PA_STORE_ERRLEN, "%s: cannot take over a lease: %s", store->path,
@@ -397,8 +365,8 @@ int pa_store_load(struct pa_store *store, pa_store_row row, void *ctx, char err[
 		} else {
 			const char *addr = (const char *)sqlite3_column_text(st, 0);
 
-			(void)snprintf(err, PA_STORE_ERRLEN, "%s: the row of address \"%s\" has an impossible value; put a "
-				       "copy from the backup in place", store->path, addr != NULL ? addr : "");
+			(void)snprintf(err, PA_STORE_ERRLEN, "%s: the row of address \"%s\" is damaged" RESTORE, store->path,
+				       addr != NULL ? addr : "");
 			rc = PA_EFORMAT;
 		}
 		pa_ident_put(r.ident);
@@ -419,7 +387,7 @@ int pa_store_load_acks(struct pa_store *store, pa_store_ack ack, void *ctx, char
 		const char *name = (const char *)sqlite3_column_text(st, 0);
 
 		code = SQLITE_OK;
-		if (name == NULL || strlen(name) > PA_NAME_MAX || !column_number(st, 1, INT64_MAX, &a.number))
+		if (name == NULL || strlen(name) > PA_NAME_MAX || !pa_row_number(st, 1, INT64_MAX, &a.number))
 			continue; /* not ours: then nothing is acknowledged, which is safe */
 		memset(a.name, 0, sizeof(a.name));
 		memcpy(a.name, name, strlen(name));
@@ -427,4 +395,40 @@ int pa_store_load_acks(struct pa_store *store, pa_store_ack ack, void *ctx, char
 	}
 	(void)sqlite3_finalize(st);
 	return code == SQLITE_DONE ? 0 : fail(store, code, "cannot read", err);
+}
+
+int pa_store_load_recoveries(struct pa_store *store, pa_store_recovery recovery, void *ctx, char err[PA_STORE_ERRLEN])
+{
+	sqlite3_stmt *st = NULL;
+	int code = sqlite3_prepare_v2(store->db, "SELECT pool_id, since, base, until FROM recovery", -1, &st, NULL), rc = 0;
+	struct pa_recovery r;
+	uint64_t pool;
+
+	if (code != SQLITE_OK)
+		return fail(store, code, "cannot read", err);
+	while (rc == 0 && (code = sqlite3_step(st)) == SQLITE_ROW) {
+		if (!pa_row_number(st, 0, UINT16_MAX, &pool) || !pa_row_number(st, 1, INT64_MAX, &r.since) ||
+		    !pa_row_number(st, 2, INT64_MAX, &r.base) || !pa_row_number(st, 3, INT64_MAX, &r.until)) {
+			(void)snprintf(err, PA_STORE_ERRLEN, "%s: the table recovery is damaged" RESTORE, store->path);
+			rc = PA_EFORMAT;
+		} else {
+			r.pool_id = (uint16_t)pool;
+			rc = recovery(ctx, &r);
+			if (rc < 0)
+				(void)snprintf(err, PA_STORE_ERRLEN, "%s: %s", store->path, pa_strerror(rc));
+		}
+	}
+	if (rc == 0 && code != SQLITE_DONE)
+		rc = fail(store, code, "cannot read", err);
+	(void)sqlite3_finalize(st);
+	return rc;
+}
+
+int pa_store_copied(struct pa_store *store, bool *ret, char err[PA_STORE_ERRLEN])
+{
+	int n = 0, rc = get_pragma(store, "SELECT count(*) FROM copied", &n, err);
+
+	if (rc == 0)
+		*ret = n > 0;
+	return rc;
 }

@@ -9,8 +9,8 @@
 
 /*
  * The durable copy of the lease table: one SQLite file, one row for each address, and what the gateways acknowledged. It
- * holds no secret: the broker derives
- * them anew. Blocking; one thread at a time; one process at a time, which the file's lock enforces. err gets one line
+ * holds no secret: the broker derives them anew. Damage is looked for when it is opened: each row has a checksum,
+ * and SQLite checks the structure. Blocking; one thread at a time; one process at a time, which the file's lock enforces. err gets one line
  * with the file's name and the remedy.
  */
 struct pa_store;
@@ -38,11 +38,27 @@ int pa_store_load(struct pa_store *store, pa_store_row row, void *ctx, char err[
 typedef void (*pa_store_ack)(void *ctx, const struct pa_ack *ack);
 int pa_store_load_acks(struct pa_store *store, pa_store_ack ack, void *ctx, char err[PA_STORE_ERRLEN]);
 
+/* Calls recovery for each pool that has one; it returns 0 or an error that ends the reading and is returned. */
+typedef int (*pa_store_recovery)(void *ctx, const struct pa_recovery *recovery);
+int pa_store_load_recoveries(struct pa_store *store, pa_store_recovery recovery, void *ctx, char err[PA_STORE_ERRLEN]);
+
+/* *ret: this is a copy by pa_store_backup that nobody has written recoveries to yet. */
+int pa_store_copied(struct pa_store *store, bool *ret, char err[PA_STORE_ERRLEN]);
+
+/* Borrowed. */
+struct pa_store_changes {
+	const struct pa_lease *const *rows;
+	size_t n_rows;
+	const struct pa_ack *acks;
+	size_t n_acks;
+	const struct pa_recovery *recoveries; /* with one of them the store is no longer a copy that did not run yet */
+	size_t n_recoveries;
+};
+
 /*
- * Writes n rows and n_acks acknowledgements in one transaction, each in place of what was stored for its address or gateway.
- * When it returns 0 they are on the disk (fsync); otherwise none of them is stored. Errors as above.
+ * Writes all changes in one transaction, each in place of what was stored for its address, gateway or pool. When it returns 0
+ * they are on the disk (fsync); otherwise none of them is stored. PA_EIO also when the file is not in its place any more.
  */
-int pa_store_append(struct pa_store *store, const struct pa_lease *const *rows, size_t n, const struct pa_ack *acks,
-		    size_t n_acks, char err[PA_STORE_ERRLEN]);
+int pa_store_append(struct pa_store *store, const struct pa_store_changes *changes, char err[PA_STORE_ERRLEN]);
 
 #endif

@@ -28,6 +28,9 @@ static int copy(sqlite3 *from, const char *path, char err[PA_STORE_ERRLEN])
 		(void)sqlite3_backup_step(backup, -1);
 		code = sqlite3_backup_finish(backup);
 	}
+	/* Whoever opens it must know that leases may have been given since (lease_recover.c). */
+	if (backup != NULL && code == SQLITE_OK)
+		code = sqlite3_exec(to, "DELETE FROM copied; INSERT INTO copied (at) VALUES (strftime('%s', 'now'))", NULL, NULL, NULL);
 	/* The copy is one file that can be moved about, with no write-ahead log beside it. */
 	if (backup != NULL && code == SQLITE_OK)
 		code = sqlite3_exec(to, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);

@@ -271,6 +271,17 @@ enum pa_addr_class pa_addr_classify(const struct pa_addr *a)
 	return PA_ADDR_GLOBAL;
 }
 
+bool pa_addr_special4(size_t i, struct pa_prefix *ret)
+{
+	if (i >= sizeof(special4) / sizeof(special4[0]))
+		return false;
+	ret->addr = pa_addr_from_ipv4(special4[i].net);
+	ret->len = 0;
+	for (uint32_t m = special4[i].netmask; m != 0; m <<= 1)
+		ret->len++;
+	return true;
+}
+
 const char *pa_addr_class_name(enum pa_addr_class c)
 {
 	switch (c) {

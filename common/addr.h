@@ -66,6 +66,8 @@ enum pa_addr_class {
 };
 
 enum pa_addr_class pa_addr_classify(const struct pa_addr *a);
+/* Number i, from 0, of the IPv4 prefixes that the classes are made of; they may overlap. False behind the last one. */
+bool pa_addr_special4(size_t i, struct pa_prefix *ret);
 /* A lower-case English name of the class, static. */
 const char *pa_addr_class_name(enum pa_addr_class c);
 

@@ -186,6 +186,8 @@ int pa_daemon_run(const struct pa_daemon_ops *ops, void *ctx)
 	rc = ops->start(l.self, err);
 	if (rc == 0)
 		rc = pa_sandbox_enter(&ops->needed, err);
+	if (rc == 0 && ops->serve != NULL)
+		rc = ops->serve(l.self, err);
 	if (rc == 0)
 		live(&l);
 	else

@@ -50,6 +50,7 @@ int pa_daemon_load(const struct pa_daemon *d, const struct pa_daemon_options *o,
 struct pa_daemon_ops {
 	int (*make)(uv_loop_t *loop, void *ctx, void **self);	   /* 0 or PA_ENOMEM */
 	int (*start)(void *self, char err[PA_DAEMON_ERRLEN]);	   /* after a failure stop is called too */
+	int (*serve)(void *self, char err[PA_DAEMON_ERRLEN]);	   /* with what is left of the privileges: threads; may be NULL */
 	int (*clean_up)(void *self, char err[PA_DAEMON_ERRLEN]);   /* instead of start */
 	void (*reload)(void *self);				   /* SIGHUP; NULL: SIGHUP ends the process */
 	void (*stop)(void *self);				   /* closes every handle */

@@ -11,9 +11,13 @@
  */
 #define PA_SANDBOX_ERRLEN 192
 
-/* MARK: holds a process (pidfd_open), and attaches BPF programs that it loaded before; loads none. */
 /* What a daemon does beside files, time, epoll, and sockets of the families Unix, IPv4 and IPv6. */
-enum { PA_SANDBOX_NETLINK = 1, PA_SANDBOX_IOCTL = 2, PA_SANDBOX_MARK = 64 };
+enum {
+	PA_SANDBOX_NETLINK = 1,
+	PA_SANDBOX_IOCTL = 2,
+	PA_SANDBOX_BPF_MAPS = 4, /* reads and writes BPF maps that it has open; loads and opens none */
+	PA_SANDBOX_MARK = 64,     /* holds a process (pidfd_open), and attaches BPF programs that it loaded before; loads none */
+};
 
 struct pa_sandbox {
 	uint64_t capabilities; /* bits of those that stay, where the process has them */

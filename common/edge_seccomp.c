@@ -7,6 +7,7 @@
 
 #include <asm/ioctls.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -124,6 +125,21 @@ static int allow_mark(scmp_filter_ctx ctx, unsigned allow)
 	return rc == 0 ? seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1, equals(0, 8)) : rc;
 }
 
+/*
+ * Elements of maps, and asking what a descriptor is. Since Linux 5.19 that needs no capability, whatever
+ * kernel.unprivileged_bpf_disabled says: the descriptor is the right to it.
+ */
+static int allow_maps(scmp_filter_ctx ctx, unsigned allow)
+{
+	static const unsigned commands[] = {BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
+					    BPF_OBJ_GET_INFO_BY_FD};
+	int rc = 0;
+
+	for (size_t i = 0; (allow & PA_SANDBOX_BPF_MAPS) != 0 && rc == 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1, equals(0, commands[i]));
+	return rc;
+}
+
 /* Threads yes, processes no. clone3 has its flags in memory, out of sight; told that there is none, libc uses clone. */
 static int allow_threads(scmp_filter_ctx ctx)
 {
@@ -148,6 +164,8 @@ int pa_seccomp_load(unsigned allow)
 		rc = allow_ioctls(ctx, allow);
 	if (rc == 0)
 		rc = allow_mark(ctx, allow);
+	if (rc == 0)
+		rc = allow_maps(ctx, allow);
 	if (rc == 0)
 		rc = allow_threads(ctx);
 	if (rc == 0 && sigaction(SIGSYS, &sa, NULL) < 0)

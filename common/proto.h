@@ -37,6 +37,8 @@ enum pa_grant_tlv {
 #define PA_LIFETIME_MAX 31536000 /* seconds that a client counts of a grant, also if its DHCP lease never ends: 365 days */
 #define PA_GRANT_GRACE 60	 /* seconds that a grant outlives its DHCP lease */
 #define PA_QUARANTINE_DEFAULT 120 /* seconds that a released address rests */
+#define PA_UNBOUND_DEFAULT 120 /* seconds after which a lease that was never bound is reclaimed */
+#define PA_UNBOUND_MIN 10
 #define PA_EXPIRY_MARGIN 30	 /* seconds past the highest expiry before reuse without acknowledgements */
 
 /* Claims (CLAIMS). */

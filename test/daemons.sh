@@ -103,7 +103,7 @@ bad tunneld 1 "tunneld.conf:5: run-dir: $d/run/tunneld-eth0.sock: another proces
 stop_all
 fresh && iface=eth9 bad tunneld 1 'eth9: no such interface; -i names the one towards the NAT' 'no such interface'
 fresh && echo x >"$d/state/broker.db" && chmod 600 "$d/state/broker.db"
-bad brokerd 1 "brokerd.conf:3: database: $d/state/broker.db: .*not a database; stop the broker and put a copy from the backup" 'a damaged database'
+bad brokerd 1 "brokerd.conf:3: database: $d/state/broker.db: .*not a database; stop the broker, move the file away and restore a backup" 'a damaged database'
 fresh && edit brokerd "s|state/broker.db|master.key/broker.db|"
 bad brokerd 1 "brokerd.conf:3: database: $d/master.key: exists and is not a folder; remove it" 'a folder that is none'
 fresh && echo x >"$d/run/broker.sock"

@@ -238,6 +238,7 @@ static void take_answer(struct pa_broker_link *l, const json_t *arguments)
 	}
 	l->retry_ms = 0;
 	log_sync(l, was_synced);
+	report(l);
 	if (rc == PA_CHANNEL_STORE) {
 		store(l);
 	} else if (took < PACE_MS) {

@@ -18,6 +18,10 @@ struct pa_channel {
 	struct pa_addr *unreported;
 	size_t n, cap, sent; /* sent: how many of them are under way */
 	bool all;	     /* memory ran out: report everything again */
+	/* A broker whose store was replaced asks for the floors: */
+	uint64_t tell, told;  /* the number of that recovery, and the one for which all of them have been told; 0: none */
+	size_t next, end;     /* slots of the floors: where to go on, and where the ones under way end */
+	size_t slots;	      /* how many there were when the telling began */
 	struct pa_channel_status st;
 };
 
@@ -49,8 +53,11 @@ void pa_channel_free(struct pa_channel *ch)
 
 json_t *pa_channel_sync(struct pa_channel *ch, struct pa_now now, bool wait)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:i}", "name", ch->name, "from", (json_int_t)ch->stored, "reports",
-			 (json_int_t)ch->reports, "time", (json_int_t)now.unix_ms, "wait", wait ? PA_CHANNEL_WAIT : 0);
+	size_t unreported = ch->n + (ch->all ? 1 : 0);
+
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:I}", "name", ch->name, "from", (json_int_t)ch->stored, "reports",
+			 (json_int_t)ch->reports, "time", (json_int_t)now.unix_ms, "wait", wait ? PA_CHANNEL_WAIT : 0, "unreported",
+			 (json_int_t)unreported, "told", (json_int_t)ch->told);
 }
 
 /* [ADDRESS, N] or [ADDRESS, N, M] of an answer. */
@@ -118,6 +125,15 @@ static void take_time(struct pa_channel *ch, struct pa_now now, const json_t *ti
 	ch->st.skewed = llabs(ch->st.skew_ms) > PA_CLOCK_SKEW_MAX * 1000;
 }
 
+static void take_tell(struct pa_channel *ch, const json_t *tell)
+{
+	uint64_t v = json_is_integer(tell) && json_integer_value(tell) > 0 ? (uint64_t)json_integer_value(tell) : 0;
+
+	if (v != ch->tell)
+		ch->next = ch->end = 0;
+	ch->tell = v;
+}
+
 int pa_channel_answer(struct pa_channel *ch, struct pa_now now, const json_t *arguments)
 {
 	const json_t *floors = json_object_get(arguments, "floors"), *bindings = json_object_get(arguments, "bindings");
@@ -136,6 +152,7 @@ int pa_channel_answer(struct pa_channel *ch, struct pa_now now, const json_t *ar
 	if (rc < 0)
 		return rc;
 	take_time(ch, now, json_object_get(arguments, "time"));
+	take_tell(ch, json_object_get(arguments, "tell"));
 	ch->st.synced_ms = now.boot_ms;
 	ch->reports = (uint64_t)json_integer_value(reports);
 	pa_floors_mark(ch->floors, (uint64_t)json_integer_value(number), json_is_false(more));
@@ -184,18 +201,40 @@ static bool add_each(void *arg, const struct pa_gw_binding *b)
 void pa_channel_connected(struct pa_channel *ch)
 {
 	ch->n = ch->sent = 0;
+	ch->next = ch->end = 0;
 	ch->all = false;
 	pa_gw_each(ch->gw, add_each, ch);
 }
 
+/* The next floors to be told; NULL when there are none, or no memory. */
+static json_t *floors_json(struct pa_channel *ch)
+{
+	char text[PA_ADDR_STRLEN];
+	struct pa_addr addr;
+	uint64_t epoch;
+	json_t *list;
+
+	if (ch->tell == 0 || ch->tell == ch->told)
+		return NULL;
+	if (ch->next == 0 || ch->slots != pa_floors_slots(ch->floors))
+		ch->next = 0;
+	ch->slots = pa_floors_slots(ch->floors);
+	list = json_array();
+	for (ch->end = ch->next; ch->end < ch->slots && json_array_size(list) < REPORT_MAX; ch->end++)
+		if (pa_floors_at(ch->floors, ch->end, &addr, &epoch))
+			(void)json_array_append_new(list, json_pack("[s, I]", pa_addr_format(&addr, text), (json_int_t)epoch));
+	return list;
+}
+
 json_t *pa_channel_report(struct pa_channel *ch)
 {
-	json_t *list, *ret;
+	json_t *list, *ret, *floors;
 	size_t n;
 
 	if (ch->n == 0 && ch->all)
 		pa_channel_connected(ch);
-	if (ch->n == 0)
+	floors = floors_json(ch);
+	if (ch->n == 0 && floors == NULL)
 		return NULL;
 	list = json_array();
 	n = ch->n < REPORT_MAX ? ch->n : REPORT_MAX;
@@ -208,7 +247,7 @@ json_t *pa_channel_report(struct pa_channel *ch)
 			(void)json_array_append_new(list, json_pack("[s, I, I]", pa_addr_format(&b.claims.addr, text),
 								    (json_int_t)b.claims.epoch, (json_int_t)b.bind));
 	}
-	ret = json_pack("{s:s, s:o}", "name", ch->name, "bindings", list);
+	ret = json_pack("{s:s, s:o, s:o*}", "name", ch->name, "bindings", list, "floors", floors);
 	if (ret != NULL)
 		ch->sent = n;
 	return ret;
@@ -219,6 +258,11 @@ void pa_channel_reported(struct pa_channel *ch)
 	ch->n -= ch->sent;
 	memmove(ch->unreported, ch->unreported + ch->sent, ch->n * sizeof(*ch->unreported));
 	ch->sent = 0;
+	if (ch->end > 0 && ch->tell != ch->told) {
+		ch->next = ch->end;
+		if (ch->end == ch->slots)
+			ch->told = ch->tell;
+	}
 }
 
 void pa_channel_status_get(const struct pa_channel *ch, struct pa_channel_status *ret)

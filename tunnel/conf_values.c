@@ -8,6 +8,7 @@
 
 #include "common/err.h"
 #include "common/log.h"
+#include "tunnel/dp_select.h"
 
 int pa_conf_prefixes(const struct pa_node *n, const char *key, struct pa_prefix **ret, size_t *ret_n)
 {
@@ -71,4 +72,14 @@ int pa_conf_log_level(const struct pa_node *n)
 		level = PA_LOG_INFO;
 	}
 	return level;
+}
+
+int pa_conf_datapath(const struct pa_node *n, int *choice, char **bpf_dir)
+{
+	const char *s = pa_node_string(n, "datapath", "auto");
+
+	*choice = pa_path_choice_parse(s);
+	if (*choice < 0)
+		pa_node_fail(n, "datapath", "expected \"auto\", \"kernel\" or \"user\", got \"%s\"", s);
+	return pa_conf_path(n, "bpf-dir", "/sys/fs/bpf/pubaddr", bpf_dir);
 }

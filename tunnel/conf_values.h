@@ -21,4 +21,7 @@ int64_t pa_conf_item_int(const struct pa_node *n, const char *key, size_t i, int
 /* "log-level" as enum pa_log_level. */
 int pa_conf_log_level(const struct pa_node *n);
 
+/* "datapath" as enum pa_path_choice, and "bpf-dir". PA_ENOMEM. */
+int pa_conf_datapath(const struct pa_node *n, int *choice, char **bpf_dir);
+
 #endif

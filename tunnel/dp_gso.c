@@ -2,48 +2,20 @@
 #include "tunnel/dp_gso.h"
 
 #include <netinet/udp.h>
-#include <stdbool.h>
 #include <string.h>
 
-static bool same_address(const struct msghdr *a, const struct msghdr *b)
+bool pa_gso_works(int fd)
 {
-	return a->msg_namelen == b->msg_namelen &&
-	       (a->msg_name == b->msg_name || memcmp(a->msg_name, b->msg_name, a->msg_namelen) == 0);
+	int value;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_UDP, UDP_SEGMENT, &value, &len) == 0;
 }
 
-unsigned pa_gso_count(const struct mmsghdr *msgs, unsigned n)
+void pa_gso_set(struct msghdr *m, uint16_t each, union pa_gso_control *control)
 {
-	const struct msghdr *first = &msgs[0].msg_hdr;
-	size_t each = first->msg_iov->iov_len, sum = each;
-	unsigned i;
-
-	if (n > PA_GSO_DATAGRAMS)
-		n = PA_GSO_DATAGRAMS;
-	for (i = 1; i < n; i++) {
-		size_t len = msgs[i].msg_hdr.msg_iov->iov_len;
-
-		sum += len;
-		if (len > each || sum > PA_GSO_BYTES || !same_address(first, &msgs[i].msg_hdr))
-			break;
-		if (len < each)
-			return i + 1;
-	}
-	return i;
-}
-
-void pa_gso_join(const struct mmsghdr *first, unsigned n, struct mmsghdr *ret, union pa_gso_control *control)
-{
-	uint16_t each = (uint16_t)first->msg_hdr.msg_iov->iov_len;
-	struct msghdr *m = &ret->msg_hdr;
 	struct cmsghdr *c;
 
-	memset(ret, 0, sizeof(*ret));
-	m->msg_name = first->msg_hdr.msg_name;
-	m->msg_namelen = first->msg_hdr.msg_namelen;
-	m->msg_iov = first->msg_hdr.msg_iov;
-	m->msg_iovlen = n;
-	if (n == 1)
-		return;
 	memset(control, 0, sizeof(*control));
 	m->msg_control = control;
 	m->msg_controllen = CMSG_SPACE(sizeof(each));
@@ -54,11 +26,11 @@ void pa_gso_join(const struct mmsghdr *first, unsigned n, struct mmsghdr *ret, u
 	memcpy(CMSG_DATA(c), &each, sizeof(each));
 }
 
-void pa_gro_enable(int fd)
+void pa_gro_use(int fd, bool on)
 {
-	int one = 1;
+	int value = on ? 1 : 0;
 
-	(void)setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_UDP, UDP_GRO, &value, sizeof(value));
 }
 
 size_t pa_gro_len(struct msghdr *m, size_t len)

@@ -7,12 +7,15 @@
 #include "common/err.h"
 
 #define PROTO_HOPOPTS 0
+#define PROTO_ICMP 1
 #define PROTO_TCP 6
 #define PROTO_UDP 17
 #define PROTO_ROUTING 43
 #define PROTO_FRAGMENT 44
 #define PROTO_AH 51
 #define PROTO_DSTOPTS 60
+
+#define ICMP_REDIRECT 5
 
 #define EXT_HEADERS_MAX 8 /* more than that is nobody's honest packet */
 
@@ -131,6 +134,13 @@ int pa_inner_parse(const uint8_t *pkt, size_t len, struct pa_inner *ret)
 	if (rc == 0)
 		*ret = in;
 	return rc;
+}
+
+bool pa_inner_is_redirect(const uint8_t *pkt, const struct pa_inner *in)
+{
+	size_t header = (size_t)(pkt[0] & 0x0f) * 4;
+
+	return in->proto == PROTO_ICMP && pkt[0] >> 4 == 4 && in->len > header && pkt[header] == ICMP_REDIRECT;
 }
 
 const char *pa_verdict_name(enum pa_verdict v)

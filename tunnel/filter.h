@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "tunnel/verdict.h"
 
 /* What an inner packet may be, at either end. Pure; any thread; no allocation per packet. */
 struct pa_inner {
@@ -19,17 +20,12 @@ struct pa_inner {
 /* Parses the IP header. PA_ETRUNC or PA_EFORMAT: bad version, header length, total length (must equal len). */
 int pa_inner_parse(const uint8_t *pkt, size_t len, struct pa_inner *ret);
 
-enum pa_verdict {
-	PA_PASS = 0,
-	PA_DROP_MALFORMED,
-	PA_DROP_SOURCE,	     /* inner source is not P, or (client) own, loopback, private, multicast */
-	PA_DROP_DESTINATION, /* deny list, or (client) inner destination is not P */
-	PA_DROP_PORT,	     /* port denied by policy */
-	PA_DROP_UNBOUND,     /* no binding for P */
-	PA_DROP_OUTER,	     /* outer source is not the binding's, or not the gateway */
-	PA_DROP_REDIRECT,    /* an ICMP redirect: inside the tunnel there is no other router */
-	PA_VERDICTS,
-};
+/*
+ * The gateway's kernel tells a client that reaches another one through it to go there directly (send_redirects of "all"
+ * counts for our device too), and a stranger may try to reroute a client. pkt as it was parsed.
+ */
+bool pa_inner_is_redirect(const uint8_t *pkt, const struct pa_inner *in);
+
 const char *pa_verdict_name(enum pa_verdict v);
 
 /*

@@ -132,6 +132,20 @@ size_t pa_floors_count(const struct pa_floors *f)
 	return f->n;
 }
 
+size_t pa_floors_slots(const struct pa_floors *f)
+{
+	return f->cap;
+}
+
+bool pa_floors_at(const struct pa_floors *f, size_t i, struct pa_addr *ret_addr, uint64_t *ret_epoch)
+{
+	if (i >= f->cap || pa_addr_is_none(&f->slots[i].addr))
+		return false;
+	*ret_addr = f->slots[i].addr;
+	*ret_epoch = f->slots[i].epoch;
+	return true;
+}
+
 struct pa_now pa_floors_clock(struct pa_floors *f, struct pa_now now)
 {
 	uint64_t least = f->highest_ms;

@@ -36,6 +36,13 @@ bool pa_floors_synced(const struct pa_floors *f);
 size_t pa_floors_count(const struct pa_floors *f);
 
 /*
+ * Floor number i, counted from 0 to below _slots: false if there is none in this place. A place keeps its floor for as long as the
+ * number of slots is the same.
+ */
+size_t pa_floors_slots(const struct pa_floors *f);
+bool pa_floors_at(const struct pa_floors *f, size_t i, struct pa_addr *ret_addr, uint64_t *ret_epoch);
+
+/*
  * The time as it may be believed: never behind the highest that was ever seen, and going on from there with the boot clock, so
  * that a clock that was set back does not make expired grants good again. Remembers what it returns.
  */

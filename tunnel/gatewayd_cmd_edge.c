@@ -19,7 +19,7 @@ static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b
 		(json_int_t)((now - b->bound_at_ms) / 1000), "last-seen-ms", (json_int_t)(now - b->last_seen_ms), "delivering",
 		(int)b->delivering);
 
-	if (pa_dp_user.stats(pa_gatewayd_dp(g), &b->claims.addr, NULL, &stats) == 0)
+	if (pa_path_stats(pa_gatewayd_path(g), &b->claims.addr, NULL, &stats) == 0)
 		(void)json_object_set_new(obj, "traffic", pa_peer_stats_json(&stats));
 	return obj;
 }
@@ -49,19 +49,22 @@ static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 	const struct pa_gatewayd_conf *c = pa_gatewayd_conf_of(g);
 	bool forwards = pa_gatewayd_forwards();
 	struct pa_gw_counters counters;
+	const char *why, *path = pa_path_name(pa_gatewayd_path(g), &why);
 	struct pa_dp_stats stats;
 	json_t *obj;
 
 	pa_gw_counters_get(pa_gatewayd_gw(g), &counters);
-	(void)pa_dp_user.stats(pa_gatewayd_dp(g), NULL, &stats, NULL);
+	(void)pa_path_stats(pa_gatewayd_path(g), NULL, &stats, NULL);
 	obj = json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:b, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
 			(json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
 			"bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g)), "listen", listen_json(c), "device",
-			c->device, "data-path", pa_dp_user.name, "pools", pools_json(c), "forwarding", (int)forwards,
+			c->device, "data-path", path, "pools", pools_json(c), "forwarding", (int)forwards,
 			"counters", pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats), "broker",
 			pa_broker_link_json(pa_gatewayd_broker(g)));
 	if (obj != NULL && !forwards)
 		(void)json_object_set_new(obj, "problem", json_string(PA_GATEWAYD_NOT_FORWARDING));
+	if (obj != NULL && *why != '\0')
+		(void)json_object_set_new(obj, "data-path-reason", json_string(why));
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
 }
 

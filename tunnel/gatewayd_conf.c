@@ -120,11 +120,14 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	if (rc == 0)
 		rc = pa_conf_path(n, "state-file", "/run/pubaddr/gateway.state", &c->state_file);
 	if (rc == 0)
+		rc = pa_conf_datapath(n, &c->datapath, &c->bpf_dir);
+	if (rc == 0)
 		rc = pa_broker_link_conf_read(n, &c->broker);
 	c->isolate = pa_node_bool(n, "isolate", false);
 	c->mtu = (uint16_t)pa_node_int(n, "mtu", PA_MTU_MIN, PA_DP_PACKET_MAX, PA_MTU_DEFAULT);
 	c->keepalive = (uint16_t)pa_node_int(n, "keepalive", PA_KEEPALIVE_MIN, PA_KEEPALIVE_MAX, PA_KEEPALIVE_DEFAULT);
 	c->max_bindings = (size_t)pa_node_int(n, "max-bindings", 1, 16 << 20, 65536);
+	c->threads = (unsigned)pa_node_int(n, "threads", 0, PA_DP_LANES_MAX, 0);
 	c->log_level = pa_conf_log_level(n);
 	return rc;
 }
@@ -133,7 +136,7 @@ int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret)
 {
 	static const char *const keys[] = {"listen", "probe-listen", "device", "device-address", "key-file", "pools", "deny", "allow",
 					   "deny-ports", "isolate", "mtu", "keepalive", "max-bindings", "control-socket",
-					   "state-file", "broker", "log-level", NULL};
+					   "state-file", "broker", "datapath", "bpf-dir", "threads", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_gatewayd_conf c;
 	int rc;
@@ -157,6 +160,7 @@ void pa_gatewayd_conf_clear(struct pa_gatewayd_conf *c)
 	free(c->key_file);
 	free(c->control_socket);
 	free(c->state_file);
+	free(c->bpf_dir);
 	pa_broker_link_conf_clear(&c->broker);
 	free(c->pools);
 	free(c->deny);

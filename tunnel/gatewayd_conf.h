@@ -25,6 +25,8 @@ struct pa_gatewayd_conf {
 	char device[16];
 	struct pa_addr device_address; /* none: none */
 	char *key_file, *control_socket, *state_file;
+	int datapath; /* enum pa_path_choice */
+	char *bpf_dir;
 	struct pa_gw_pool *pools;
 	size_t n_pools;
 	struct pa_prefix *deny, *allow;
@@ -34,6 +36,7 @@ struct pa_gatewayd_conf {
 	bool isolate;
 	uint16_t mtu, keepalive;
 	size_t max_bindings;
+	unsigned threads; /* of the data path, at most PA_DP_LANES_MAX; 0: one for each processor */
 	struct pa_broker_link_conf broker;
 	int log_level; /* enum pa_log_level */
 };

@@ -12,6 +12,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "tunnel/dp_steer.h"
 #include "tunnel/gatewayd_keys.h"
 #include "tunnel/gatewayd_probe_edge.h"
 #include "tunnel/gatewayd_state.h"
@@ -31,9 +32,12 @@ struct pa_gatewayd {
 	struct pa_keyring *keys;
 	struct pa_nl *nl;
 	struct pa_tun tun;
-	int fds[PA_GATEWAYD_LISTEN_MAX]; /* -1: closed */
+	struct {
+		int fds[PA_STEER_DATA + PA_DP_LANES_MAX];
+		unsigned n; /* 0: closed; 1: one for everything */
+	} listen[PA_GATEWAYD_LISTEN_MAX];
 	int monitor_fd;
-	struct pa_dp *dp;
+	struct pa_path *path;
 	struct pa_gatewayd_probes *probes;
 	struct pa_gw *gw;
 	struct pa_gatewayd_state *state;
@@ -61,15 +65,20 @@ static void op_send(void *ctx, unsigned local, const struct pa_endpoint *to, con
 	if (local >= PA_GW_PROBE_LOCAL)
 		pa_gatewayd_probes_send(g->probes, local - PA_GW_PROBE_LOCAL, to, buf, len);
 	else
-		pa_dp_send_control(g->dp, local, to, buf, len);
+		pa_path_send_control(g->path, local, to, buf, len);
 }
 
 static void op_deliver(void *ctx, const struct pa_gw_binding *b)
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->mapped, .local = b->local};
+	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
+	uint64_t expires_ms = b->claims.expires * 1000;
 	char addr[PA_ADDR_STRLEN];
-	int rc = pa_dp_user.update(g->dp, &peer);
+	int rc;
+
+	peer.expires_ms = now.boot_ms + (expires_ms > now.unix_ms ? expires_ms - now.unix_ms : 0);
+	rc = pa_path_update(g->path, &peer);
 
 	if (rc < 0)
 		pa_log(PA_LOG_ERROR, "binding.failed", "addr=%s reason=\"%s\"", pa_addr_format(&peer.inner, addr),
@@ -81,7 +90,7 @@ static void op_stop(void *ctx, const struct pa_addr *addr)
 	struct pa_gatewayd *g = ctx;
 	struct pa_dp_peer peer = {.inner = *addr};
 
-	(void)pa_dp_user.update(g->dp, &peer);
+	(void)pa_path_update(g->path, &peer);
 }
 
 static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason)
@@ -123,7 +132,7 @@ static void tell_refused(struct pa_gatewayd *g, struct pa_now now, const struct 
 	g->refused[why].held = 0;
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
@@ -133,6 +142,7 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 		tell_refused(g, now, from, why);
 	if (pa_gw_has_changes(g->gw))
 		pa_gatewayd_state_flush(g->state, g->gw, now);
+	return why == PA_GW_NOT_REFUSED;
 }
 
 static void on_probe(void *ctx, size_t i, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
@@ -163,27 +173,32 @@ static void on_timer(uv_timer_t *t)
 /* What this host takes for itself is refused as a destination: a client must not reach it from behind. */
 static int read_own(struct pa_gatewayd *g)
 {
-	struct pa_prefix *own;
+	struct pa_prefix *own, *former = g->own;
 	size_t n;
 	int rc = pa_lan_local_read(g->nl, &own, &n);
 
 	if (rc < 0)
 		return rc;
-	free(g->own);
 	g->own = own;
 	g->deny.own = own;
 	g->deny.n_own = n;
+	if (g->path != NULL)
+		pa_path_refresh(g->path); /* the threads of the data path look at the list */
+	free(former);
 	return 0;
 }
 
 static void on_monitor(uv_poll_t *h, int status, int events)
 {
 	struct pa_gatewayd *g = h->data;
+	char err[PA_PATH_ERRLEN];
 
 	if (status < 0 || (events & UV_READABLE) == 0 || !pa_nl_monitor_drain(g->monitor_fd))
 		return;
 	if (read_own(g) < 0)
 		pa_log(PA_LOG_WARN, "net.unreadable", "reason=\"cannot read own addresses: %s\"", strerror(errno));
+	if (pa_path_set_device(g->path, g->tun.fd, g->tun.ifindex, g->conf->mtu, err) < 0)
+		pa_log(PA_LOG_ERROR, "datapath.failed", "reason=\"%s\"", err);
 }
 
 /* ---- start ---- */
@@ -207,8 +222,6 @@ int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct
 	g->conf = conf;
 	g->tun.fd = -1;
 	g->monitor_fd = -1;
-	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
-		g->fds[i] = -1;
 	g->started_ms = pa_now_get().boot_ms;
 	*ret = g;
 	return 0;
@@ -297,6 +310,14 @@ static int add_routes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return fail_at(g, "device-address", detail, rc, err);
 }
 
+/* The device has as many queues. */
+static unsigned threads_wanted(const struct pa_gatewayd_conf *c)
+{
+	unsigned n = c->threads > 0 ? c->threads : uv_available_parallelism();
+
+	return n < PA_DP_LANES_MAX ? n : PA_DP_LANES_MAX;
+}
+
 static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	const struct pa_addr *own = &g->conf->device_address;
@@ -307,7 +328,8 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot open netlink: %s", pa_strerror(rc));
 		return rc;
 	}
-	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, pa_addr_is_none(own) ? NULL : own, &g->tun, detail);
+	rc = pa_tun_open(g->nl, g->conf->device, g->conf->mtu, pa_addr_is_none(own) ? NULL : own,
+			 threads_wanted(g->conf), &g->tun, detail);
 	if (rc < 0)
 		return fail_at(g, "device", detail, rc, err);
 	rc = add_routes(g, err);
@@ -341,9 +363,42 @@ static int open_listen(struct pa_gatewayd *g, size_t i, char err[PA_GATEWAYD_ERR
 {
 	struct pa_udp_config udp = {.bind = g->conf->listen[i]};
 	char detail[PA_UDP_ERRLEN];
-	int rc = pa_udp_open(&udp, &g->fds[i], detail);
+	int rc = pa_udp_open_group(&udp, g->tun.n_queues, g->listen[i].fds, &g->listen[i].n, detail);
 
-	return rc == 0 ? pa_dp_set_socket(g->dp, (unsigned)i, g->fds[i]) : fail_listen(g, "listen", i, detail, rc, err);
+	return rc == 0 ? 0 : fail_listen(g, "listen", i, detail, rc, err);
+}
+
+static void close_listen(struct pa_gatewayd *g)
+{
+	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
+		while (g->listen[i].n > 0)
+			close(g->listen[i].fds[--g->listen[i].n]);
+}
+
+/* Several threads need sockets of their own. Where the kernel has none for them, one thread does it all. */
+static int open_sockets(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++) {
+		rc = open_listen(g, i, err);
+		if (rc == 0 && g->listen[i].n == 1 && g->tun.n_queues > 1) {
+			pa_tun_single(&g->tun);
+			close_listen(g);
+			return open_sockets(g, err);
+		}
+	}
+	return rc;
+}
+
+static int use_sockets(struct pa_gatewayd *g)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++)
+		rc = g->listen[i].n == 1 ? pa_path_set_socket(g->path, (unsigned)i, g->listen[i].fds[0]) :
+		     pa_path_set_group(g->path, (unsigned)i, g->listen[i].fds, g->listen[i].n);
+	return rc;
 }
 
 static int open_probes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
@@ -359,13 +414,29 @@ static int open_probes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 
 static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
-	struct pa_dp_config cfg = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = g->tun.fd, .deny = &g->deny,
-				   .events = {on_control, on_foreign}, .ctx = g};
-	int rc = pa_dp_user.open(&cfg, &g->dp);
+	const struct pa_gatewayd_conf *c = g->conf;
+	struct pa_path_config cfg = {
+		.dp = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = -1, .deny = &g->deny, .events = {on_control, on_foreign},
+		       .ctx = g},
+		.choice = (enum pa_path_choice)c->datapath,
+		.kern = {.bpf_dir = c->bpf_dir, .device = c->device, .listen = c->listen, .n_listen = c->n_listen, .pools = g->pools,
+			 .n_pools = c->n_pools, .max_peers = c->max_bindings}};
+	char why[PA_PATH_ERRLEN];
+	int rc = open_sockets(g, err);
 
-	(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the data path");
-	for (size_t i = 0; rc == 0 && i < g->conf->n_listen; i++)
-		rc = open_listen(g, i, err);
+	if (rc < 0)
+		return rc;
+	if (g->tun.n_queues > 1) {
+		cfg.dp.queues = g->tun.queues;
+		cfg.dp.n_queues = g->tun.n_queues;
+	}
+	rc = pa_path_open(&cfg, &g->path, why);
+	if (rc == 0) {
+		rc = use_sockets(g);
+		(void)snprintf(why, sizeof(why), "cannot watch the sockets");
+	}
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "%s", why);
 	return rc;
 }
 
@@ -429,6 +500,17 @@ static int open_state(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return 0;
 }
 
+/* After that: what the former process had in the kernel carries packets until ours takes its place, which knows as much now. */
+static int open_device(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	char why[PA_PATH_ERRLEN];
+	int rc;
+
+	pa_path_settle(g->path);
+	rc = pa_path_set_device(g->path, g->tun.fd, g->tun.ifindex, g->conf->mtu, why);
+	return rc < 0 ? fail_at(g, "datapath", why, rc, err) : 0;
+}
+
 static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	if (uv_timer_init(g->loop, &g->timer) == 0) {
@@ -483,6 +565,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	if (rc == 0)
 		rc = open_state(g, err);
 	if (rc == 0)
+		rc = open_device(g, err);
+	if (rc == 0)
 		rc = open_handles(g, err);
 	if (rc < 0)
 		return rc;
@@ -492,10 +576,20 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	for (size_t i = 0; i < g->conf->n_listen; i++) {
 		char text[PA_ENDPOINT_STRLEN];
 
-		pa_log(PA_LOG_INFO, "gateway.listen", "addr=%s device=%s mtu=%u pools=%zu",
-		       pa_endpoint_format(&g->conf->listen[i], text), g->tun.name, (unsigned)g->conf->mtu, g->conf->n_pools);
+		pa_log(PA_LOG_INFO, "gateway.listen", "addr=%s device=%s mtu=%u pools=%zu threads=%u",
+		       pa_endpoint_format(&g->conf->listen[i], text), g->tun.name, (unsigned)g->conf->mtu, g->conf->n_pools,
+		       g->tun.n_queues);
 	}
 	return 0;
+}
+
+int pa_gatewayd_serve(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	int rc = pa_path_start(g->path);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot start the threads of the data path");
+	return rc;
 }
 
 int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
@@ -506,9 +600,9 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	if (rc == 0) {
 		rc = pa_tun_remove(g->conf->device, detail);
 		if (rc < 0)
-			rc = fail_at(g, "device", detail, rc, err);
-		else
-			pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
+			return fail_at(g, "device", detail, rc, err);
+		pa_path_remove(g->conf->bpf_dir, g->conf->device);
+		pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
 	}
 	return rc;
 }
@@ -547,7 +641,7 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 	if (g->stopped)
 		return;
 	g->stopped = true;
-	if (g->gw != NULL && g->dp != NULL)
+	if (g->gw != NULL && g->path != NULL)
 		pa_gw_shutdown(g->gw, pa_now_get());
 	if (g->gw != NULL && g->state != NULL)
 		pa_gatewayd_state_finish(g->state, g->gw, pa_now_get());
@@ -558,12 +652,10 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 		uv_close((uv_handle_t *)&g->timer, NULL);
 	if (g->has_monitor)
 		uv_close((uv_handle_t *)&g->monitor, NULL);
-	pa_dp_user.close(g->dp);
-	g->dp = NULL;
+	pa_path_close(g->path);
+	g->path = NULL;
 	pa_gatewayd_probes_close(g->probes);
-	for (size_t i = 0; i < PA_GATEWAYD_LISTEN_MAX; i++)
-		if (g->fds[i] >= 0)
-			close(g->fds[i]);
+	close_listen(g);
 	if (g->monitor_fd >= 0)
 		close(g->monitor_fd);
 	pa_tun_close(&g->tun); /* and with it address and routes */
@@ -589,9 +681,9 @@ struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g)
 	return g->gw;
 }
 
-struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g)
+struct pa_path *pa_gatewayd_path(struct pa_gatewayd *g)
 {
-	return g->dp;
+	return g->path;
 }
 
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g)

@@ -9,7 +9,7 @@
 #include "common/edge_daemon.h"
 #include "common/edge_server.h"
 #include "tunnel/broker_link_edge.h"
-#include "tunnel/dp.h"
+#include "tunnel/dp_select.h"
 #include "tunnel/gatewayd_conf.h"
 #include "tunnel/gw.h"
 
@@ -22,6 +22,8 @@ struct pa_gatewayd;
 int pa_gatewayd_new(uv_loop_t *loop, const struct pa_gatewayd_conf *conf, struct pa_gatewayd **ret);
 /* Brings everything up. On failure err says what and the remedy; pa_gatewayd_stop is still needed. */
 int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
+/* After start, once the privileges have been dropped: starts the threads of the data path, which inherit what is left. */
+int pa_gatewayd_serve(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN]);
 /*
  * In place of start, when a daemon died for good: removes the device that it left, and with it address and routes. An error if
  * a daemon serves the command socket or holds the device. stop and free are still needed.
@@ -39,7 +41,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g);
 
 /* For the commands (gatewayd_cmd_edge.c). Borrowed. */
 struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g);
-struct pa_dp *pa_gatewayd_dp(struct pa_gatewayd *g);
+struct pa_path *pa_gatewayd_path(struct pa_gatewayd *g);
 const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g);
 struct pa_broker_link *pa_gatewayd_broker(struct pa_gatewayd *g); /* NULL: not configured */
 uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g);

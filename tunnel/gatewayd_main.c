@@ -33,6 +33,11 @@ static int start(void *self, char err[PA_DAEMON_ERRLEN])
 	return pa_gatewayd_start(self, err);
 }
 
+static int serve(void *self, char err[PA_DAEMON_ERRLEN])
+{
+	return pa_gatewayd_serve(self, err);
+}
+
 static int clean_up(void *self, char err[PA_DAEMON_ERRLEN])
 {
 	return pa_gatewayd_cleanup(self, err);
@@ -56,11 +61,12 @@ static void destroy(void *self)
 static const struct pa_daemon_ops ops = {
 	.make = make,
 	.start = start,
+	.serve = serve,
 	.clean_up = clean_up,
 	.reload = reload,
 	.stop = stop,
 	.destroy = destroy,
-	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN, .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL},
+	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN, .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL | PA_SANDBOX_BPF_MAPS},
 };
 
 static int test(const struct pa_daemon_options *o, const struct pa_gatewayd_conf *conf)

@@ -19,7 +19,12 @@
 
 const char *pa_cgroup_name(const char *device, char dst[PA_CGROUP_NAMELEN])
 {
-	(void)snprintf(dst, PA_CGROUP_NAMELEN, "pubaddr-%s", device);
+	unsigned long number = 0;
+	struct stat st;
+
+	if (stat("/proc/self/ns/net", &st) == 0)
+		number = (unsigned long)st.st_ino;
+	(void)snprintf(dst, PA_CGROUP_NAMELEN, "pubaddr-%.15s-%lu", device, number);
 	return dst;
 }
 
@@ -168,6 +173,22 @@ int pa_cgroup_enter(const char *device, char err[PA_CGROUP_ERRLEN])
 	rc = write_pid(fd, folder, 0, err);
 	close(fd);
 	return rc;
+}
+
+void pa_cgroup_prepare(const char *device)
+{
+	char folder[PATH_MAX], name[PA_CGROUP_NAMELEN], err[PA_CGROUP_ERRLEN];
+	const char *own;
+	size_t n;
+	int fd;
+
+	if (find_group(0, folder, &own, err) < 0 || *own != '\0')
+		return;
+	n = strlen(folder);
+	(void)snprintf(folder + n, sizeof(folder) - n, "/%s", pa_cgroup_name(device, name));
+	fd = open_group(folder, err);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void sweep(char folder[PATH_MAX], const char *name, unsigned depth)

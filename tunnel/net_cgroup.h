@@ -12,9 +12,11 @@
  * it keeps the limits of its session or service. Version 2 of cgroups, wherever it is mounted. Blocking; one thread.
  */
 #define PA_CGROUP_ERRLEN 320
-#define PA_CGROUP_NAMELEN 32
+#define PA_CGROUP_NAMELEN 48
 
-/* "pubaddr-DEVICE". Returns dst. */
+/*
+ * "pubaddr-DEVICE-N", with the number of our network namespace, for the tree of groups is shared by all of them. Returns dst.
+ */
 const char *pa_cgroup_name(const char *device, char dst[PA_CGROUP_NAMELEN]);
 /*
  * Puts process pid, which belongs to uid, into such a group, which is made as needed and marked. *ret_own: only the owner of the
@@ -24,6 +26,11 @@ const char *pa_cgroup_name(const char *device, char dst[PA_CGROUP_NAMELEN]);
 int pa_cgroup_put(const struct pa_mark *m, const char *device, pid_t pid, uid_t uid, bool *ret_own, char err[PA_CGROUP_ERRLEN]);
 /* The same for the calling process by its own rights, without a mark: for the owner of a delegated group. */
 int pa_cgroup_enter(const char *device, char err[PA_CGROUP_ERRLEN]);
+/*
+ * Before the sandbox: where programs are in the root group, which only a right that the daemon gives up can write to, makes its
+ * child. That one stays when the daemon stops, empty; a sweep with the right to it removes it.
+ */
+void pa_cgroup_prepare(const char *device);
 /* Removes those of our groups that are empty. Groups that are used, and their mark, stay. */
 void pa_cgroup_sweep(const char *device);
 

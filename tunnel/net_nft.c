@@ -2,9 +2,11 @@
 #include "tunnel/net_nft.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +85,67 @@ bool pa_nft_has_set(struct pa_nft *nft, const char *table, const char *set)
 
 	(void)snprintf(text, sizeof(text), "list set ip %.100s %.100s\n", table, set);
 	return run(nft, text, NULL) == 0;
+}
+
+static json_t *list_set(struct pa_nft *nft, const char *table, const char *set)
+{
+	json_t *root = NULL;
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "list set ip %.100s %.100s\n", table, set);
+	nft_ctx_output_set_flags(nft->ctx, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_PROTO);
+	if (nft_run_cmd_from_buffer(nft->ctx, text) == 0)
+		root = json_loads(nft_ctx_get_output_buffer(nft->ctx), 0, NULL);
+	(void)nft_ctx_get_error_buffer(nft->ctx);
+	nft_ctx_output_set_flags(nft->ctx, 0);
+	return root;
+}
+
+/* {"elem": {"val": {"concat": [5060, "192.0.2.1", 5060]}, ...}} */
+static bool parse_element(const json_t *elem, struct pa_flow *ret)
+{
+	const json_t *key = json_object_get(json_object_get(json_object_get(elem, "elem"), "val"), "concat");
+	size_t at = json_array_size(key) == 4 ? 1 : 0;
+	const json_t *protocol = json_array_get(key, 0);
+	const char *peer = json_string_value(json_array_get(key, at + 1));
+
+	memset(ret, 0, sizeof(*ret));
+	if (json_array_size(key) != at + 3 || peer == NULL || pa_addr_parse(peer, &ret->peer) < 0)
+		return false;
+	ret->protocol = IPPROTO_TCP;
+	if (at == 1 && (json_is_string(protocol) ? strcmp(json_string_value(protocol), "udp") == 0 :
+			json_integer_value(protocol) == IPPROTO_UDP))
+		ret->protocol = IPPROTO_UDP;
+	ret->port = (uint16_t)json_integer_value(json_array_get(key, at));
+	ret->peer_port = (uint16_t)json_integer_value(json_array_get(key, at + 2));
+	return true;
+}
+
+int pa_nft_flows(struct pa_nft *nft, const char *table, const char *set, struct pa_flow **ret, size_t *ret_n)
+{
+	json_t *root = list_set(nft, table, set), *item;
+	const json_t *elems = NULL;
+	struct pa_flow *list;
+	size_t i, n = 0;
+
+	json_array_foreach(json_object_get(root, "nftables"), i, item) {
+		if (json_object_get(item, "set") != NULL)
+			elems = json_object_get(json_object_get(item, "set"), "elem");
+	}
+	list = calloc(json_array_size(elems) + 1, sizeof(*list));
+	if (root == NULL || list == NULL) {
+		json_decref(root);
+		free(list);
+		return PA_EIO;
+	}
+	json_array_foreach(elems, i, item) {
+		if (parse_element(item, &list[n]))
+			n++;
+	}
+	json_decref(root);
+	*ret = list;
+	*ret_n = n;
+	return 0;
 }
 
 int pa_nft_watch_open(int *ret_fd)

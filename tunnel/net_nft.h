@@ -3,6 +3,9 @@
 #define PA_NET_NFT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "tunnel/ruleset.h"
 
 /*
  * Our nftables table: its text goes to the kernel as one transaction, by libnftables. Blocking, but the kernel answers at once.
@@ -22,6 +25,12 @@ int pa_nft_load(struct pa_nft *nft, const char *text, char err[PA_NFT_ERRLEN]);
 int pa_nft_delete(struct pa_nft *nft, const char *table, char err[PA_NFT_ERRLEN]);
 /* True if "table ip NAME" is there and has that set. */
 bool pa_nft_has_set(struct pa_nft *nft, const char *table, const char *set);
+
+/*
+ * The elements of a set of "table ip NAME" whose key is our port . peer . its port, or protocol . our port . peer . its port; way is
+ * left to the caller. *ret is the caller's to free. PA_EIO: it cannot be read.
+ */
+int pa_nft_flows(struct pa_nft *nft, const char *table, const char *set, struct pa_flow **ret, size_t *ret_n);
 
 /* A socket that becomes readable when somebody, also we, changes the packet filter; non-blocking. PA_EIO, PA_EDENIED. */
 int pa_nft_watch_open(int *ret_fd);

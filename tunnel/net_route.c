@@ -16,7 +16,8 @@ static void put_addr(struct nlmsghdr *nlh, uint16_t type, const struct pa_addr *
 	mnl_attr_put(nlh, type, 4, a->b + 12);
 }
 
-static int addr_request(struct pa_nl *nl, uint16_t type, uint16_t flags, int ifindex, const struct pa_addr *a, uint8_t len)
+static int addr_request(struct pa_nl *nl, uint16_t type, uint16_t flags, int ifindex, const struct pa_addr *a, uint8_t len,
+			uint8_t scope)
 {
 	char buf[PA_NL_BUFLEN];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -27,23 +28,32 @@ static int addr_request(struct pa_nl *nl, uint16_t type, uint16_t flags, int ifi
 	ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
 	ifa->ifa_family = AF_INET;
 	ifa->ifa_prefixlen = len;
-	ifa->ifa_scope = RT_SCOPE_UNIVERSE;
+	ifa->ifa_scope = scope;
 	ifa->ifa_index = (uint32_t)ifindex;
 	put_addr(nlh, IFA_LOCAL, a);
 	put_addr(nlh, IFA_ADDRESS, a);
+	if (scope == RT_SCOPE_LINK)
+		mnl_attr_put_u8(nlh, IFA_PROTO, PA_ROUTE_PROTOCOL);
 	return pa_nl_request(nl, nlh);
 }
 
 int pa_net_addr_add(struct pa_nl *nl, int ifindex, const struct pa_addr *addr)
 {
-	int rc = addr_request(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, addr, 32);
+	int rc = addr_request(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, addr, 32, RT_SCOPE_UNIVERSE);
+
+	return rc == PA_EEXIST ? 0 : rc;
+}
+
+int pa_net_addr_add_first(struct pa_nl *nl, int ifindex, const struct pa_addr *addr)
+{
+	int rc = addr_request(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, addr, 32, RT_SCOPE_LINK);
 
 	return rc == PA_EEXIST ? 0 : rc;
 }
 
 int pa_net_addr_del(struct pa_nl *nl, int ifindex, const struct pa_addr *addr)
 {
-	int rc = addr_request(nl, RTM_DELADDR, 0, ifindex, addr, 32);
+	int rc = addr_request(nl, RTM_DELADDR, 0, ifindex, addr, 32, RT_SCOPE_UNIVERSE);
 
 	return rc == PA_ENOTFOUND ? 0 : rc;
 }
@@ -55,6 +65,7 @@ struct found_addr {
 
 struct addr_list {
 	int ifindex;
+	bool ours; /* only those with our protocol number */
 	size_t n;
 	struct found_addr addrs[64];
 };
@@ -62,45 +73,56 @@ struct addr_list {
 static int collect_addr(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
+	struct found_addr f = {.len = ifa->ifa_prefixlen};
 	struct addr_list *list = arg;
+	bool ours = false, any = false;
 	const struct nlattr *attr;
 
-	if (nlh->nlmsg_type != RTM_NEWADDR || (int)ifa->ifa_index != list->ifindex)
+	if (nlh->nlmsg_type != RTM_NEWADDR || (int)ifa->ifa_index != list->ifindex || list->n == 64)
 		return 0;
 	PA_NL_EACH_ATTR(attr, nlh, sizeof(*ifa)) {
-		if (mnl_attr_get_type(attr) == IFA_LOCAL && mnl_attr_get_payload_len(attr) == 4 && list->n < 64) {
-			struct found_addr *f = &list->addrs[list->n++];
-
-			f->addr = pa_addr_from_ipv4(0);
-			memcpy(f->addr.b + 12, mnl_attr_get_payload(attr), 4);
-			f->len = ifa->ifa_prefixlen;
-		}
+		if (mnl_attr_get_type(attr) == IFA_PROTO && mnl_attr_get_payload_len(attr) == 1)
+			ours = mnl_attr_get_u8(attr) == PA_ROUTE_PROTOCOL;
+		if (mnl_attr_get_type(attr) != IFA_LOCAL || mnl_attr_get_payload_len(attr) != 4)
+			continue;
+		f.addr = pa_addr_from_ipv4(0);
+		memcpy(f.addr.b + 12, mnl_attr_get_payload(attr), 4);
+		any = true;
 	}
+	if (any && (ours || !list->ours))
+		list->addrs[list->n++] = f;
 	return 0;
+}
+
+/* Returns how many were removed. */
+static int remove_addrs(struct pa_nl *nl, int ifindex, bool ours, const struct pa_addr *keep)
+{
+	struct addr_list list = {.ifindex = ifindex, .ours = ours};
+	int rc = pa_nl_dump_all(nl, RTM_GETADDR, AF_INET, sizeof(struct ifaddrmsg), collect_addr, &list), n = 0;
+
+	for (size_t i = 0; rc == 0 && i < list.n; i++) {
+		const struct found_addr *f = &list.addrs[i];
+
+		if (keep != NULL && pa_addr_eq(keep, &f->addr))
+			continue;
+		rc = addr_request(nl, RTM_DELADDR, 0, ifindex, &f->addr, f->len, RT_SCOPE_UNIVERSE);
+		n += rc == 0;
+		if (rc == PA_ENOTFOUND)
+			rc = 0;
+	}
+	return rc < 0 ? rc : n;
 }
 
 int pa_net_addr_flush(struct pa_nl *nl, int ifindex, const struct pa_addr *keep)
 {
-	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct addr_list list = {.ifindex = ifindex};
-	struct ifaddrmsg *ifa;
-	int rc;
+	int rc = remove_addrs(nl, ifindex, false, keep);
 
-	nlh->nlmsg_type = RTM_GETADDR;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
-	ifa->ifa_family = AF_INET;
-	rc = pa_nl_dump(nl, nlh, collect_addr, &list);
-	for (size_t i = 0; rc == 0 && i < list.n; i++) {
-		const struct found_addr *f = &list.addrs[i];
+	return rc < 0 ? rc : 0;
+}
 
-		if (keep == NULL || !pa_addr_eq(keep, &f->addr))
-			rc = addr_request(nl, RTM_DELADDR, 0, ifindex, &f->addr, f->len);
-		if (rc == PA_ENOTFOUND)
-			rc = 0;
-	}
-	return rc;
+int pa_net_addr_clean(struct pa_nl *nl, int ifindex, const struct pa_addr *keep)
+{
+	return remove_addrs(nl, ifindex, true, keep);
 }
 
 static int route_request(struct pa_nl *nl, uint16_t type, uint16_t flags, const struct pa_route *r)
@@ -117,7 +139,7 @@ static int route_request(struct pa_nl *nl, uint16_t type, uint16_t flags, const 
 	rtm->rtm_table = RT_TABLE_UNSPEC; /* RTA_TABLE has room for all numbers */
 	rtm->rtm_protocol = PA_ROUTE_PROTOCOL;
 	rtm->rtm_type = r->ifindex > 0 ? RTN_UNICAST : r->last ? RTN_UNREACHABLE : RTN_THROW;
-	rtm->rtm_scope = r->ifindex > 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	rtm->rtm_scope = r->ifindex > 0 && pa_addr_is_none(&r->via) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	mnl_attr_put_u32(nlh, RTA_TABLE, r->table);
 	if (r->last)
 		mnl_attr_put_u32(nlh, RTA_PRIORITY, UINT32_MAX);
@@ -127,6 +149,10 @@ static int route_request(struct pa_nl *nl, uint16_t type, uint16_t flags, const 
 		mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)r->ifindex);
 	if (!pa_addr_is_none(&r->src))
 		put_addr(nlh, RTA_PREFSRC, &r->src);
+	if (!pa_addr_is_none(&r->via)) {
+		put_addr(nlh, RTA_GATEWAY, &r->via);
+		rtm->rtm_flags = RTNH_F_ONLINK;
+	}
 	return pa_nl_request(nl, nlh);
 }
 
@@ -251,18 +277,10 @@ static int sweep_route(const struct nlmsghdr *nlh, void *arg)
 static int run_sweep(struct pa_nl *nl, uint16_t get, uint16_t del, struct sweep *s,
 		     int (*fn)(const struct nlmsghdr *msg, void *arg))
 {
-	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rtm; /* fib_rule_hdr has the same shape */
-	int rc;
+	int rc = pa_nl_dump_all(nl, get, AF_INET, sizeof(struct rtmsg), fn, s); /* fib_rule_hdr has the same shape */
 
-	nlh->nlmsg_type = get;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = AF_INET;
-	rc = pa_nl_dump(nl, nlh, fn, s);
 	for (size_t at = 0; rc == 0 && at < s->used;) {
-		nlh = (struct nlmsghdr *)(void *)(s->buf + at);
+		struct nlmsghdr *nlh = (struct nlmsghdr *)(void *)(s->buf + at);
 		at += NLMSG_ALIGN(nlh->nlmsg_len);
 		nlh->nlmsg_type = del;
 		nlh->nlmsg_flags = 0;

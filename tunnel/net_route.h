@@ -19,6 +19,7 @@ struct pa_route {
 	int ifindex;	      /* 0: a throw route, the lookup goes on with the next rule, or refused */
 	bool last;	      /* with ifindex 0: what no better route takes is refused, with "no route to host" */
 	struct pa_addr src;   /* preferred source; none: left to the kernel */
+	struct pa_addr via;   /* with ifindex: next hop, taken to be on the link; none: the destinations are on the link */
 };
 
 /* Selectors that are zero do not count. */
@@ -32,6 +33,13 @@ struct pa_rule {
 
 /* Adds addr/32 with global scope; one that is there already is fine. Deletes; one that is absent is fine. */
 int pa_net_addr_add(struct pa_nl *nl, int ifindex, const struct pa_addr *addr);
+/*
+ * As pa_net_addr_add, but programs that list the interface's addresses find it before the others, and the kernel does not choose it by
+ * itself: link scope, which both follow from. It carries PA_ROUTE_PROTOCOL (from Linux 5.18 on).
+ */
+int pa_net_addr_add_first(struct pa_nl *nl, int ifindex, const struct pa_addr *addr);
+/* Removes the addresses of the interface that pa_net_addr_add_first added, but keep (NULL: all). Returns how many, or an error. */
+int pa_net_addr_clean(struct pa_nl *nl, int ifindex, const struct pa_addr *keep);
 int pa_net_addr_del(struct pa_nl *nl, int ifindex, const struct pa_addr *addr);
 /* Removes every IPv4 address of the interface but keep (NULL: none is kept). */
 int pa_net_addr_flush(struct pa_nl *nl, int ifindex, const struct pa_addr *keep);

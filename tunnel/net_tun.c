@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,33 +16,113 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "tunnel/dp_steer.h"
+#include "tunnel/net_offload.h"
 #include "tunnel/net_route.h"
 
 /* Packets that may wait for us in the device: some bursts of 64 KB, split by the kernel, from several flows. */
 #define QUEUE_LEN 1000
 
-static int attach(const char *name, struct pa_tun *t, char err[PA_TUN_ERRLEN])
-{
+struct attempt {
+	int fd;
 	struct ifreq ifr;
-	int e;
+};
 
-	t->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (t->fd < 0) {
-		e = errno;
-		(void)snprintf(err, PA_TUN_ERRLEN, "/dev/net/tun: %s; %s", strerror(e), e == EACCES || e == EPERM ?
-			       "it needs CAP_NET_ADMIN, run as root" : "load the kernel module tun");
-		return e == EACCES || e == EPERM ? PA_EDENIED : PA_ENOTSUP;
-	}
-	memset(&ifr, 0, sizeof(ifr));
-	ifr.ifr_flags = IFF_TUN | IFF_NO_PI;
-	memcpy(ifr.ifr_name, name, strlen(name));
-	if (ioctl(t->fd, TUNSETIFF, &ifr) == 0) {
-		(void)snprintf(t->name, sizeof(t->name), "%s", ifr.ifr_name);
+static bool take_flags(void *ctx, unsigned flags)
+{
+	struct attempt *a = ctx;
+
+	a->ifr.ifr_flags = (short)flags;
+	return ioctl(a->fd, TUNSETIFF, &a->ifr) == 0 || errno != EINVAL; /* another reason does not go away */
+}
+
+static bool take_offload(void *ctx, unsigned bits)
+{
+	return ioctl(*(int *)ctx, TUNSETOFFLOAD, (unsigned long)bits) == 0;
+}
+
+/* A device keeps the offloads of its former owner, so without the header that describes them they have to go. */
+static void set_offload(int fd, bool header)
+{
+	unsigned steps[PA_OFFLOAD_STEPS];
+	int len = sizeof(struct virtio_net_hdr);
+
+	pa_offload_steps(steps);
+	if (header && ioctl(fd, TUNSETVNETHDRSZ, &len) == 0)
+		(void)pa_first_step(steps, PA_OFFLOAD_STEPS, take_offload, &fd);
+	else
+		(void)take_offload(&fd, 0);
+}
+
+static int open_driver(char err[PA_TUN_ERRLEN], int *ret)
+{
+	int e, fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0) {
+		*ret = fd;
 		return 0;
 	}
 	e = errno;
-	close(t->fd);
-	t->fd = -1;
+	(void)snprintf(err, PA_TUN_ERRLEN, "/dev/net/tun: %s; %s", strerror(e), e == EACCES || e == EPERM ?
+		       "it needs CAP_NET_ADMIN, run as root" : "load the kernel module tun");
+	return e == EACCES || e == EPERM ? PA_EDENIED : PA_ENOTSUP;
+}
+
+static int find_carrier(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct nlattr *attr;
+
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(struct ifinfomsg)) {
+		if (mnl_attr_get_type(attr) == IFLA_CARRIER && mnl_attr_get_payload_len(attr) == 1)
+			*(bool *)arg = mnl_attr_get_u8(attr) != 0;
+	}
+	return 0;
+}
+
+/* Does a process hold the device? Of a device with several queues the kernel would give us one more, so ask for its carrier. */
+static bool is_served(const char *name)
+{
+	char buf[PA_NL_BUFLEN];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
+	struct pa_nl *nl = NULL;
+	bool carrier = false;
+
+	ifm->ifi_index = pa_nl_ifindex(name);
+	nlh->nlmsg_type = RTM_GETLINK;
+	if (ifm->ifi_index > 0 && pa_nl_open(&nl) == 0)
+		(void)pa_nl_dump(nl, nlh, find_carrier, &carrier);
+	pa_nl_close(nl);
+	return carrier;
+}
+
+/* *flags: those that it was attached with, for more queues. */
+static int attach(const char *name, bool queues, struct pa_tun *t, unsigned *flags, char err[PA_TUN_ERRLEN])
+{
+	unsigned features = 0, steps[PA_ATTACH_STEPS];
+	struct attempt a = {.fd = -1};
+	size_t n, taken;
+	int e = EBUSY, rc = open_driver(err, &a.fd);
+
+	if (rc < 0)
+		return rc;
+	memcpy(a.ifr.ifr_name, name, strlen(name));
+	(void)ioctl(a.fd, TUNGETFEATURES, &features);
+	n = pa_attach_steps(features, queues, steps);
+	if (!is_served(name)) {
+		errno = 0;
+		taken = pa_first_step(steps, n, take_flags, &a);
+		e = errno;
+		if (taken < n && ioctl(a.fd, TUNGETIFF, &a.ifr) == 0) {
+			*flags = steps[taken];
+			set_offload(a.fd, (*flags & IFF_VNET_HDR) != 0);
+			t->fd = t->queues[0] = a.fd;
+			t->n_queues = 1;
+			(void)snprintf(t->name, sizeof(t->name), "%s", a.ifr.ifr_name);
+			return 0;
+		}
+	}
+	close(a.fd);
 	if (e == EBUSY || e == EINVAL) {
 		(void)snprintf(err, PA_TUN_ERRLEN, "%s: another process or driver holds this interface; stop it or choose "
 			       "another \"device\"", name);
@@ -49,6 +130,34 @@ static int attach(const char *name, struct pa_tun *t, char err[PA_TUN_ERRLEN])
 	}
 	(void)snprintf(err, PA_TUN_ERRLEN, "%s: cannot create the TUN interface: %s; it needs CAP_NET_ADMIN, run as root", name, strerror(e));
 	return e == EPERM ? PA_EDENIED : PA_EIO;
+}
+
+void pa_tun_single(struct pa_tun *t)
+{
+	while (t->n_queues > 1)
+		close(t->queues[--t->n_queues]);
+}
+
+/* More queues, if the device was made for them. */
+static void add_queues(struct pa_tun *t, unsigned flags, unsigned want)
+{
+	char err[PA_TUN_ERRLEN];
+
+	while ((flags & IFF_MULTI_QUEUE) != 0 && t->n_queues < want && t->n_queues < PA_TUN_QUEUES_MAX) {
+		struct attempt a = {.fd = -1};
+
+		if (open_driver(err, &a.fd) < 0)
+			break;
+		memcpy(a.ifr.ifr_name, t->name, sizeof(t->name));
+		a.ifr.ifr_flags = (short)flags;
+		if (ioctl(a.fd, TUNSETIFF, &a.ifr) < 0) {
+			close(a.fd);
+			break;
+		}
+		t->queues[t->n_queues++] = a.fd;
+	}
+	if (t->n_queues > 1 && pa_steer_queues(t->fd) < 0)
+		pa_tun_single(t);
 }
 
 static struct nlmsghdr *put_link(char *buf, int ifindex, unsigned flags)
@@ -79,7 +188,7 @@ static void switch_ipv6_off(struct pa_nl *nl, int ifindex)
 	(void)pa_nl_request(nl, nlh); /* fails where the kernel has no IPv6, which is as good */
 }
 
-int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t)
+int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t, bool on)
 {
 	char buf[PA_NL_BUFLEN];
 	struct nlmsghdr *nlh = put_link(buf, t->ifindex, 0);
@@ -87,7 +196,7 @@ int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t)
 	struct nlattr *inet = mnl_attr_nest_start(nlh, AF_INET);
 	struct nlattr *conf = mnl_attr_nest_start(nlh, IFLA_INET_CONF);
 
-	mnl_attr_put_u32(nlh, IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, 1);
+	mnl_attr_put_u32(nlh, IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, on ? 1 : 0);
 	mnl_attr_nest_end(nlh, conf);
 	mnl_attr_nest_end(nlh, inet);
 	mnl_attr_nest_end(nlh, spec);
@@ -112,10 +221,11 @@ static int bring_up(struct pa_nl *nl, int ifindex)
 	return pa_nl_request(nl, nlh);
 }
 
-int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct pa_addr *keep, struct pa_tun *ret,
-		char err[PA_TUN_ERRLEN])
+int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct pa_addr *keep, unsigned queues,
+		struct pa_tun *ret, char err[PA_TUN_ERRLEN])
 {
-	struct pa_tun t = {-1, 0, false, ""};
+	struct pa_tun t = {.fd = -1};
+	unsigned flags = 0;
 	int rc;
 
 	if (strlen(name) >= IFNAMSIZ) {
@@ -123,9 +233,10 @@ int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct p
 		return PA_EINVAL;
 	}
 	t.adopted = pa_nl_ifindex(name) > 0;
-	rc = attach(name, &t, err);
+	rc = attach(name, queues > 1, &t, &flags, err);
 	if (rc < 0)
 		return rc;
+	add_queues(&t, flags, queues);
 	t.ifindex = pa_nl_ifindex(t.name);
 	rc = t.ifindex > 0 ? 0 : t.ifindex;
 	if (rc == 0)
@@ -150,11 +261,13 @@ int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct p
 
 void pa_tun_close(struct pa_tun *t)
 {
+	pa_tun_single(t);
 	if (t->fd >= 0) {
 		(void)ioctl(t->fd, TUNSETPERSIST, 0UL);
 		close(t->fd);
 	}
 	t->fd = -1;
+	t->n_queues = 0;
 	t->ifindex = 0;
 }
 
@@ -165,12 +278,13 @@ bool pa_tun_present(const struct pa_tun *t)
 
 int pa_tun_remove(const char *name, char err[PA_TUN_ERRLEN])
 {
-	struct pa_tun t = {-1, 0, false, ""};
+	struct pa_tun t = {.fd = -1};
+	unsigned flags;
 	int rc;
 
 	if (strlen(name) >= IFNAMSIZ || pa_nl_ifindex(name) < 0)
 		return 0;
-	rc = attach(name, &t, err);
+	rc = attach(name, false, &t, &flags, err);
 	pa_tun_close(&t);
 	return rc;
 }

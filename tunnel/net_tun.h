@@ -14,8 +14,12 @@
  */
 #define PA_TUN_ERRLEN 192
 
+#define PA_TUN_QUEUES_MAX 8
+
 struct pa_tun {
-	int fd; /* IFF_TUN | IFF_NO_PI, non-blocking, close-on-exec */
+	int fd; /* the first queue: IFF_TUN | IFF_NO_PI, and IFF_VNET_HDR where the kernel has it; non-blocking, close-on-exec */
+	int queues[PA_TUN_QUEUES_MAX]; /* all of them, fd first */
+	unsigned n_queues;
 	int ifindex;
 	bool adopted; /* it was there before */
 	char name[16];
@@ -23,17 +27,23 @@ struct pa_tun {
 
 /*
  * Creates the device, or adopts it; without IPv6 on it, with this MTU, up. Its IPv4 addresses but keep (NULL: all of them)
- * are removed. On failure the device is removed, and err says what and the remedy: PA_EDENIED, PA_EEXIST (another process
- * holds the device), PA_ENOTSUP (no TUN driver), PA_EIO.
+ * are removed. With every offload that the kernel has, and with as many queues (1 .. PA_TUN_QUEUES_MAX) as are wanted, or
+ * one where packets cannot be steered to them by pa_steer. On failure the device is removed, and err says what and the
+ * remedy: PA_EDENIED, PA_EEXIST (another process holds the device), PA_ENOTSUP (no TUN driver), PA_EIO.
  */
-int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct pa_addr *keep, struct pa_tun *ret,
-		char err[PA_TUN_ERRLEN]);
+int pa_tun_open(struct pa_nl *nl, const char *name, uint16_t mtu, const struct pa_addr *keep, unsigned queues,
+		struct pa_tun *ret, char err[PA_TUN_ERRLEN]);
+/* Gives up all queues but the first. */
+void pa_tun_single(struct pa_tun *t);
 /* Removes the device. Harmless when t->fd is negative. */
 void pa_tun_close(struct pa_tun *t);
 int pa_tun_set_mtu(struct pa_nl *nl, const struct pa_tun *t, uint16_t mtu);
 
-/* Routes by the device do not count while no process serves it (sysctl ignore_routes_with_linkdown of this device alone). */
-int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t);
+/*
+ * on: routes by the device do not count while no process serves it (sysctl ignore_routes_with_linkdown of this device alone);
+ * off: they do, for programs in the kernel go on.
+ */
+int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t, bool on);
 /* True while the device that t was opened as is there: somebody may have removed it, and made another of its name. */
 bool pa_tun_present(const struct pa_tun *t);
 /* Removes the device of a former process, if there is one. Errors as pa_tun_open; PA_EEXIST: a process holds it. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "tunnel/dp_steer.h"
 
 /* Bytes each way: some milliseconds at 10 Gbit/s. */
 #define BUFFER_BYTES (4 << 20)
@@ -117,6 +118,50 @@ int pa_udp_open(const struct pa_udp_config *cfg, int *ret_fd, char err[PA_UDP_ER
 		close(fd);
 	errno = e;
 	return e == EADDRINUSE ? PA_EEXIST : e == EPERM || e == EACCES ? PA_EDENIED : PA_EIO;
+}
+
+static bool set_shared(int fd, int on)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+}
+
+/* Another socket at the address of first, which shares it already; -1. */
+static int open_member(const struct pa_udp_config *cfg, int first)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd;
+
+	if (getsockname(first, (struct sockaddr *)&ss, &len) < 0)
+		return -1;
+	fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && set_options(fd, cfg, ss.ss_family == AF_INET6) == NULL && set_shared(fd, 1) &&
+	    bind(fd, (struct sockaddr *)&ss, len) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int pa_udp_open_group(const struct pa_udp_config *cfg, unsigned n_data, int *ret_fds, unsigned *ret_n, char err[PA_UDP_ERRLEN])
+{
+	unsigned want = PA_STEER_DATA + n_data, n = 1;
+	int rc = pa_udp_open(cfg, &ret_fds[0], err); /* alone at first: the address must be nobody else's */
+
+	if (rc < 0)
+		return rc;
+	for (bool shared = set_shared(ret_fds[0], 1); shared && n < want; n++) {
+		ret_fds[n] = open_member(cfg, ret_fds[0]);
+		if (ret_fds[n] < 0)
+			break;
+	}
+	if (n < want || pa_steer_sockets(ret_fds[0], n_data) < 0) {
+		while (n > 1)
+			close(ret_fds[--n]);
+		(void)set_shared(ret_fds[0], 0);
+	}
+	*ret_n = n;
+	return 0;
 }
 
 uint16_t pa_udp_port(int fd)

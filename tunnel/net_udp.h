@@ -27,6 +27,12 @@ struct pa_udp_config {
  * packet with DF would vanish, until the client has probed the path. PA_EDENIED, PA_EEXIST (port taken), PA_EIO with err.
  */
 int pa_udp_open(const struct pa_udp_config *cfg, int *ret_fd, char err[PA_UDP_ERRLEN]);
+/*
+ * Opens the sockets of one local address: PA_STEER_DATA and n_data for data, parted by what comes (dp_steer.h). Where the
+ * kernel cannot part it, one socket for all: *ret_n says how many there are. Another process that has the port is found out as
+ * by pa_udp_open, whose errors these are.
+ */
+int pa_udp_open_group(const struct pa_udp_config *cfg, unsigned n_data, int *ret_fds, unsigned *ret_n, char err[PA_UDP_ERRLEN]);
 /* The local port, host byte order; 0 if the system does not tell. */
 uint16_t pa_udp_port(int fd);
 

@@ -135,15 +135,16 @@ static int by_netns(const char *path)
 
 /* ---- the program ---- */
 
-/* No capability, none that could come back by a file or by being root, and no descriptor but the three. */
+/*
+ * No capability, none that could come back by a file or by being root, and no descriptor but the three. The bounding set stays: the
+ * kernel refuses to run files whose capabilities are outside of it, such as ping(8), which do without them otherwise.
+ */
 static int give_up_rights(void)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2];
 
 	memset(none, 0, sizeof(none));
-	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* needs CAP_SETPCAP; the next two are enough */
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capset, &head, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return complain("cannot give up capabilities");

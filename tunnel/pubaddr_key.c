@@ -53,3 +53,22 @@ int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o)
 	printf(";\n");
 	return 0;
 }
+
+/* dhcpcd cannot send an option of this kind: its grants are pinned to the first key that uses them. */
+int pa_pubaddr_dhcpcd_conf(const struct pa_pubaddr_opts *o)
+{
+	(void)o;
+	printf("define %d binhex pubaddr_grant\noption pubaddr_grant\n", PA_OPTION_CODE_DEFAULT);
+	return 0;
+}
+
+int pa_pubaddr_udhcpc_args(const struct pa_pubaddr_opts *o)
+{
+	char hex[2 * PA_KEY_LEN + 1];
+	uint8_t key[PA_KEY_LEN];
+
+	if (public_key(o, key) != 0)
+		return 1;
+	printf("-O %d -x 0x%x:%s\n", PA_OPTION_CODE_DEFAULT, PA_OPTION_CODE_DEFAULT, pa_hex_encode(key, sizeof(key), hex));
+	return 0;
+}

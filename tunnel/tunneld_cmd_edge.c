@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/grant.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "config.h"
@@ -111,11 +112,12 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	struct pa_client_status s;
 	struct pa_dp_stats stats;
 	char problem[PA_TUNNELD_ERRLEN + 64];
+	const char *why;
 	json_t *obj;
 
 	pa_client_status_get(p.client, &s);
 	pa_client_counters_get(p.client, &counters);
-	(void)pa_dp_user.stats(p.dp, NULL, &stats, NULL);
+	(void)pa_path_stats(p.path, NULL, &stats, NULL);
 	describe(&p, &s, problem, sizeof(problem));
 	obj = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "version", PACKAGE_VERSION, "interface", p.iface, "device",
 			p.conf->device, "state", state_name(s.state), "usable",
@@ -123,6 +125,9 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
 		add_grant(obj, &s, now);
+	add(obj, "mode", json_string(pa_outbound_name(pa_tunmode_now(p.mode, s.state != PA_CLIENT_IDLE ?
+								     (enum pa_outbound)s.claims.outbound : PA_OUT_TUNNEL))));
+	add(obj, "mode-source", json_string(pa_tunmode_source(p.mode)));
 	add(obj, "inbound", pa_inpolicy_json(pa_tuninbound_now(p.inbound)));
 	if (problem[0] != '\0')
 		add(obj, "problem", json_string(problem));
@@ -133,6 +138,9 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
+	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
+	if (*why != '\0')
+		add(obj, "data-path-reason", json_string(why));
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
 }
 
@@ -201,6 +209,7 @@ static const struct {
 	{"probe-get", false, probe_get},
 	{"grant-put", true, grant_put},
 	{"grant-end", true, grant_end},
+	{"mode-set", true, pa_tunneld_mode_set},
 	/* These ask their own part of the configuration who may. */
 	{"expose", false, pa_tunneld_expose},
 	{"expose-list", false, pa_tunneld_expose_list},

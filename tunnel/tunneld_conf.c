@@ -46,12 +46,34 @@ static int read_gateway_keys(const struct pa_node *n, struct pa_tunneld_conf *c)
 	return 0;
 }
 
+static void read_ports(const struct pa_node *n, const char *key, bool in, struct pa_auto_ports *ports)
+{
+	for (size_t i = 0, count = pa_node_list(n, key, false); i < count; i++) {
+		const char *s = pa_node_item_string(n, key, i);
+
+		if (*s != '\0' && pa_auto_set(ports, s, in) < 0)
+			pa_node_fail(n, key, "item %zu: expected ports such as \"21/tcp\" or \"6881-6889/udp\", got \"%s\"", i, s);
+	}
+}
+
+static void read_auto_ports(const struct pa_node *root, struct pa_auto_ports *ret)
+{
+	static const char *const keys[] = {"add", "remove", NULL};
+	struct pa_node n = pa_node_object(root, "auto-ports", false);
+
+	pa_auto_defaults(ret);
+	pa_node_only(&n, keys);
+	read_ports(&n, "remove", false, ret);
+	read_ports(&n, "add", true, ret);
+}
+
 static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 {
 	int rc = pa_conf_prefixes(n, "networks", &c->networks, &c->n_networks);
 
 	pa_conf_device(n, "device", "pub0", c->device);
 	c->outbound = read_outbound(n);
+	read_auto_ports(n, &c->auto_ports);
 	pa_conf_inpolicy(n, "inbound", &c->inbound);
 	pa_permit_read(n, "expose", &c->expose);
 	pa_permit_read(n, "exec", &c->exec);
@@ -64,8 +86,10 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 		rc = pa_conf_path(n, "state-dir", "/var/lib/pubaddr", &c->state_dir);
 	if (rc == 0)
 		rc = pa_conf_path(n, "run-dir", PA_TUNNELD_RUN_DIR, &c->run_dir);
+	if (rc == 0)
+		rc = pa_conf_datapath(n, &c->datapath, &c->bpf_dir);
 	c->table = (uint32_t)pa_node_int(n, "table", TABLE_LOCAL + 1, INT32_MAX - PA_PLAN_TABLES, 6080);
-	c->rule_priority = (uint32_t)pa_node_int(n, "rule-priority", 1, RULE_MAIN - PA_PLAN_RULES, 5200);
+	c->rule_priority = (uint32_t)pa_node_int(n, "rule-priority", 1, RULE_MAIN - PA_PLAN_PRIORITIES, 5200);
 	c->mark = (uint32_t)pa_node_int(n, "mark", 1, UINT32_MAX - PA_MARKS, 6080);
 	c->log_level = pa_conf_log_level(n);
 	return rc;
@@ -73,8 +97,8 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 
 int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 {
-	static const char *const keys[] = {"device", "outbound", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
-					   "state-dir", "run-dir", "table", "rule-priority", "mark", "log-level", NULL};
+	static const char *const keys[] = {"device", "outbound", "auto-ports", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
+					   "state-dir", "run-dir", "table", "rule-priority", "mark", "datapath", "bpf-dir", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_tunneld_conf c;
 	int rc;
@@ -100,5 +124,6 @@ void pa_tunneld_conf_clear(struct pa_tunneld_conf *c)
 	free(c->key_file);
 	free(c->state_dir);
 	free(c->run_dir);
+	free(c->bpf_dir);
 	memset(c, 0, sizeof(*c));
 }

@@ -10,10 +10,12 @@
 #include "common/conf.h"
 #include "common/inpolicy.h"
 #include "common/proto.h"
+#include "tunnel/auto_ports.h"
 #include "tunnel/permit.h"
 
 /* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
 #define PA_TUNNELD_CONF "/etc/pubaddr/tunneld.conf"
+#define PA_TUNNELD_CONF_OF "/etc/pubaddr/tunneld-%s.conf" /* of one interface; it goes first if it is there */
 #define PA_TUNNELD_KEY_FILE "/var/lib/pubaddr/client.key"
 #define PA_TUNNELD_RUN_DIR "/run/pubaddr"
 
@@ -21,6 +23,7 @@ struct pa_tunneld_conf {
 	const struct pa_conf *source; /* as given to pa_tunneld_conf_read, borrowed: errors at the start name places in it */
 	char device[16];
 	int outbound; /* enum pa_outbound; -1: what the grant proposes */
+	struct pa_auto_ports auto_ports;
 	bool allow_documentation;
 	struct pa_prefix *networks;
 	size_t n_networks;
@@ -29,6 +32,8 @@ struct pa_tunneld_conf {
 	uint8_t (*gateway_keys)[PA_KEY_LEN];
 	size_t n_gateway_keys;
 	char *key_file, *state_dir, *run_dir;
+	int datapath; /* enum pa_path_choice */
+	char *bpf_dir;
 	uint32_t table, rule_priority, mark;
 	int log_level; /* enum pa_log_level */
 };

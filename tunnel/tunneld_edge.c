@@ -17,6 +17,7 @@
 #include "tunnel/net_udp.h"
 #include "tunnel/plan.h"
 #include "tunnel/ruleset_inbound.h"
+#include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_state.h"
 
 /* Numbers of the data path's sockets. */
@@ -33,17 +34,17 @@ struct pa_tunneld {
 	char bind_path[PATH_MAX];
 	uint64_t last_bind;
 	struct pa_client *client;
-	struct pa_dp *dp;
+	struct pa_path *path;
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
 	struct pa_tunneld_probe *probe;
-	int dp_tun; /* descriptor of the device that the data path has, or -1 */
 	struct pa_server *server;
 	int fds[SOCKS]; /* -1: closed */
 	int monitor_fd;
 	uv_timer_t timer, drain, settle;
 	uv_poll_t monitor, filter;
 	struct pa_tuninbound *inbound;
+	struct pa_tunmode *mode;
 	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
 	char no_mark[PA_MARK_ERRLEN];
 	bool has_timers, has_monitor, has_filter, stopped;
@@ -56,14 +57,22 @@ struct pa_tunneld {
 
 /* ---- sockets ---- */
 
-static int open_socket(struct pa_tunneld *t, unsigned local, char err[PA_UDP_ERRLEN])
+/* port: the one to use if it is free; 0: any. */
+static int open_socket(struct pa_tunneld *t, unsigned local, uint16_t port, char err[PA_UDP_ERRLEN])
 {
 	struct pa_udp_config cfg = {.ipv6 = local == SOCK_V6, .device = t->iface, .mark = t->conf->mark};
-	int fd, rc = pa_udp_open(&cfg, &fd, err);
+	int fd, rc;
+
+	cfg.bind.port = port;
+	rc = pa_udp_open(&cfg, &fd, err);
+	if (rc == PA_EEXIST && port != 0) {
+		cfg.bind.port = 0;
+		rc = pa_udp_open(&cfg, &fd, err);
+	}
 
 	if (rc < 0)
 		return rc;
-	rc = pa_dp_set_socket(t->dp, local, fd);
+	rc = pa_path_set_socket(t->path, local, fd);
 	if (rc < 0) {
 		(void)snprintf(err, PA_UDP_ERRLEN, "cannot watch the socket");
 		close(fd);
@@ -77,8 +86,8 @@ static void close_socket(struct pa_tunneld *t, unsigned local)
 {
 	if (t->fds[local] < 0)
 		return;
-	if (t->dp != NULL)
-		(void)pa_dp_set_socket(t->dp, local, -1);
+	if (t->path != NULL)
+		(void)pa_path_set_socket(t->path, local, -1);
 	close(t->fds[local]);
 	t->fds[local] = -1;
 }
@@ -98,12 +107,12 @@ static void renew_socket(struct pa_tunneld *t, unsigned local, unsigned old)
 
 	close_socket(t, old);
 	if (t->fds[local] >= 0) {
-		(void)pa_dp_set_socket(t->dp, local, -1);
+		(void)pa_path_set_socket(t->path, local, -1);
 		t->fds[old] = t->fds[local];
 		t->fds[local] = -1;
-		(void)pa_dp_set_socket(t->dp, old, t->fds[old]);
+		(void)pa_path_set_socket(t->path, old, t->fds[old]);
 	}
-	if (open_socket(t, local, err) < 0 && local == SOCK_V4) /* IPv6 may be off on this host */
+	if (open_socket(t, local, 0, err) < 0 && local == SOCK_V4) /* IPv6 may be off on this host */
 		pa_log(PA_LOG_WARN, "net.socket", "reason=\"%s\"", err);
 }
 
@@ -118,7 +127,7 @@ static void op_send(void *ctx, const struct pa_endpoint *to, const uint8_t *buf,
 {
 	struct pa_tunneld *t = ctx;
 
-	pa_dp_send_control(t->dp, socket_for(to), to, buf, len);
+	pa_path_send_control(t->path, socket_for(to), to, buf, len);
 }
 
 static void op_fresh_port(void *ctx)
@@ -144,20 +153,25 @@ static size_t lan_prefixes(const struct pa_lan *lan, struct pa_prefix *ret)
 	return n;
 }
 
-static void set_tun(struct pa_tunneld *t, int fd)
-{
-	if (pa_dp_set_tun(t->dp, fd) < 0) {
-		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"cannot watch the device\"");
-		fd = -1;
-	}
-	t->dp_tun = fd;
-}
-
 /* Absent, the data path first. */
 static void tear_down(struct pa_tunneld *t)
 {
-	set_tun(t, -1);
+	char err[PA_PATH_ERRLEN];
+
+	(void)pa_path_set_device(t->path, -1, 0, 0, err);
 	pa_tunnet_down(t->net);
+}
+
+/* What carries packets on the device that there is now. */
+static int set_device(struct pa_tunneld *t)
+{
+	char err[PA_PATH_ERRLEN];
+	int rc = pa_path_set_device(t->path, pa_tunnet_fd(t->net), pa_tunnet_ifindex(t->net), t->bound.mtu, err);
+
+	if (rc < 0)
+		(void)snprintf(t->trouble, sizeof(t->trouble), "%.*s", (int)sizeof(t->trouble) - 1, err);
+	pa_tunnet_outlives(t->net, pa_path_outlives(t->path));
+	return rc;
 }
 
 /* Network and data path as t->bound says. */
@@ -166,10 +180,14 @@ static int bring_up(struct pa_tunneld *t)
 	const struct pa_client_binding *b = &t->bound;
 	struct pa_prefix lan[PA_LAN_ADDRS_MAX + PA_LAN_OWN_MAX];
 	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = b->gateway.addr, .mtu = b->mtu,
-				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n};
+				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n, .ports = pa_tunmode_ports(t->mode),
+				      .mode = pa_tunmode_now(t->mode, (enum pa_outbound)b->claims.outbound)};
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
+	struct pa_client_status status;
 	int rc;
 
+	if (pa_tunnet_in_namespace(t->net))
+		want.mode = PA_OUT_POLICY; /* the host does not have P meanwhile, whatever is said now */
 	if (pa_tuninbound_now(t->inbound)->kind != PA_IN_OPEN || pa_tunnet_in_namespace(t->net))
 		want.inbound = (struct pa_ruleset_part){pa_ruleset_inbound_write, pa_tuninbound_now(t->inbound)};
 	if (pa_tunnet_fd(t->net) >= 0 && !pa_tunnet_present(t->net)) {
@@ -177,14 +195,16 @@ static int bring_up(struct pa_tunneld *t)
 		tear_down(t);
 	}
 
+	pa_client_status_get(t->client, &status);
+	peer.expires_ms = status.expires_boot_ms;
 	peer.n_lan = lan_prefixes(pa_tunnet_lan(t->net), lan);
-	rc = pa_dp_user.update(t->dp, &peer); /* before the first packet is routed here */
+	rc = pa_path_update(t->path, &peer); /* before the first packet is routed here */
 	if (rc == 0)
 		rc = pa_tunnet_up(t->net, &want, t->trouble);
 	else
 		(void)snprintf(t->trouble, sizeof(t->trouble), "cannot set the data path: %s", pa_strerror(rc));
-	if (rc == 0 && t->dp_tun != pa_tunnet_fd(t->net))
-		set_tun(t, pa_tunnet_fd(t->net));
+	if (rc == 0)
+		rc = set_device(t);
 	if (rc == 0)
 		t->trouble[0] = '\0';
 	return rc;
@@ -205,11 +225,11 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 		tear_down(t);
 		return;
 	}
-	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s default=%s",
+	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s mode=%s default=%s",
 	       pa_addr_format(&b->claims.addr, addr), pa_endpoint_format(&b->gateway, gateway),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->mtu, t->conf->device,
-	       pa_tunnet_has_default(t->net) ? "yes" : "no");
-	if (!pa_tunnet_has_default(t->net))
+	       pa_outbound_name(pa_tunnet_mode(t->net)), pa_tunnet_has_default(t->net) ? "yes" : "no");
+	if (pa_tunnet_default_elsewhere(t->net))
 		pa_log(PA_LOG_WARN, "tunnel.nodefault", "reason=\"the default route leaves by another interface than %s, "
 		       "maybe another VPN; only programs bound to %s use the tunnel\"", t->iface, addr);
 }
@@ -222,7 +242,7 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 	if (!t->is_up && !ended)
 		return;
 	if (!pa_addr_is_none(&none.inner))
-		(void)pa_dp_user.update(t->dp, &none);
+		(void)pa_path_update(t->path, &none);
 	if (ended) {
 		tear_down(t);
 		pa_tuninbound_ended(t->inbound);
@@ -273,6 +293,18 @@ static int op_inbound(void *ctx, char err[PA_TUNINBOUND_ERRLEN])
 	return rc;
 }
 
+int pa_tunneld_mode_changed(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	int rc = t->is_up ? bring_up(t) : 0;
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", t->trouble);
+	else
+		pa_log(PA_LOG_INFO, "mode.set", "mode=%s by=%s", pa_outbound_name(pa_tunmode_now(t->mode,
+		       (enum pa_outbound)t->bound.claims.outbound)), pa_tunmode_source(t->mode));
+	return rc;
+}
+
 static const struct pa_client_ops client_ops = {.send = op_send, .fresh_port = op_fresh_port, .up = op_up,
 						.down = op_down, .event = op_event, .next_bind = op_next_bind,
 						.random = op_random};
@@ -298,13 +330,14 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	(void)uv_timer_start(&t->timer, on_timer, wait < TIMER_MAX_MS ? wait : TIMER_MAX_MS, 0);
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_tunneld *t = ctx;
 
 	(void)local;
 	pa_client_receive(t->client, pa_now_get(), from, buf, len);
 	pa_tunneld_tick(t);
+	return true;
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -372,7 +405,7 @@ int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const ch
 	t->loop = loop;
 	t->conf = conf;
 	t->iface = iface;
-	t->monitor_fd = t->dp_tun = -1;
+	t->monitor_fd = -1;
 	for (unsigned i = 0; i < SOCKS; i++)
 		t->fds[i] = -1;
 	*ret = t;
@@ -428,14 +461,22 @@ static int open_server(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	return rc < 0 ? fail_at(t, "run-dir", detail, rc, err) : 0;
 }
 
+static int open_path(struct pa_tunneld *t, char err[PA_PATH_ERRLEN])
+{
+	const struct pa_path_config cfg = {
+		.dp = {.loop = t->loop, .role = PA_DP_CLIENT, .tun_fd = -1, .events = {on_control, on_foreign}, .ctx = t},
+		.choice = (enum pa_path_choice)t->conf->datapath,
+		.kern = {.bpf_dir = t->conf->bpf_dir, .device = t->conf->device, .mark = t->conf->mark, .iface = t->iface}};
+
+	return pa_path_open(&cfg, &t->path, err);
+}
+
 /* adopt: the session that holds an interface up which is still there; or NULL. */
 static int open_network(struct pa_tunneld *t, const struct pa_client_binding *adopt, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
-				       .priority = t->conf->rule_priority, .mark = t->conf->mark};
-	struct pa_dp_config dp = {.loop = t->loop, .role = PA_DP_CLIENT, .tun_fd = -1, .events = {on_control, on_foreign},
-				  .ctx = t};
-	char detail[PA_TUNNET_ERRLEN];
+				       .priority = t->conf->rule_priority, .mark = t->conf->mark, .run_dir = t->conf->run_dir};
+	char detail[PA_TUNNET_ERRLEN], why[PA_PATH_ERRLEN];
 	int rc;
 
 	if (adopt != NULL) {
@@ -449,16 +490,16 @@ static int open_network(struct pa_tunneld *t, const struct pa_client_binding *ad
 		rc = PA_ENOTFOUND;
 	}
 	if (rc == 0) {
-		rc = pa_dp_user.open(&dp, &t->dp);
-		(void)snprintf(detail, sizeof(detail), "cannot start the data path");
+		rc = open_path(t, why);
+		(void)snprintf(detail, sizeof(detail), "%.*s", (int)sizeof(detail) - 1, why);
 	}
 	if (rc == 0)
-		rc = open_socket(t, SOCK_V4, detail);
+		rc = open_socket(t, SOCK_V4, adopt != NULL ? pa_path_former_port(t->path) : 0, detail);
 	if (rc < 0) {
 		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
 		return rc;
 	}
-	(void)open_socket(t, SOCK_V6, detail); /* IPv6 may be off on this host */
+	(void)open_socket(t, SOCK_V6, 0, detail); /* IPv6 may be off on this host */
 	return 0;
 }
 
@@ -489,11 +530,15 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tuninbound_config inbound = {.loop = t->loop, .run_dir = t->conf->run_dir, .iface = t->iface,
 					       .host = &t->conf->inbound, .apply = op_inbound, .ctx = t};
-	int rc = pa_tuninbound_new(&inbound, &t->inbound);
+	int rc = pa_tunmode_new(t->conf->run_dir, t->iface, t->conf->outbound, &t->conf->auto_ports, &t->mode);
+
+	if (rc == 0)
+		rc = pa_tuninbound_new(&inbound, &t->inbound);
 
 	if (rc < 0)
 		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
 	pa_cgroup_sweep(t->conf->device);
+	pa_cgroup_prepare(t->conf->device);
 	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
 		pa_log(PA_LOG_WARN, "exec.unavailable", "reason=\"%s\"", t->no_mark);
 	return 0;
@@ -569,7 +614,7 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
-				       .priority = t->conf->rule_priority, .mark = t->conf->mark};
+				       .priority = t->conf->rule_priority, .mark = t->conf->mark, .run_dir = t->conf->run_dir};
 	char detail[PA_TUNNET_ERRLEN];
 	int rc = open_server(t, err);
 
@@ -577,8 +622,10 @@ int pa_tunneld_cleanup(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		rc = pa_tunnet_new(&cfg, &t->net, detail);
 		if (rc < 0)
 			(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
-		else
-			pa_log(PA_LOG_INFO, "daemon.cleanup", "iface=%s device=%s", t->iface, t->conf->device);
+	}
+	if (rc == 0) {
+		pa_path_remove(t->conf->bpf_dir, t->conf->device);
+		pa_log(PA_LOG_INFO, "daemon.cleanup", "iface=%s device=%s", t->iface, t->conf->device);
 	}
 	return rc;
 }
@@ -598,7 +645,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	t->stopped = true;
 	if (t->keep != NULL)
 		pa_keep_rest(t->keep);
-	if (t->client != NULL && t->dp != NULL && t->net != NULL)
+	if (t->client != NULL && t->path != NULL && t->net != NULL)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
 	t->server = NULL;
@@ -619,8 +666,8 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 		close_handle((uv_handle_t *)&t->filter);
 	for (unsigned i = 0; i < SOCKS; i++)
 		close_socket(t, i);
-	pa_dp_user.close(t->dp);
-	t->dp = NULL;
+	pa_path_close(t->path);
+	t->path = NULL;
 	if (t->monitor_fd >= 0)
 		close(t->monitor_fd);
 	pa_tunnet_free(t->net);
@@ -634,6 +681,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	pa_tunneld_probe_free(t->probe);
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
+	pa_tunmode_free(t->mode);
 	free(t);
 }
 
@@ -657,15 +705,15 @@ int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNE
 /* The host itself does not use P. */
 static bool by_policy(const struct pa_tunneld *t)
 {
-	return t->is_up && (t->conf->outbound >= 0 ? (unsigned)t->conf->outbound : t->bound.claims.outbound) == PA_OUT_POLICY;
+	return t->is_up && pa_tunmode_now(t->mode, (enum pa_outbound)t->bound.claims.outbound) == PA_OUT_POLICY;
 }
 
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
-	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .dp = t->dp, .net = t->net, .keep = t->keep, .probe = t->probe,
-					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = by_policy(t),
+	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
+					 .inbound = t->inbound, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = by_policy(t),
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
-					 .no_default = t->is_up && !pa_tunnet_has_default(t->net)};
+					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }
 
 void pa_tunneld_set_hosts(struct pa_tunneld *t, const struct pa_tunneld_hosts *hosts)

@@ -165,15 +165,6 @@ static int check(struct pa_tunneld *t, struct pa_grant *g, const json_t *args, c
 	return 0;
 }
 
-static void note_mode(const struct pa_tunneld_conf *conf, const struct pa_grant *g)
-{
-	unsigned mode = conf->outbound >= 0 ? (unsigned)conf->outbound : g->claims.outbound;
-
-	if (mode != PA_OUT_TUNNEL)
-		pa_log(PA_LOG_WARN, "grant.mode", "outbound=%s used=tunnel reason=\"not supported by this version\"",
-		       pa_outbound_name(mode));
-}
-
 static const char *core_reason(int rc)
 {
 	switch (rc) {
@@ -236,7 +227,6 @@ static int take(struct pa_tunneld *t, const json_t *args, const struct pa_client
 		return fail(err, rc, core_reason(rc));
 	pa_keep_grant(p.keep, args, now.boot_ms);
 	p.counters->granted++;
-	note_mode(p.conf, g);
 	pa_log(PA_LOG_INFO, "grant.put", "iface=%s addr=%s epoch=%llu lifetime=%u", p.iface,
 	       pa_addr_format(&g->claims.addr, addr), (unsigned long long)g->claims.epoch, (unsigned)g->lifetime);
 	return 0;

@@ -26,6 +26,7 @@ struct pa_tunnet_config {
 	uint32_t table, priority, mark;
 	struct pa_addr adopt; /* P of a former process that died: its set-up is taken over; none: no trace of it is left */
 	uint16_t adopt_mtu;
+	const char *run_dir; /* where the former values of kernel settings are kept; copied. NULL: no mode native or auto */
 };
 
 /*
@@ -42,6 +43,8 @@ struct pa_tunnet_want {
 	uint16_t mtu;
 	const struct pa_addr *lan_hosts; /* routers, resolvers, DHCP server */
 	size_t n_lan_hosts;
+	enum pa_outbound mode;
+	const struct pa_auto_ports *ports; /* for the mode auto; borrowed for the call */
 	struct pa_ruleset_part inbound; /* who may come in; its ctx is borrowed for the call */
 };
 
@@ -70,9 +73,19 @@ int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNE
 void pa_tunnet_take_namespace(struct pa_tunnet *net);
 bool pa_tunnet_in_namespace(const struct pa_tunnet *net);
 
+/* Whether packets are carried on when this process dies: if so, the device's routes count without it too. */
+void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives);
+/* The device's interface index, 0 while absent. */
+int pa_tunnet_ifindex(const struct pa_tunnet *net);
 /* The device's descriptor, or -1 while absent. It changes with pa_tunnet_up after pa_tunnet_down. */
 int pa_tunnet_fd(const struct pa_tunnet *net);
-/* True if this host's default traffic goes by the tunnel; false also when another VPN has the default route. */
+/*
+ * The mode that is in force while up: what was wanted, but policy instead of all others when the default route leaves by another
+ * interface, of another VPN, say (pa_tunnet_default_elsewhere), and while a network namespace has P.
+ */
+enum pa_outbound pa_tunnet_mode(const struct pa_tunnet *net);
+bool pa_tunnet_default_elsewhere(const struct pa_tunnet *net);
+/* True if programs that do not choose an address get P: not in the mode policy. */
 bool pa_tunnet_has_default(const struct pa_tunnet *net);
 
 /* Reads the LAN anew. *ret_changed: the interface, its addresses or its routers differ from the last reading. */

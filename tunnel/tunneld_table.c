@@ -9,6 +9,7 @@
 
 #include "common/err.h"
 #include "tunnel/net_nft.h"
+#include "tunnel/tunneld_flows.h"
 
 struct pa_tuntable {
 	struct pa_nft *nft;
@@ -147,6 +148,40 @@ int pa_tuntable_set(struct pa_tuntable *t, const struct pa_ruleset_input *in, co
 	}
 	free(buf);
 	return rc;
+}
+
+bool pa_tuntable_is_tracked(struct pa_tuntable *t)
+{
+	return pa_nft_has_set(t->nft, t->name, PA_RULESET_BEFORE_SET);
+}
+
+int pa_tuntable_known(struct pa_tuntable *t, struct pa_flow **ret, size_t *ret_n)
+{
+	static const char *const sets[] = {"tcp_tunnel", "tcp_direct", PA_RULESET_BEFORE_SET};
+	struct pa_flow *all = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		struct pa_flow *more, *joined;
+		size_t n_more;
+		int rc = pa_nft_flows(t->nft, t->name, sets[i], &more, &n_more);
+
+		joined = rc == 0 ? reallocarray(all, n + n_more + 1, sizeof(*all)) : NULL;
+		if (joined == NULL) {
+			if (rc == 0)
+				free(more);
+			free(all);
+			return rc < 0 ? rc : PA_ENOMEM;
+		}
+		all = joined;
+		memcpy(all + n, more, n_more * sizeof(*more));
+		n += n_more;
+		free(more);
+	}
+	pa_flows_sort(all, n);
+	*ret = all;
+	*ret_n = n;
+	return 0;
 }
 
 int pa_tuntable_fd(const struct pa_tuntable *t)

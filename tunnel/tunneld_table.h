@@ -3,6 +3,7 @@
 #define PA_TUNNELD_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "tunnel/ruleset.h"
 
@@ -24,6 +25,10 @@ void pa_tuntable_free(struct pa_tuntable *t);
  * transaction. Without elements, nothing is done if it is so already. A failure leaves what was there.
  */
 int pa_tuntable_set(struct pa_tuntable *t, const struct pa_ruleset_input *in, const char *elements, char err[PA_TUNTABLE_ERRLEN]);
+/* True if the kernel has a tracked table of our name, maybe of a former process. */
+bool pa_tuntable_is_tracked(struct pa_tuntable *t);
+/* The TCP and UDP flows that a tracked table was told of, sorted (tunneld_flows.h). *ret is the caller's to free. PA_EIO, PA_ENOMEM. */
+int pa_tuntable_known(struct pa_tuntable *t, struct pa_flow **ret, size_t *ret_n);
 /* Deletes it, also one of a former process. */
 int pa_tuntable_clear(struct pa_tuntable *t, char err[PA_TUNTABLE_ERRLEN]);
 

@@ -15,6 +15,7 @@ LAB_TLS=no
 LAB_KEEPALIVE=25
 LAB_GATEWAYS=1
 LAB_LANS=1
+LAB_OUTBOUND=tunnel
 LAB_BROKER_POOL=203.0.113.0/24
 if [ -n "${PUBADDR_BUILD:-}" ]; then
 	LAB_BUILD=$(cd "$PUBADDR_BUILD" && pwd)
@@ -61,6 +62,7 @@ parse_up() {
 		--lans) LAB_LANS=${2:-} && shift ;;
 		--quarantine) LAB_QUARANTINE=${2:-} && shift ;;
 		--broker-pool) LAB_BROKER_POOL=${2:-} && shift ;;
+		--outbound) LAB_OUTBOUND=${2:-} && shift ;;
 		--colocated) LAB_COLOCATED=yes ;;
 		--no-hook) LAB_HOOK=no ;;
 		*) die "up: unknown option '$1'; see: $0 help" ;;
@@ -75,13 +77,15 @@ parse_up() {
 	[[ $LAB_GATEWAYS =~ ^[12]$ ]] || die "up: --gateways wants 1 or 2, not '$LAB_GATEWAYS'"
 	[[ $LAB_LANS =~ ^[12]$ ]] || die "up: --lans wants 1 or 2, not '$LAB_LANS'"
 	[ "$LAB_GATEWAYS" = 1 ] || [ "$LAB_TLS$LAB_COLOCATED" = nono ] || die "up: --gateways 2 goes neither with --tls nor with --colocated"
+	[[ $LAB_OUTBOUND =~ ^(tunnel|native|auto|policy)$ ]] ||
+		die "up: --outbound wants tunnel, native, auto or policy, not '$LAB_OUTBOUND'"
 	[[ $LAB_QUARANTINE =~ ^[0-9]{1,5}$ ]] || die "up: --quarantine wants seconds, not '$LAB_QUARANTINE'"
 	[[ $LAB_BROKER_POOL =~ ^203\.0\.113\.[0-9]+/[0-9]+$ ]] || die "up: --broker-pool wants a part of 203.0.113.0/24, not '$LAB_BROKER_POOL'"
 }
 
 save_options() {
 	local v
-	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_KEEPALIVE LAB_GATEWAYS LAB_LANS LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
+	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_OUTBOUND LAB_KEEPALIVE LAB_GATEWAYS LAB_LANS LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
 		echo "$v='${!v}'"
 	done >"$LAB_DIR/options"
 }
@@ -240,6 +244,13 @@ lab_processes() {
 
 nobody_left() { [ -z "$(lab_processes)" ]; }
 
+# remove_groups NUMBER: the control groups of a network namespace, which all namespaces share.
+remove_groups() {
+	local dir
+	dir=$(awk '$3 == "cgroup2" {d = $2} END {print d}' /proc/self/mounts)
+	[ -z "$dir" ] || find "$dir" -depth -type d -name "pubaddr-*-$1" -exec rmdir {} + 2>/dev/null || true
+}
+
 take_down() {
 	local ns pids
 	pids=$(lab_processes | paste -sd' ')
@@ -253,6 +264,7 @@ take_down() {
 		}
 	fi
 	for ns in $(lab_namespaces); do
+		remove_groups "$(stat -Lc %i "/run/netns/$ns")"
 		ip netns del "$ns"
 	done
 	rm -rf "$LAB_DIR"

@@ -8,6 +8,8 @@ hostname "$host"
 mount -t sysfs sysfs /sys
 # Hidden by that; programs are marked by it (pubaddr exec).
 mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
+# Where there is none to be had, the daemons do without programs in the kernel.
+mount -t bpf bpf /sys/fs/bpf || true
 # The staged installation lies over this machine's /usr and /opt.
 for d in usr opt; do
 	[ -n "$stage" ] && [ -d "$stage/$d" ] || continue

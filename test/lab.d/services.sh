@@ -65,6 +65,7 @@ start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
 		  "broker": {$(broker_place), "name": "$3"}, "keepalive": $LAB_KEEPALIVE,
+		  "datapath": "${PUBADDR_DATAPATH:-auto}",
 		  "control-socket": "/run/pubaddr/gateway.sock"
 		}
 	END
@@ -86,7 +87,7 @@ start_broker() {
 		  "master-key-file": "/etc/pubaddr/master.key",
 		  "realms": ["lab"],
 		  "gateway-groups": [{"name": "main", "public-key": "$key", "gateways": [$gateways], "gateway-names": [$names]}],
-		  "grant": {"keepalive": $LAB_KEEPALIVE},
+		  "grant": {"keepalive": $LAB_KEEPALIVE, "outbound": "$LAB_OUTBOUND"},
 		  "quarantine": $LAB_QUARANTINE, $(broker_listen)
 		  "pools": [{"id": 1, "name": "lab", "prefix": "$LAB_BROKER_POOL", "exclude": [$(pool_ends)],
 		             "gateway-group": "main", "realms": ["lab"]}]
@@ -197,7 +198,7 @@ await_client() {
 
 prepare_client() {
 	[ -n "$LAB_STAGE" ] || return 0
-	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<'{ "allow-documentation": true }'
+	nsrun "$1" tee /etc/pubaddr/tunneld.conf >/dev/null <<<"{ \"allow-documentation\": true, \"datapath\": \"${PUBADDR_DATAPATH:-auto}\" }"
 	spawn "$1" "$1.tunneld" pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
 	# The lines that pubaddr-dhclient(8) tells to add; the script itself is where `make install` put it.
 	nsrun "$1" sh -c 'pubaddr dhclient-conf >/run/dhclient.lines && cat /run/dhclient.lines >>/etc/dhcp/dhclient.conf'
@@ -210,11 +211,11 @@ start_dhclient() {
 
 has_route() { ip -n "$LAB_NAME-$1" -4 route show default | grep -q .; }
 
-# private_ip, public_ip CLIENT: prints the address; fails while there is none.
+# private_ip, public_ip CLIENT: prints the address; fails while there is none. P on eth0, in native mode, has link scope.
 private_ip() { first_address "$1" eth0; }
 public_ip() { first_address "$1" pub0; }
 first_address() {
-	ip -n "$LAB_NAME-$1" -4 -o addr show dev "$2" 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .
+	ip -n "$LAB_NAME-$1" -4 -o addr show dev "$2" scope global 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .
 }
 
 write_vars() {

@@ -8,7 +8,8 @@ need socat
 
 MEGABYTES=100
 to_peer_PID='' to_client_PID='' # set by in_background
-PAUSE=0.12 # after each megabyte: the transfers last long enough for every kill
+PAUSE=0.12 # after each megabyte
+LAST=10 # so many of them are only sent when all kills are done
 
 leases() { ask_broker '{"command": "lease-get-page", "arguments": {"from": "start", "limit": 100}}'; }
 epoch() { on client1 pubaddr --json status | sed -n 's/.*"epoch": *\([0-9]*\).*/\1/p'; }
@@ -19,23 +20,17 @@ gateway_answers() { binding | grep -q '"result": *0'; }
 client_bound() { on client1 pubaddr status; }
 log_has() { [ "$(grep -c "$2" "/run/pubaddr-lab/$PUBADDR_LAB/log/$1")" -ge "$3" ]; }
 
-# What of ours may be in the client's network: everything but counters and lifetimes.
-network() {
-	on client1 ip -d link show | sed 's/^[0-9]*: //'
-	on client1 ip addr show | grep -E 'inet|^[0-9]' | sed 's/^[0-9]*: //; s/valid_lft.*//'
-	on client1 ip route show table all
-	on client1 ip rule show
-	on client1 nft list ruleset
-}
-
 # send HOST FILE ADDRESS PORT: the file, at a pace
 send() {
 	# shellcheck disable=SC2016 # for the other shell
 	on "$1" sh -c 'i=0
 		while [ $i -lt '"$MEGABYTES"' ]; do
+			while [ $i -ge '"$((MEGABYTES - LAST))"' ] && [ ! -e "$4" ]; do
+				sleep 0.1
+			done
 			dd if="$1" bs=1M skip=$i count=1 status=none && sleep '"$PAUSE"' || exit 1
 			i=$((i + 1))
-		done | socat -u - "TCP4:$2:$3"' send "$2" "$3" "$4"
+		done | socat -u - "TCP4:$2:$3"' send "$2" "$3" "$4" "$TMP/kills_done"
 }
 
 running() { kill -0 "$up_PID" 2>/dev/null && kill -0 "$down_PID" 2>/dev/null; }
@@ -71,7 +66,7 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 lab_up
 "$LAB" release client1
 within 5 not on client1 ip link show dev pub0 >"$TMP/gone" 2>&1
-network >"$TMP/before"
+network client1 >"$TMP/before"
 "$LAB" renew client1
 check "the client is bound" client_bound
 P=$(on client1 ip -4 -o addr show dev pub0 | awk '{sub("/.*", "", $4); print $4}')
@@ -90,6 +85,7 @@ kill_and_start "Kea" kea
 kill_and_start "gateway and client daemon" gatewayd client1.tunneld
 eventually 10 "both are bound" client_bound
 kill_and_start "all of them" gatewayd client1.tunneld brokerd kea
+: >"$TMP/kills_done"
 eventually 180 "the transfer to the peer ends" ended "$up_PID"
 eventually 180 "the transfer to the client ends" ended "$down_PID"
 wait "$up_PID"
@@ -117,7 +113,7 @@ check "no private or foreign source on the Internet" no_leaks
 eventually 10 "once more" client_bound
 check "dhclient -r" "$LAB" release client1
 eventually 5 "the interface is gone" not on client1 ip link show dev pub0
-network >"$TMP/after"
+network client1 >"$TMP/after"
 check "the client's network is as before" diff "$TMP/before" "$TMP/after"
 check "no state is left" not on client1 test -e /run/pubaddr/tunneld-eth0.state
 done_testing

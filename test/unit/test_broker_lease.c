@@ -95,6 +95,27 @@ Test(lease, same_transaction_repeats_the_very_same)
 	teardown(&f);
 }
 
+/* dhclient renews with the number of its first transaction; with a short lease it does so soon. */
+Test(lease, a_third_of_the_lease_later_it_is_a_renewal)
+{
+	struct fixture f = setup("203.0.113.0/29");
+	struct pa_lease_request r;
+	struct pa_lease a = {0}, b;
+
+	r = request_of(1, 100);
+	r.valid_lifetime = 15;
+	ask(&f, r, T0, &a);
+	r = request_of(1, 100);
+	r.valid_lifetime = 15;
+	cr_assert_eq(ask(&f, r, T0 + 4 * S, &b), PA_LEASE_REPEATED);
+	r = request_of(1, 100);
+	r.valid_lifetime = 15;
+	cr_assert_eq(ask(&f, r, T0 + 5 * S, &b), PA_LEASE_RENEWED);
+	cr_assert_eq(b.expires, a.expires + 5);
+	cr_assert_eq(b.epoch, a.epoch);
+	teardown(&f);
+}
+
 Test(lease, without_a_transaction_nothing_is_repeated)
 {
 	struct fixture f = setup("203.0.113.0/29");

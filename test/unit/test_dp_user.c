@@ -10,12 +10,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/err.h"
+#include "common/proto.h"
 #include "tunnel/dp.h"
 #include "tunnel/dp_gso.h"
+#include "tunnel/dp_steer.h"
 #include "tunnel/net_udp.h"
 
 TestSuite(dp_user, .timeout = 30);
@@ -45,7 +48,7 @@ static struct pa_addr addr_of(const char *s)
 	return a;
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct end *e = ctx;
 
@@ -53,6 +56,7 @@ static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 	(void)from;
 	e->controls++;
 	memcpy(e->control, buf, len < sizeof(e->control) ? len : sizeof(e->control));
+	return true;
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -330,45 +334,6 @@ Test(dp_user, a_path_with_a_small_mtu)
 	net_close(&n);
 }
 
-Test(dp_user, what_can_go_as_one)
-{
-	static const struct {
-		size_t len[6];
-		unsigned n, want;
-	} cases[] = {
-		{{1400}, 1, 1},
-		{{1400, 1400, 1400}, 3, 3},
-		{{1400, 1400, 900, 900}, 4, 3},
-		{{900, 1400}, 2, 1},
-		{{1400, 1400, 1401}, 3, 2},
-		{{20000, 20000, 20000, 20000}, 4, 3},
-		{{40000, 40000}, 2, 1},
-	};
-	struct sockaddr_storage to[2];
-	struct pa_endpoint e = {addr_of("192.0.2.1"), 6080};
-	struct mmsghdr msgs[70];
-	struct iovec iovs[70];
-	socklen_t to_len;
-
-	to_len = pa_sockaddr_to(&e, &to[0]);
-	e.port++;
-	(void)pa_sockaddr_to(&e, &to[1]);
-	for (unsigned i = 0; i < 70; i++) {
-		iovs[i] = (struct iovec){NULL, 100};
-		msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_name = to, .msg_namelen = to_len, .msg_iov = &iovs[i], .msg_iovlen = 1}};
-	}
-	cr_assert_eq(pa_gso_count(msgs, 70), PA_GSO_DATAGRAMS);
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		for (unsigned k = 0; k < cases[i].n; k++)
-			iovs[k].iov_len = cases[i].len[k];
-		cr_assert_eq(pa_gso_count(msgs, cases[i].n), cases[i].want, "case %u", i);
-	}
-	for (unsigned k = 0; k < 4; k++)
-		iovs[k].iov_len = 100;
-	msgs[2].msg_hdr.msg_name = &to[1];
-	cr_assert_eq(pa_gso_count(msgs, 4), 2, "another destination");
-}
-
 Test(dp_user, gateway_refuses)
 {
 	struct pa_addr other = addr_of("203.0.113.99");
@@ -529,4 +494,212 @@ Test(dp_user, device_and_socket_can_be_exchanged)
 	close(pair[0]);
 	close(pair[1]);
 	net_close(&n);
+}
+
+/* ---- several threads ---- */
+
+#define LANES 3
+#define HOLDERS 12
+
+/* A gateway with a thread for each of LANES devices, and a socket for the clients, who all are at one address. */
+struct lanes {
+	uv_loop_t loop;
+	struct end gw;
+	int devices[LANES][2], group[PA_STEER_DATA + LANES];
+	struct pa_deny deny;
+	int fd; /* the clients' */
+	struct pa_endpoint at;
+};
+
+static const char *holder(unsigned i)
+{
+	static char text[PA_ADDR_STRLEN];
+	struct pa_addr a = pa_addr_from_ipv4(0xcb007100u + 10 + i);
+
+	return pa_addr_format(&a, text);
+}
+
+static void bind_holder(struct lanes *n, unsigned i, const struct pa_endpoint *outer)
+{
+	struct pa_dp_peer peer = {.inner = addr_of(holder(i)), .outer = *outer};
+
+	cr_assert_eq(pa_dp_user.update(n->gw.dp, &peer), 0);
+}
+
+static void lanes_open(struct lanes *n)
+{
+	struct pa_dp_config cfg = {.loop = &n->loop, .role = PA_DP_GATEWAY, .deny = &n->deny, .n_queues = LANES,
+				   .events = {on_control, on_foreign}, .ctx = &n->gw};
+	struct pa_udp_config udp = {.bind = {addr_of("127.0.0.1"), 0}};
+	char err[PA_UDP_ERRLEN] = "";
+	int queues[LANES];
+	unsigned count;
+
+	memset(n, 0, sizeof(*n));
+	cr_assert_eq(uv_loop_init(&n->loop), 0);
+	for (unsigned i = 0; i < LANES; i++) {
+		cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, n->devices[i]), 0);
+		queues[i] = n->devices[i][0];
+	}
+	cfg.queues = queues;
+	cr_assert_eq(pa_dp_user.open(&cfg, &n->gw.dp), 0);
+	cr_assert_eq(pa_udp_open_group(&udp, LANES, n->group, &count, err), 0, "%s", err);
+	cr_assert_eq(count, PA_STEER_DATA + LANES);
+	n->gw.at = (struct pa_endpoint){udp.bind.addr, pa_udp_port(n->group[0])};
+	cr_assert_eq(pa_dp_set_group(n->gw.dp, 0, n->group, count), 0);
+	n->fd = udp_open(&n->at);
+	for (unsigned i = 0; i < HOLDERS; i++)
+		bind_holder(n, i, &n->at);
+	cr_assert_eq(pa_dp_start(n->gw.dp), 0);
+}
+
+static void lanes_close(struct lanes *n)
+{
+	pa_dp_user.close(n->gw.dp);
+	for (unsigned i = 0; i < PA_STEER_DATA + LANES; i++)
+		close(n->group[i]);
+	for (unsigned i = 0; i < LANES; i++) {
+		close(n->devices[i][0]);
+		close(n->devices[i][1]);
+	}
+	close(n->fd);
+	cr_assert_eq(uv_run(&n->loop, UV_RUN_DEFAULT), 0);
+	cr_assert_eq(uv_loop_close(&n->loop), 0);
+}
+
+/* What fd receives within two seconds while the loop runs; 0: nothing. */
+static size_t await(struct lanes *n, int fd, uint8_t *buf, size_t cap)
+{
+	uint64_t until = pa_now_get().boot_ms + 2000;
+
+	do {
+		ssize_t got = recv(fd, buf, cap, MSG_DONTWAIT);
+
+		if (got > 0)
+			return (size_t)got;
+		(void)uv_run(&n->loop, UV_RUN_NOWAIT);
+	} while (pa_now_get().boot_ms < until);
+	return 0;
+}
+
+Test(dp_user, each_holder_has_one_thread)
+{
+	uint8_t sent[200], got[200];
+	struct lanes n;
+
+	lanes_open(&n);
+	for (unsigned i = 0; i < HOLDERS; i++) {
+		struct pa_addr p = addr_of(holder(i));
+		unsigned lane = pa_steer(&p, LANES);
+		struct pa_dp_peer_stats stats;
+
+		send_raw(n.fd, &n.gw.at, sent, make_packet(sent, holder(i), "8.8.8.8", 100, i));
+		cr_assert_eq(await(&n, n.devices[lane][1], got, sizeof(got)), 100, "holder %u", i);
+		cr_assert_eq(memcmp(sent, got, 100), 0);
+		cr_assert_eq(send(n.devices[lane][1], sent, make_packet(sent, "8.8.8.8", holder(i), 90, i), 0), 90);
+		cr_assert_eq(await(&n, n.fd, got, sizeof(got)), 90);
+		cr_assert_eq(pa_dp_user.stats(n.gw.dp, &p, NULL, &stats), 0);
+		cr_assert(stats.rx_packets == 1 && stats.tx_packets == 1 && stats.rx_bytes == 100 && stats.tx_bytes == 90);
+	}
+	lanes_close(&n);
+}
+
+/* Control messages of either kind and data that came to a thread which cannot decide reach the loop's thread. */
+Test(dp_user, the_loops_thread_decides)
+{
+	uint8_t hello[160] = {0x20, 0, 0, 0, PA_MSG_HELLO}, keepalive[76] = {0x20, 0, 0, 0, PA_MSG_KEEPALIVE}, buf[100];
+	uint64_t until = pa_now_get().boot_ms + 2000;
+	struct pa_endpoint stranger;
+	struct lanes n;
+	int fd = udp_open(&stranger);
+
+	lanes_open(&n);
+	send_raw(n.fd, &n.gw.at, hello, sizeof(hello));
+	send_raw(n.fd, &n.gw.at, keepalive, sizeof(keepalive));
+	send_raw(fd, &n.gw.at, buf, make_packet(buf, holder(4), "8.8.8.8", 40, 0));
+	while ((n.gw.controls < 2 || n.gw.foreigns < 1) && pa_now_get().boot_ms < until)
+		(void)uv_run(&n.loop, UV_RUN_NOWAIT);
+	cr_assert_eq(n.gw.controls, 2);
+	cr_assert_eq(n.gw.foreigns, 1);
+	cr_assert_str_eq(holder(4), pa_addr_format(&n.gw.foreign_inner, (char[PA_ADDR_STRLEN]){0}));
+	close(fd);
+	lanes_close(&n);
+}
+
+/* The group is nobody else's, although its members share an address. */
+Test(dp_user, the_group_keeps_others_out)
+{
+	struct pa_udp_config udp = {.bind = {addr_of("127.0.0.1"), 0}};
+	int fds[PA_STEER_DATA + 2], other[PA_STEER_DATA + 2];
+	char err[PA_UDP_ERRLEN];
+	unsigned n, k;
+
+	cr_assert_eq(pa_udp_open_group(&udp, 2, fds, &n, err), 0);
+	cr_assert_eq(n, PA_STEER_DATA + 2);
+	udp.bind.port = pa_udp_port(fds[0]);
+	cr_assert_eq(pa_udp_open_group(&udp, 2, other, &k, err), PA_EEXIST);
+	while (n > 0)
+		close(fds[--n]);
+}
+
+static bool refuse_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+{
+	struct end *e = ctx;
+
+	(void)local;
+	(void)from;
+	(void)buf;
+	(void)len;
+	e->controls++;
+	for (uint64_t until = uv_hrtime() + 100000; uv_hrtime() < until;)
+		; /* as forged messages cost, and more: a tenth of a millisecond */
+	return false;
+}
+
+static uint64_t thread_ms(void)
+{
+	struct timespec ts;
+
+	cr_assert_eq(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* However many forged handshakes wait, they get no more than their share of this thread; those of sessions wait in another queue. */
+Test(dp_user, forgeries_have_a_share_of_the_processor)
+{
+	struct pa_dp_config cfg = {.role = PA_DP_GATEWAY, .tun_fd = -1, .events = {refuse_control, on_foreign}};
+	struct pa_udp_config udp = {.bind = {addr_of("127.0.0.1"), 0}};
+	uint8_t hello[160] = {0x20, 0, 0, 0, PA_MSG_HELLO};
+	uint64_t start, used;
+	struct end gw = {0};
+	struct pa_endpoint at, to;
+	char err[PA_UDP_ERRLEN];
+	int fds[PA_STEER_DATA + 1], fd = udp_open(&at);
+	uv_loop_t loop;
+	unsigned n;
+
+	cr_assert_eq(uv_loop_init(&loop), 0);
+	cfg.loop = &loop;
+	cfg.ctx = &gw;
+	cr_assert_eq(pa_dp_user.open(&cfg, &gw.dp), 0);
+	cr_assert_eq(pa_udp_open_group(&udp, 1, fds, &n, err), 0);
+	cr_assert_eq(pa_dp_set_group(gw.dp, 0, fds, n), 0);
+	to = (struct pa_endpoint){udp.bind.addr, pa_udp_port(fds[0])};
+	start = pa_now_get().boot_ms;
+	used = thread_ms();
+	while (pa_now_get().boot_ms < start + 1000) {
+		for (unsigned i = 0; i < 100; i++) /* far more than can be judged; the queue is always full */
+			send_raw(fd, &to, hello, sizeof(hello));
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	}
+	used = thread_ms() - used;
+	cr_assert_gt(gw.controls, 100, "they get their share");
+	cr_assert_lt(gw.controls, 5500, "%u of 100 us in a second: that is too much", gw.controls);
+	cr_log_info("%u judged, %u ms used", gw.controls, (unsigned)used);
+	pa_dp_user.close(gw.dp);
+	while (n > 0)
+		close(fds[--n]);
+	close(fd);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	cr_assert_eq(uv_loop_close(&loop), 0);
 }

@@ -424,6 +424,78 @@ Test(channel, reports_each_binding)
 	stop(&f);
 }
 
+static json_int_t asked(struct fixture *f, const char *key)
+{
+	json_t *q = pa_channel_sync(f->ch, now, false);
+	json_int_t v = json_integer_value(json_object_get(q, key));
+
+	cr_assert_not_null(json_object_get(q, key));
+	json_decref(q);
+	return v;
+}
+
+Test(channel, says_what_it_has_not_reported)
+{
+	struct fixture f;
+	struct peer p;
+	json_t *r;
+
+	start(&f);
+	cr_assert_eq(answer(&f, ANSWER("", "50", "false", "")), PA_CHANNEL_STORE);
+	cr_assert_eq(asked(&f, "unreported"), 0);
+	cr_assert(try_bind(&f, 0, 5, 10, &p));
+	cr_assert_eq(asked(&f, "unreported"), 1);
+	r = pa_channel_report(f.ch);
+	json_decref(r);
+	cr_assert_eq(asked(&f, "unreported"), 1, "not before it is answered");
+	pa_channel_reported(f.ch);
+	cr_assert_eq(asked(&f, "unreported"), 0);
+	pa_channel_connected(f.ch);
+	cr_assert_eq(asked(&f, "unreported"), 1);
+	stop(&f);
+}
+
+/* Answers a question with the number of a recovery; returns how many floors are told in reports from then on. */
+static size_t tell(struct fixture *f, unsigned number, unsigned interrupt)
+{
+	char text[128];
+	size_t told = 0;
+	json_t *r;
+
+	(void)snprintf(text, sizeof(text), "{\"floors\": [], \"number\": 50, \"more\": false, \"bindings\": [], \"reports\": 3, \"tell\": %u}",
+		       number);
+	cr_assert_geq(answer(f, text), 0);
+	while ((r = pa_channel_report(f->ch)) != NULL) {
+		told += json_array_size(json_object_get(r, "floors"));
+		json_decref(r);
+		if (interrupt > 0 && told >= interrupt)
+			return told;
+		cr_assert_neq(asked(f, "told"), number, "not before all of it is answered");
+		pa_channel_reported(f->ch);
+	}
+	return told;
+}
+
+Test(channel, tells_its_floors_when_the_broker_recovers)
+{
+	struct fixture f;
+
+	start(&f);
+	cr_assert_eq(answer(&f, ANSWER("", "50", "false", "")), PA_CHANNEL_STORE);
+	for (unsigned i = 0; i < 900; i++)
+		cr_assert_geq(pa_floors_raise(f.floors, &(struct pa_addr){{[12] = 198, [13] = 18, [14] = (uint8_t)(i / 256), [15] = (uint8_t)i}}, 7), 0);
+	cr_assert_eq(tell(&f, 0, 0), 0u);
+	cr_assert_eq(tell(&f, 77, 0), 900u);
+	cr_assert_eq(asked(&f, "told"), 77);
+	cr_assert_eq(tell(&f, 77, 0), 0u, "once");
+	cr_assert_geq(tell(&f, 78, 300), 300u);
+	pa_channel_connected(f.ch); /* the connection is lost with a report under way: from the beginning */
+	cr_assert_eq(asked(&f, "told"), 77);
+	cr_assert_eq(tell(&f, 78, 0), 900u);
+	cr_assert_eq(asked(&f, "told"), 78);
+	stop(&f);
+}
+
 Test(channel, nonsense)
 {
 	static const char *const bad[] = {"{}", "[]", ANSWER("1", "50", "false", ""), ANSWER("[\"x\", 1]", "50", "false", ""),

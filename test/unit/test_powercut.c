@@ -176,6 +176,7 @@ static struct history *run(uint64_t seed, enum mutant mutant, size_t fail_at, si
 
 static void finish(struct history *h)
 {
+	disk_use(h->disk); /* closing writes as well */
 	pa_batch_free(h->batch);
 	disk_free(h->disk);
 	pa_setup_clear(&h->setup);

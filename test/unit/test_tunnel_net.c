@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Devices, addresses, routes and rules in a network namespace of the test's own; skipped without the right to make one. */
 #include <criterion/criterion.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/err.h"
 #include "common/log.h"
+#include "tunnel/dp_steer.h"
 #include "tunnel/net_lan.h"
 #include "tunnel/net_route.h"
 #include "tunnel/net_tun.h"
@@ -147,16 +151,16 @@ Test(tunnel_net, tun_device)
 
 	enter();
 	cr_assert_eq(pa_nl_open(&nl), 0);
-	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, NULL, &t, err), 0, "%s", err);
+	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, NULL, 1, &t, err), 0, "%s", err);
 	text = output("ip link show pub0");
 	cr_assert(strstr(text, "mtu 1400") != NULL && strstr(text, "UP") != NULL, "%s", text);
 	free(text);
 	text = output("ip -6 addr show dev pub0");
 	cr_assert_str_eq(text, "", "no IPv6");
 	free(text);
-	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, NULL, &again, err), PA_EEXIST);
+	cr_assert_eq(pa_tun_open(nl, "pub0", 1400, NULL, 1, &again, err), PA_EEXIST);
 	cr_assert(strstr(err, "pub0") != NULL, "%s", err);
-	cr_assert_eq(pa_tun_open(nl, "a-very-long-name", 1400, NULL, &again, err), PA_EINVAL);
+	cr_assert_eq(pa_tun_open(nl, "a-very-long-name", 1400, NULL, 1, &again, err), PA_EINVAL);
 	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &p), 0);
 	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &p), 0, "again is fine");
 	cr_assert_eq(pa_net_addr_add(nl, t.ifindex, &q), 0);
@@ -169,6 +173,58 @@ Test(tunnel_net, tun_device)
 	cr_assert_eq(pa_tun_set_mtu(nl, &t, 1300), 0);
 	pa_tun_close(&t);
 	cr_assert_eq(pa_nl_ifindex("pub0"), PA_ENOTFOUND);
+	pa_nl_close(nl);
+}
+
+/* The destination in the packet that waits in a queue, by its last octet; 0: none waits. */
+static unsigned waiting(int fd, bool header)
+{
+	uint8_t buf[2048];
+	size_t at = header ? 10 : 0;
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	return n < (ssize_t)at + 20 ? 0 : buf[at + 19];
+}
+
+Test(tunnel_net, each_address_has_its_queue)
+{
+	char err[PA_TUN_ERRLEN] = "", cmd[128];
+	struct pa_addr own = addr_of("198.51.100.1");
+	struct pa_tun t, again;
+	struct ifreq ifr;
+	struct pa_nl *nl;
+	bool header;
+
+	enter();
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	cr_assert_eq(pa_tun_open(nl, "pubgw0", 1400, NULL, 3, &t, err), 0, "%s", err);
+	cr_assert_eq(t.n_queues, 3);
+	cr_assert_eq(t.queues[0], t.fd);
+	memset(&ifr, 0, sizeof(ifr));
+	cr_assert_eq(ioctl(t.fd, TUNGETIFF, &ifr), 0);
+	header = (ifr.ifr_flags & IFF_VNET_HDR) != 0;
+	cr_assert(header && (ifr.ifr_flags & IFF_MULTI_QUEUE) != 0);
+	cr_assert_eq(pa_tun_open(nl, "pubgw0", 1400, NULL, 3, &again, err), PA_EEXIST, "no queue for another process");
+	cr_assert_eq(pa_tun_open(nl, "pubgw0", 1400, NULL, 1, &again, err), PA_EEXIST);
+	run("ip addr add 198.51.100.1/32 dev pubgw0; ip route add 203.0.113.0/24 dev pubgw0");
+	for (unsigned i = 1; i < 40; i++) {
+		struct pa_addr a = pa_addr_from_ipv4(0xcb007100u + i);
+		unsigned want = pa_steer(&a, 3);
+
+		(void)snprintf(cmd, sizeof(cmd), "echo x >/dev/udp/203.0.113.%u/%u", i, 1000 + i * 7);
+		(void)snprintf(err, sizeof(err), "bash -c '%s'", cmd);
+		run(err);
+		for (unsigned k = 0; k < 3; k++)
+			cr_assert_eq(waiting(t.queues[k], header), k == want ? i : 0, "address %u, queue %u", i, k);
+	}
+	/* As a former process leaves it: adopted as it is, with fewer queues. */
+	for (unsigned k = 0; k < 3; k++)
+		close(t.queues[k]);
+	cr_assert_eq(pa_tun_open(nl, "pubgw0", 1400, &own, 1, &t, err), 0, "%s", err);
+	cr_assert(t.adopted && t.n_queues == 1);
+	run("bash -c 'echo x >/dev/udp/203.0.113.5/9'");
+	cr_assert_eq(waiting(t.fd, header), 5);
+	pa_tun_close(&t);
 	pa_nl_close(nl);
 }
 

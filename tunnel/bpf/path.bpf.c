@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The data path in the kernel: four programs for tc. "out" stands at the egress of the encapsulation device and puts inner
+ * packets into UDP, "in" stands at the ingress of an outer interface and takes them out. They do what dp_user.c does with
+ * plain packets between addresses that the daemon has filled in, and leave all else to it: a program that returns UP
+ * has changed nothing, and the packet goes its way to the daemon's device or socket. So control messages, unknown mapped
+ * addresses, fragments and IP options need no code here.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
+#include <linux/udp.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "tunnel/bpf/path.h"
+
+#define UP TC_ACT_UNSPEC /* the next filter, if somebody has one, and then the kernel */
+#define AF_INET 2
+#define OUTER_LEN (sizeof(struct iphdr) + sizeof(struct udphdr))
+#define IP_LEN_MAX 65535
+#define FRAGMENT_OFFSET 0x1fff
+#define ICMP_REDIRECT 5
+#define TTL 64 /* as the daemon's sockets have it: Linux's default, RFC 1700 */
+#define ECN_MASK 3
+#define ECN_CE 3
+#define ECN_ECT1 1
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pa_k_conf);
+} conf SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before loading */
+	__type(key, __u32);
+	__type(value, struct pa_k_peer);
+} peers SEC(".maps");
+
+/* Address to number of its peer, where pools are too large or too many for an index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set before loading */
+	__type(key, __be32);
+	__type(value, __u32);
+} slots SEC(".maps");
+
+/* Words, found by number: an index that varies is no way into a value unless the loader has CAP_PERFMON. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PA_K_FAR_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} far SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PA_K_BLOCKS * PA_K_BLOCK_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} bits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pa_k_totals);
+} totals SEC(".maps");
+
+/* What a packet's way through a program needs. */
+struct way {
+	struct pa_k_conf *c;
+	struct pa_k_totals *t;
+	__u64 now;
+};
+
+static __always_inline int begin(struct way *w)
+{
+	__u32 zero = 0;
+
+	w->c = bpf_map_lookup_elem(&conf, &zero);
+	w->t = bpf_map_lookup_elem(&totals, &zero);
+	if (!w->c || !w->t || !w->c->enabled)
+		return -1;
+	w->now = bpf_ktime_get_boot_ns();
+	return 0;
+}
+
+static __always_inline int drop_rx(struct way *w, enum pa_verdict v)
+{
+	w->t->rx_drops[v]++;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int drop_tx(struct way *w, enum pa_verdict v)
+{
+	w->t->tx_drops[v]++;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int fail_tx(struct way *w)
+{
+	w->t->tx_errors++;
+	return TC_ACT_SHOT;
+}
+
+/* ---- packets ---- */
+
+struct inner {
+	__be32 src, dst;
+	__u16 len, dst_port; /* host byte order */
+	__u8 proto, tos;
+	bool redirect; /* an ICMP redirect */
+};
+
+/*
+ * As pa_inner_parse: the IP header at offset at, and what is looked at behind it, which the caller has pulled into reach. False:
+ * options, another version, too short; the daemon decides.
+ */
+static __always_inline bool parse_inner(void *data, void *end, __u32 at, struct inner *in)
+{
+	struct iphdr *ip = data + at;
+	__be16 *upper = (void *)(ip + 1);
+
+	if ((void *)(ip + 1) > end || *(__u8 *)ip != 0x45)
+		return false;
+	in->src = ip->saddr;
+	in->dst = ip->daddr;
+	in->len = bpf_ntohs(ip->tot_len);
+	in->tos = ip->tos;
+	in->proto = 0;
+	in->dst_port = 0;
+	in->redirect = false;
+	if (in->len < sizeof(*ip))
+		return false;
+	if (ip->frag_off & bpf_htons(FRAGMENT_OFFSET))
+		return true;
+	in->proto = ip->protocol;
+	if (in->proto != IPPROTO_TCP && in->proto != IPPROTO_UDP && in->proto != IPPROTO_ICMP)
+		return true;
+	if (in->proto == IPPROTO_ICMP && in->len < sizeof(*ip) + 4)
+		return false;
+	if (in->len < sizeof(*ip) + 4 || (void *)(upper + 2) > end)
+		return false;
+	if (in->proto == IPPROTO_ICMP)
+		in->redirect = *(__u8 *)upper == ICMP_REDIRECT;
+	else
+		in->dst_port = bpf_ntohs(upper[1]);
+	return true;
+}
+
+/* Makes the first len bytes of a packet readable, or all of a shorter one. */
+static __always_inline void reach(struct __sk_buff *skb, __u32 len)
+{
+	if ((void *)(long)skb->data + len > (void *)(long)skb->data_end)
+		(void)bpf_skb_pull_data(skb, len < skb->len ? len : skb->len);
+}
+
+static __always_inline __u32 packets_in(struct __sk_buff *skb)
+{
+	__u32 n = skb->gso_segs;
+
+	return n > 0 ? n : 1;
+}
+
+/* ---- peers ---- */
+
+static __always_inline struct pa_k_peer *find_peer(struct way *w, __be32 addr)
+{
+	struct pa_k_conf *c = w->c;
+	__u32 a = bpf_ntohl(addr), slot = ~0U;
+
+	if (c->hashed) {
+		__u32 *s = bpf_map_lookup_elem(&slots, &addr);
+
+		if (!s)
+			return NULL;
+		slot = *s;
+	} else {
+		/* Unrolled here and below, for the same reason as above: each index is a constant then. */
+#pragma unroll
+		for (__u32 i = 0; i < PA_K_POOLS; i++) {
+			const volatile struct pa_k_pool *pool = &c->pools[i];
+			__u32 mask = pool->mask, first = pool->slot;
+
+			if (i >= c->n_pools)
+				return NULL;
+			if ((a & mask) == pool->base) {
+				slot = first + (a & ~mask);
+				break;
+			}
+		}
+	}
+	return bpf_map_lookup_elem(&peers, &slot);
+}
+
+/* The peer of addr, if it counts now. */
+static __always_inline struct pa_k_peer *live_peer(struct way *w, __be32 addr)
+{
+	struct pa_k_peer *p = w->c->alive_until > w->now ? find_peer(w, addr) : NULL;
+
+	return p && p->until > w->now ? p : NULL;
+}
+
+static __always_inline void count_tx(struct way *w, struct pa_k_peer *p, __u32 packets, __u32 bytes)
+{
+	__sync_fetch_and_add(&p->tx_packets, packets);
+	__sync_fetch_and_add(&p->tx_bytes, bytes);
+	w->t->tx_packets += packets;
+	w->t->tx_bytes += bytes;
+}
+
+static __always_inline void count_rx(struct way *w, struct pa_k_peer *p, __u32 packets, __u32 bytes)
+{
+	__sync_fetch_and_add(&p->rx_packets, packets);
+	__sync_fetch_and_add(&p->rx_bytes, bytes);
+	p->rx_seen = w->now;
+	w->t->rx_packets += packets;
+	w->t->rx_bytes += bytes;
+}
+
+static __always_inline bool bit_of(__u32 block, __u32 bit)
+{
+	__u32 i = block * PA_K_BLOCK_WORDS + bit / 64;
+	__u64 *word = bpf_map_lookup_elem(&bits, &i);
+
+	return word && (*word >> (bit & 63) & 1);
+}
+
+/* PA_K_FAR_PASS, PA_K_FAR_DROP or PA_K_FAR_ASK. */
+static __always_inline __u32 judge_far(__be32 addr)
+{
+	__u32 a = bpf_ntohl(addr), i = a >> 19, v;
+	__u64 *word = bpf_map_lookup_elem(&far, &i);
+
+	if (!word)
+		return PA_K_FAR_ASK;
+	v = *word >> (a >> 16 & 7) * 8 & 0xff;
+	if (v < PA_K_FAR_BLOCK || v == PA_K_FAR_ASK)
+		return v;
+	return bit_of(v - PA_K_FAR_BLOCK + 1, a & 0xffff) ? PA_K_FAR_DROP : PA_K_FAR_PASS;
+}
+
+/* ---- into the tunnel ---- */
+
+struct outer {
+	__be32 src, dst;
+	__be16 src_port, dst_port;
+	__u8 tos;
+	__u16 inner_len;
+};
+
+static __always_inline __sum16 ip_sum(const struct iphdr *ip)
+{
+	const __u16 *w = (const __u16 *)ip;
+	__u32 sum = 0;
+
+	for (int i = 0; i < 10; i++)
+		sum += w[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__sum16) ~((sum & 0xffff) + (sum >> 16));
+}
+
+/*
+ * Puts the packet into IP and UDP. May be fragmented on the way, as what the daemon's sockets send, hence an identification.
+ * The UDP checksum is left out, as RFC 768 allows over IPv4: most of what is sent here has the inner checksum still to be
+ * filled in by the interface. 0; 1 if it cannot be done, and the packet is as it was; -1 if it is spoilt.
+ */
+static __always_inline int encapsulate(struct __sk_buff *skb, __u32 l2, const struct outer *o)
+{
+	struct iphdr *ip;
+	struct udphdr *udp;
+	/* The inner segment size follows from the device's MTU already, hence FIXED_GSO. */
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	bool done = bpf_skb_adjust_room(skb, OUTER_LEN, BPF_ADJ_ROOM_MAC, flags | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
+					BPF_F_ADJ_ROOM_ENCAP_L4_UDP) == 0;
+
+	/*
+	 * What was taken out of a tunnel on this machine is still marked as encapsulated, and refused; the mark is only of use
+	 * for what the kernel has to cut up.
+	 */
+	if (!done && skb->gso_size == 0)
+		done = bpf_skb_adjust_room(skb, OUTER_LEN, BPF_ADJ_ROOM_MAC, flags) == 0;
+	if (!done)
+		return 1;
+	/* The redirection to a neighbour wants a link header. */
+	if (l2 == 0 && bpf_skb_change_head(skb, ETH_HLEN, 0) < 0)
+		return -1;
+	ip = (void *)(long)skb->data + ETH_HLEN;
+	udp = (void *)(ip + 1);
+	if ((void *)(udp + 1) > (void *)(long)skb->data_end)
+		return -1;
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = o->tos;
+	ip->tot_len = bpf_htons(o->inner_len + OUTER_LEN);
+	ip->id = (__be16)bpf_get_prandom_u32();
+	ip->frag_off = 0;
+	ip->ttl = TTL;
+	ip->protocol = IPPROTO_UDP;
+	ip->check = 0;
+	ip->saddr = o->src;
+	ip->daddr = o->dst;
+	ip->check = ip_sum(ip);
+	udp->source = o->src_port;
+	udp->dest = o->dst_port;
+	udp->len = bpf_htons(o->inner_len + sizeof(*udp));
+	udp->check = 0;
+	return 0;
+}
+
+/*
+ * Parses what comes to the egress of the encapsulation device, with l2 bytes before the IP header: a TUN device has none.
+ * False: the daemon decides.
+ */
+static __always_inline bool take_inner(struct __sk_buff *skb, __u32 l2, struct inner *in)
+{
+	reach(skb, l2 + sizeof(struct iphdr) + 4);
+	if (skb->protocol != bpf_htons(ETH_P_IP) ||
+	    !parse_inner((void *)(long)skb->data, (void *)(long)skb->data_end, l2, in))
+		return false;
+	return in->len + l2 == skb->len && in->len + OUTER_LEN <= IP_LEN_MAX;
+}
+
+/* The outer length of the largest packet that is made of this one. */
+static __always_inline __u32 outer_len(struct way *w, struct __sk_buff *skb, const struct inner *in)
+{
+	__u32 len = in->len;
+
+	if (skb->gso_size > 0 && len > w->c->inner_mtu)
+		len = w->c->inner_mtu;
+	return len + OUTER_LEN;
+}
+
+/*
+ * Finds interface and next hop as forwarding would, for the gateway may have several. Returns what it is to return, or
+ * -1 and fills in both when they are found.
+ */
+static __always_inline int route_out(struct way *w, struct __sk_buff *skb, const struct outer *o, const struct inner *in,
+				     struct bpf_fib_lookup *fib)
+{
+	long rc;
+
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->family = AF_INET;
+	fib->l4_protocol = IPPROTO_UDP;
+	fib->sport = o->src_port;
+	fib->dport = o->dst_port;
+	fib->tot_len = outer_len(w, skb, in);
+	fib->ifindex = w->c->anchor;
+	fib->ipv4_src = o->src;
+	fib->ipv4_dst = o->dst;
+	rc = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+	/* Too large for the path, to this host itself, no route: the daemon's socket knows what to do. */
+	return rc == BPF_FIB_LKUP_RET_SUCCESS || rc == BPF_FIB_LKUP_RET_NO_NEIGH ? 0 : -1;
+}
+
+static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
+{
+	struct bpf_redir_neigh next = {.nh_family = AF_INET};
+	struct bpf_fib_lookup fib;
+	struct pa_k_peer *p;
+	struct inner in;
+	struct outer o;
+	struct way w;
+	__u32 packets;
+	int rc;
+
+	if (begin(&w) < 0)
+		return UP;
+	if (!take_inner(skb, l2, &in))
+		goto up;
+	if (in.redirect)
+		return drop_tx(&w, PA_DROP_REDIRECT);
+	p = live_peer(&w, in.dst);
+	if (!p)
+		return drop_tx(&w, PA_DROP_UNBOUND);
+	o = (struct outer){.src = p->src, .dst = p->addr, .src_port = p->src_port, .dst_port = p->port, .tos = in.tos,
+			   .inner_len = in.len};
+	if ((p->flags & PA_K_PEER_USER) || route_out(&w, skb, &o, &in, &fib) < 0)
+		goto up;
+	packets = packets_in(skb);
+	rc = encapsulate(skb, l2, &o);
+	if (rc > 0)
+		goto up;
+	if (rc < 0)
+		return fail_tx(&w);
+	count_tx(&w, p, packets, in.len);
+	next.ipv4_nh = fib.ipv4_dst;
+	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
+up:
+	w.t->tx_up++;
+	return UP;
+}
+
+static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
+{
+	__u32 zero = 0, packets;
+	struct pa_k_peer *p;
+	struct inner in;
+	struct outer o;
+	struct way w;
+	int rc;
+
+	if (begin(&w) < 0)
+		return UP;
+	if (!take_inner(skb, l2, &in))
+		goto up;
+	if (in.redirect)
+		return drop_tx(&w, PA_DROP_REDIRECT);
+	p = bpf_map_lookup_elem(&peers, &zero);
+	if (!p || p->until <= w.now || w.c->alive_until <= w.now)
+		return drop_tx(&w, PA_DROP_UNBOUND);
+	if (in.src != w.c->addr)
+		return drop_tx(&w, PA_DROP_SOURCE);
+	if (outer_len(&w, skb, &in) > w.c->outer_mtu)
+		goto up;
+	o = (struct outer){.src = w.c->own, .dst = w.c->gateway, .src_port = w.c->own_port, .dst_port = w.c->gateway_port,
+			   .tos = in.tos, .inner_len = in.len};
+	packets = packets_in(skb);
+	rc = encapsulate(skb, l2, &o);
+	if (rc > 0)
+		goto up;
+	if (rc < 0)
+		return fail_tx(&w);
+	count_tx(&w, p, packets, in.len);
+	skb->mark = w.c->mark;
+	return bpf_redirect_neigh(w.c->outer_ifindex, NULL, 0, 0);
+up:
+	w.t->tx_up++;
+	return UP;
+}
+
+/* The daemons' devices are TUN devices; the other two are for devices with an Ethernet header, as test runs have them. */
+SEC("tc")
+int pa_gateway_out(struct __sk_buff *skb)
+{
+	return gateway_out(skb, 0);
+}
+
+SEC("tc")
+int pa_gateway_out_eth(struct __sk_buff *skb)
+{
+	return gateway_out(skb, ETH_HLEN);
+}
+
+SEC("tc")
+int pa_client_out(struct __sk_buff *skb)
+{
+	return client_out(skb, 0);
+}
+
+SEC("tc")
+int pa_client_out_eth(struct __sk_buff *skb)
+{
+	return client_out(skb, ETH_HLEN);
+}
+
+/* ---- out of the tunnel ---- */
+
+struct arrived {
+	__be32 src, dst;
+	__be16 src_port, dst_port;
+	__u8 tos;
+	bool summed; /* has a UDP checksum */
+};
+
+#define INNER_AT (ETH_HLEN + OUTER_LEN)
+
+/*
+ * Parses UDP that may be ours. False: it is not, or something is unusual about it. A packet that holds several datagrams, as a
+ * sender on the same machine may hand them over, shows by its lengths.
+ */
+static __always_inline bool take_outer(struct __sk_buff *skb, struct arrived *a, struct inner *in)
+{
+	void *data, *end;
+	struct iphdr *ip;
+	struct udphdr *udp;
+	__u32 len;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return false;
+	data = (void *)(long)skb->data;
+	ip = data + ETH_HLEN;
+	/* Most of what arrives is for others: look at the header alone before anything is moved. */
+	if ((void *)(ip + 1) <= (void *)(long)skb->data_end && ip->protocol != IPPROTO_UDP)
+		return false;
+	reach(skb, INNER_AT + sizeof(struct iphdr) + 4);
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	ip = data + ETH_HLEN;
+	udp = (void *)(ip + 1);
+	if ((void *)(udp + 1) > end || *(__u8 *)ip != 0x45 || ip->protocol != IPPROTO_UDP ||
+	    (ip->frag_off & bpf_htons(FRAGMENT_OFFSET | 0x2000)))
+		return false;
+	len = bpf_ntohs(ip->tot_len);
+	a->src = ip->saddr;
+	a->dst = ip->daddr;
+	a->tos = ip->tos;
+	a->src_port = udp->source;
+	a->dst_port = udp->dest;
+	a->summed = udp->check != 0;
+	if (bpf_ntohs(udp->len) + sizeof(*ip) != len || len + ETH_HLEN > skb->len)
+		return false;
+	return parse_inner(data, end, INNER_AT, in) && in->len + OUTER_LEN == len;
+}
+
+/*
+ * RFC 6040, section 4.2: what the outer ECN field says goes into the inner one. The one combination that must not be
+ * forwarded, congestion of a packet that cannot carry the mark, counts as malformed.
+ */
+static __always_inline int carry_ecn(struct __sk_buff *skb, const struct arrived *a, const struct inner *in)
+{
+	__u8 outer = a->tos & ECN_MASK, inner = in->tos & ECN_MASK, tos = in->tos;
+
+	if (outer == ECN_CE && inner == 0)
+		return -1;
+	if (outer == ECN_CE)
+		tos |= ECN_CE;
+	else if (outer == ECN_ECT1 && inner == 2)
+		tos = (in->tos & ~ECN_MASK) | ECN_ECT1;
+	if (tos == in->tos)
+		return 0;
+	if (bpf_l3_csum_replace(skb, INNER_AT + __builtin_offsetof(struct iphdr, check), bpf_htons(in->tos), bpf_htons(tos), 2) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, INNER_AT + __builtin_offsetof(struct iphdr, tos), &tos, 1, 0) < 0 ? -1 : 0;
+}
+
+/* The inner packet, as if it had come by the encapsulation device. */
+static __always_inline int deliver(struct way *w, struct __sk_buff *skb, const struct arrived *a, const struct inner *in,
+				   struct pa_k_peer *p)
+{
+	__u32 packets = packets_in(skb);
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+
+	if (carry_ecn(skb, a, in) < 0)
+		return drop_rx(w, PA_DROP_MALFORMED);
+	/* An interface may call a packet checked that has no checksum; what it says holds for the inner one only if there is one. */
+	if (a->summed)
+		flags |= BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	if (bpf_skb_adjust_room(skb, -(__s32)OUTER_LEN, BPF_ADJ_ROOM_MAC, flags) < 0) {
+		w->t->rx_errors++;
+		return TC_ACT_SHOT;
+	}
+	count_rx(w, p, packets, in->len);
+	return bpf_redirect(w->c->anchor, BPF_F_INGRESS);
+}
+
+/* The number of the gateway's socket that a packet is for, or -1. */
+static __always_inline int find_listen(struct pa_k_conf *c, const struct arrived *a)
+{
+#pragma unroll
+	for (__u32 i = 0; i < PA_K_LISTEN; i++) {
+		if (i >= c->n_listen)
+			return -1;
+		const volatile struct pa_k_listen *l = &c->listen[i];
+		int local = l->local;
+
+		if (l->addr == a->dst && l->port == a->dst_port)
+			return local;
+	}
+	return -1;
+}
+
+SEC("tc")
+int pa_gateway_in(struct __sk_buff *skb)
+{
+	struct pa_k_peer *p;
+	struct arrived a;
+	struct inner in;
+	struct way w;
+	__u32 judged;
+	int local;
+
+	if (begin(&w) < 0 || !take_outer(skb, &a, &in))
+		return UP;
+	local = find_listen(w.c, &a);
+	if (local < 0)
+		return UP;
+	p = live_peer(&w, in.src);
+	if (!p)
+		return drop_rx(&w, PA_DROP_UNBOUND);
+	if ((p->flags & PA_K_PEER_USER) || p->addr != a.src || p->port != a.src_port || p->local != local)
+		goto up;
+	judged = judge_far(in.dst);
+	if (judged == PA_K_FAR_ASK)
+		goto up;
+	if (judged == PA_K_FAR_DROP)
+		return drop_rx(&w, PA_DROP_DESTINATION);
+	if (in.proto == IPPROTO_TCP && w.c->n_ports > 0 && bit_of(0, in.dst_port))
+		return drop_rx(&w, PA_DROP_PORT);
+	if (in.redirect)
+		return drop_rx(&w, PA_DROP_REDIRECT);
+	return deliver(&w, skb, &a, &in, p);
+up:
+	w.t->rx_up++;
+	return UP;
+}
+
+SEC("tc")
+int pa_client_in(struct __sk_buff *skb)
+{
+	struct pa_k_peer *p;
+	struct arrived a;
+	struct inner in;
+	struct way w;
+	__u32 zero = 0, judged;
+
+	if (begin(&w) < 0 || !take_outer(skb, &a, &in))
+		return UP;
+	if (a.dst != w.c->own || a.dst_port != w.c->own_port)
+		return UP;
+	p = bpf_map_lookup_elem(&peers, &zero);
+	if (!p || p->until <= w.now || w.c->alive_until <= w.now)
+		return drop_rx(&w, PA_DROP_UNBOUND);
+	if (a.src != w.c->gateway || a.src_port != w.c->gateway_port)
+		goto up;
+	if (in.dst != w.c->addr)
+		return drop_rx(&w, PA_DROP_DESTINATION);
+	judged = in.src == w.c->addr ? PA_K_FAR_DROP : judge_far(in.src);
+	if (judged == PA_K_FAR_ASK)
+		goto up;
+	if (judged == PA_K_FAR_DROP)
+		return drop_rx(&w, PA_DROP_SOURCE);
+	if (in.redirect)
+		return drop_rx(&w, PA_DROP_REDIRECT);
+	return deliver(&w, skb, &a, &in, p);
+up:
+	w.t->rx_up++;
+	return UP;
+}
+
+/* bpf_l3_csum_replace and others are for programs under a licence that the kernel calls compatible with its own. */
+char pa_license[] SEC("license") = "Dual MPL/GPL";

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef PA_BPF_PATH_H
+#define PA_BPF_PATH_H
+
+#include <linux/types.h>
+
+#include "tunnel/verdict.h"
+
+/*
+ * What the daemons and the kernel's programs (path.bpf.c) share: the maps' values. The daemon writes conf, peers, far and
+ * bits through a mapping of their memory, so that it needs no system call, and no lock that a packet could wait for: a value of
+ * several words is made invalid first and valid last. Maps outlive the daemon (they are pinned); PA_K_VERSION and the layout
+ * in conf tell the next one whether they are what it would have made.
+ * Addresses and ports are in network byte order, times are nanoseconds of CLOCK_BOOTTIME.
+ */
+#define PA_K_VERSION 1
+#define PA_K_LISTEN 16 /* outer addresses of a gateway */
+#define PA_K_POOLS 16  /* more, and the peers are found by hash */
+#define PA_K_LINKS 16  /* interfaces with a filter of ours */
+
+#define PA_K_ALIVE_NS (60ULL * 1000000000) /* without a daemon for so long, nothing is carried any more (protocol) */
+
+/* An inner address and where its packets go. One cache line. */
+struct pa_k_peer {
+	__u64 until; /* it counts until then; 0: none */
+	union {
+		struct {
+			__be32 addr; /* mapped address */
+			__be16 port;
+			__u8 local;  /* gateway: socket that the client talks to */
+			__u8 flags;
+		};
+		__u64 outer; /* all of it, written at once */
+	};
+	__be32 src; /* our own end of it */
+	__be16 src_port;
+	__u16 generation; /* of the daemon that wrote it */
+	__u64 tx_packets, tx_bytes; /* device to tunnel, inner bytes; only the programs write these */
+	__u64 rx_packets, rx_bytes;
+	__u64 rx_seen; /* last data */
+};
+#define PA_K_PEER_USER 1 /* left to the daemon: an outer address that the programs cannot do */
+
+struct pa_k_listen {
+	__be32 addr;
+	__be16 port;
+	__u8 local;
+	__u8 pad;
+};
+
+/* Addresses base to base + ~mask are peers number slot and on. */
+struct pa_k_pool {
+	__u32 base, mask, slot; /* host byte order */
+};
+
+/* A filter that is attached, for the next daemon to find. */
+struct pa_k_link {
+	__u32 ifindex;
+	__u16 priority;
+	__u8 egress;
+	__u8 made_qdisc;
+};
+
+struct pa_k_conf {
+	/* How the maps are laid out: fixed once they are made. */
+	__u32 version, role, hashed, n_pools;
+	struct pa_k_pool pools[PA_K_POOLS];
+	__u64 netns; /* of the daemons, its inode number: another one has other interfaces */
+	__u32 n_peers, pad;
+	/* What changes. */
+	__u64 alive_until;
+	__u32 enabled; /* 0: everything is left to the daemon */
+	__u32 generation;
+	__u32 anchor;	 /* interface index of the encapsulation device */
+	__u32 inner_mtu; /* of the encapsulation device */
+	__u32 n_ports;	 /* gateway: TCP ports denied, a bitmap in block 0 */
+	__u32 n_listen;
+	struct pa_k_listen listen[PA_K_LISTEN];
+	/* Client */
+	__be32 addr;	/* P */
+	__be32 gateway; /* its outer address */
+	__be32 own;	/* ours */
+	__be16 gateway_port, own_port;
+	__u32 outer_ifindex, outer_mtu, mark;
+	struct pa_k_link links[PA_K_LINKS];
+};
+
+/*
+ * far: what is known of the far end of an inner packet, its destination at the gateway, its source at the client. One octet for
+ * all addresses with the same upper half, eight in a word, the lowest first.
+ */
+enum {
+	PA_K_FAR_PASS,
+	PA_K_FAR_DROP,
+	PA_K_FAR_BLOCK, /* and above: a bit for each address, in block value - PA_K_FAR_BLOCK + 1 */
+	PA_K_FAR_ASK = 255, /* the daemon knows */
+};
+#define PA_K_FAR_WORDS (65536 / 8)
+/* bits: blocks of one bit for each of 65536, 64 in a word, the lowest first; set: drop. Block 0 is for ports. */
+#define PA_K_BLOCKS 64
+#define PA_K_BLOCK_WORDS (65536 / 64)
+
+/* Totals of one processor. */
+struct pa_k_totals {
+	__u64 tx_packets, tx_bytes, rx_packets, rx_bytes;
+	__u64 tx_drops[PA_VERDICTS], rx_drops[PA_VERDICTS];
+	__u64 tx_errors, rx_errors;
+	__u64 tx_up, rx_up; /* left to the daemon */
+};
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The gateway's sockets for control messages. They have queues of their own, so that a flood of them does not push data out
+ * of the socket's buffer, and a flood of handshakes not the messages of those that are bound. When most of what comes, and much,
+ * does not prove genuine, the sockets are no longer waited for: each REST_MS they are emptied, sessions first, by many messages
+ * at once and with a share of the processor. What does not fit into the queues meanwhile the kernel drops.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/err.h"
+#include "tunnel/dp_user_int.h"
+
+#define REST_MS 4
+#define SHARE 40 /* percent of a processor */
+#define BUDGET_NS (REST_MS * UINT64_C(10000) * SHARE)
+#define MANY 64 /* refused in REST_MS: 16,000 a second */
+#define ROUNDS 2 /* batches for each wake-up */
+
+struct control_sock {
+	struct pa_control *control;
+	int fd; /* -1: none */
+	uv_poll_t *poll;
+};
+
+struct pa_control {
+	struct pa_dp *dp;
+	struct pa_rx *rx;
+	struct control_sock socks[PA_DP_SOCKETS_MAX][2]; /* PA_STEER_HANDSHAKE, PA_STEER_SESSION */
+	uv_timer_t *timer;  /* while resting */
+	uint64_t window_ms; /* uv_now at its start */
+	unsigned taken, refused; /* in this window */
+};
+
+static uint64_t thread_ns(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) < 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void on_readable(uv_poll_t *h, int status, int events);
+
+static void each_poll(struct pa_control *c, bool run)
+{
+	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			if (c->socks[i][k].poll == NULL)
+				continue;
+			if (run)
+				(void)uv_poll_start(c->socks[i][k].poll, UV_READABLE, on_readable);
+			else
+				(void)uv_poll_stop(c->socks[i][k].poll);
+		}
+	}
+}
+
+/* Reads a batch of one socket; true if there may be more. Data comes here only behind a control message of the same flow. */
+static bool read_batch(struct pa_control *c, struct control_sock *s)
+{
+	unsigned local = (unsigned)((size_t)(s - &c->socks[0][0]) / 2);
+	int n = pa_rx_batch(c->rx, c->dp->lanes[0], s->fd, local, &c->refused);
+
+	c->taken += n > 0 ? (unsigned)n : 0;
+	return n == PA_RX_BATCH;
+}
+
+static bool is_flood(const struct pa_control *c)
+{
+	return c->refused >= MANY && c->refused > c->taken / 2;
+}
+
+static void on_rested(uv_timer_t *t)
+{
+	struct pa_control *c = t->data;
+	uint64_t start = thread_ns();
+
+	c->taken = c->refused = 0;
+	for (int k = PA_STEER_SESSION; k >= PA_STEER_HANDSHAKE; k--)
+		for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
+			while (c->socks[i][k].fd >= 0 && thread_ns() - start < BUDGET_NS && read_batch(c, &c->socks[i][k]))
+				;
+	if (is_flood(c))
+		return;
+	(void)uv_timer_stop(t);
+	each_poll(c, true);
+}
+
+static void on_readable(uv_poll_t *h, int status, int events)
+{
+	struct control_sock *s = h->data;
+	struct pa_control *c = s->control;
+	uint64_t now = uv_now(c->dp->cfg.loop);
+
+	if (status < 0 || (events & UV_READABLE) == 0)
+		return;
+	if (now - c->window_ms >= REST_MS) {
+		c->window_ms = now;
+		c->taken = c->refused = 0;
+	}
+	for (unsigned i = 0; i < ROUNDS && read_batch(c, s); i++)
+		;
+	if (!is_flood(c))
+		return;
+	each_poll(c, false);
+	(void)uv_timer_start(c->timer, on_rested, REST_MS, REST_MS);
+}
+
+int pa_control_new(struct pa_dp *dp, struct pa_control **ret)
+{
+	struct pa_control *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return PA_ENOMEM;
+	c->dp = dp;
+	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
+		for (unsigned k = 0; k < 2; k++)
+			c->socks[i][k] = (struct control_sock){.control = c, .fd = -1};
+	c->timer = calloc(1, sizeof(*c->timer));
+	rc = c->timer != NULL ? pa_rx_new(dp, true, &c->rx) : PA_ENOMEM;
+	if (rc < 0 || uv_timer_init(dp->cfg.loop, c->timer) < 0) {
+		pa_rx_free(c->rx);
+		free(c->timer);
+		free(c);
+		return rc < 0 ? rc : PA_EIO;
+	}
+	c->timer->data = c;
+	*ret = c;
+	return 0;
+}
+
+static void free_handle(uv_handle_t *h)
+{
+	free(h);
+}
+
+void pa_control_free(struct pa_control *c)
+{
+	if (c == NULL)
+		return;
+	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
+		for (unsigned k = 0; k < 2; k++)
+			pa_poll_stop(&c->socks[i][k].poll);
+	uv_close((uv_handle_t *)c->timer, free_handle);
+	pa_rx_free(c->rx);
+	free(c);
+}
+
+int pa_control_set(struct pa_control *c, unsigned local, int handshake, int session)
+{
+	const int fds[2] = {[PA_STEER_HANDSHAKE] = handshake, [PA_STEER_SESSION] = session};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct control_sock *s = &c->socks[local][k];
+		int rc = pa_poll_start(c->dp->cfg.loop, fds[k], s, on_readable, &s->poll);
+
+		if (rc < 0)
+			return rc;
+		s->fd = fds[k];
+	}
+	pa_control_use_gro(c, local, (c->dp->cfg.without & PA_DP_NO_GRO) == 0);
+	return 0;
+}
+
+/* The kernel asks one socket of a group, whichever, whether it may join datagrams of a flow. */
+void pa_control_use_gro(struct pa_control *c, unsigned local, bool on)
+{
+	for (unsigned k = 0; k < 2; k++)
+		if (c->socks[local][k].fd >= 0)
+			pa_gro_use(c->socks[local][k].fd, on);
+}
+
+int pa_control_fd(const struct pa_control *c, unsigned local)
+{
+	return c->socks[local][PA_STEER_SESSION].fd;
+}
