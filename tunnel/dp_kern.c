@@ -426,7 +426,7 @@ static int kern_open(const struct pa_dp_config *cfg, struct pa_dp **ret)
 	}
 	make_layout(cfg, &want);
 	if (rc == 0)
-		rc = pa_kern_maps_open(cfg->kern->bpf_dir, cfg->kern->device, &want, &dp->maps, cfg->kern->err);
+		rc = pa_kern_maps_open(cfg->kern, &want, &dp->maps, cfg->kern->err);
 	if (rc == 0) {
 		dp->maps.conf->generation++;
 		dp->attached = dp->maps.adopted && dp->maps.conf->links[0].ifindex != 0;

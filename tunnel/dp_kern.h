@@ -15,6 +15,7 @@
 struct pa_dp_kern_config {
 	const char *bpf_dir; /* folder in a BPF file system; it is made, and in it one for the device */
 	const char *device;  /* name of the encapsulation device: tells instances apart */
+	bool ethernet;	     /* it has an Ethernet header; TUN devices have none */
 	uint32_t mark;	     /* client: of outer packets */
 	const char *iface;   /* client: the LAN's interface, borrowed */
 	const struct pa_endpoint *listen; /* gateway: addresses of the sockets, in the order of their numbers; borrowed */

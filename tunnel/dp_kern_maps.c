@@ -190,21 +190,30 @@ static bool reuse(struct pa_kern_maps *m)
 	return all;
 }
 
-static int set_up(struct pa_kern_maps *m, const struct pa_k_conf *want, bool adopt, char err[PA_DP_KERN_ERRLEN])
+/* Of the programs the two that this end needs. */
+static void choose(struct pa_kern_maps *m, bool gateway, bool ethernet, struct bpf_program *ret[PA_KERN_PROGS])
 {
-	bool gateway = want->role == PA_DP_GATEWAY;
+	struct bpf_program *prog;
+
+	if (gateway)
+		ret[PA_KERN_OUT] = ethernet ? m->skel->progs.pa_gateway_out_eth : m->skel->progs.pa_gateway_out;
+	else
+		ret[PA_KERN_OUT] = ethernet ? m->skel->progs.pa_client_out_eth : m->skel->progs.pa_client_out;
+	ret[PA_KERN_IN] = gateway ? m->skel->progs.pa_gateway_in : m->skel->progs.pa_client_in;
+	bpf_object__for_each_program(prog, m->skel->obj)
+		(void)bpf_program__set_autoload(prog, prog == ret[PA_KERN_OUT] || prog == ret[PA_KERN_IN]);
+}
+
+static int set_up(struct pa_kern_maps *m, const struct pa_k_conf *want, bool ethernet, bool adopt, char err[PA_DP_KERN_ERRLEN])
+{
+	struct bpf_program *progs[PA_KERN_PROGS];
 
 	m->skel = path_bpf__open();
 	if (m->skel == NULL)
 		return fail(errno, "cannot open the programs", err);
 	(void)bpf_map__set_max_entries(m->skel->maps.peers, want->n_peers);
 	(void)bpf_map__set_max_entries(m->skel->maps.slots, want->hashed != 0 ? want->n_peers : 1);
-	(void)bpf_program__set_autoload(m->skel->progs.pa_gateway_out_eth, false);
-	(void)bpf_program__set_autoload(m->skel->progs.pa_client_out_eth, false);
-	(void)bpf_program__set_autoload(m->skel->progs.pa_gateway_out, gateway);
-	(void)bpf_program__set_autoload(m->skel->progs.pa_gateway_in, gateway);
-	(void)bpf_program__set_autoload(m->skel->progs.pa_client_out, !gateway);
-	(void)bpf_program__set_autoload(m->skel->progs.pa_client_in, !gateway);
+	choose(m, want->role == PA_DP_GATEWAY, ethernet, progs);
 	m->adopted = adopt && reuse(m);
 	if (adopt && !m->adopted) {
 		path_bpf__destroy(m->skel);
@@ -213,8 +222,8 @@ static int set_up(struct pa_kern_maps *m, const struct pa_k_conf *want, bool ado
 	}
 	if (path_bpf__load(m->skel) < 0)
 		return fail(errno, "cannot load the programs", err);
-	m->progs[PA_KERN_OUT] = bpf_program__fd(gateway ? m->skel->progs.pa_gateway_out : m->skel->progs.pa_client_out);
-	m->progs[PA_KERN_IN] = bpf_program__fd(gateway ? m->skel->progs.pa_gateway_in : m->skel->progs.pa_client_in);
+	for (int i = 0; i < PA_KERN_PROGS; i++)
+		m->progs[i] = bpf_program__fd(progs[i]);
 	m->totals_fd = bpf_map__fd(m->skel->maps.totals);
 	m->slots_fd = bpf_map__fd(m->skel->maps.slots);
 	return 0;
@@ -269,27 +278,27 @@ static int supersede(const char *bpf_dir, const char *device, const struct pa_k_
 	return 0;
 }
 
-static int load(struct pa_kern_maps *m, const char *bpf_dir, const char *device, const struct pa_k_conf *want,
+static int load(struct pa_kern_maps *m, const struct pa_dp_kern_config *cfg, const struct pa_k_conf *want,
 		char err[PA_DP_KERN_ERRLEN])
 {
 	struct pa_k_conf former = *want;
 	bool adopt = false;
-	int rc = supersede(bpf_dir, device, want, &former, &adopt, err);
+	int rc = supersede(cfg->bpf_dir, cfg->device, want, &former, &adopt, err);
 
 	if (rc < 0)
 		return rc;
-	rc = make_dir(bpf_dir, err);
+	rc = make_dir(cfg->bpf_dir, err);
 	if (rc == 0)
 		rc = make_dir(m->dir, err);
 	if (rc == 0)
-		rc = set_up(m, want, adopt, err);
+		rc = set_up(m, want, cfg->ethernet, adopt, err);
 	if (rc == PA_EEXIST) {
-		pa_kern_unpin(bpf_dir, device);
-		rc = make_dir(bpf_dir, err);
+		pa_kern_unpin(cfg->bpf_dir, cfg->device);
+		rc = make_dir(cfg->bpf_dir, err);
 		if (rc == 0)
 			rc = make_dir(m->dir, err);
 		if (rc == 0)
-			rc = set_up(m, want, false, err);
+			rc = set_up(m, want, cfg->ethernet, false, err);
 	}
 	if (rc == 0 && !m->adopted)
 		rc = pin_all(m, err);
@@ -300,24 +309,24 @@ static int load(struct pa_kern_maps *m, const char *bpf_dir, const char *device,
 	return rc;
 }
 
-int pa_kern_maps_open(const char *bpf_dir, const char *device, const struct pa_k_conf *want, struct pa_kern_maps *ret,
+int pa_kern_maps_open(const struct pa_dp_kern_config *cfg, const struct pa_k_conf *want, struct pa_kern_maps *ret,
 		      char err[PA_DP_KERN_ERRLEN])
 {
 	int cpus, rc;
 
 	memset(ret, 0, sizeof(*ret));
 	(void)libbpf_set_print(on_print);
-	if (pins_of(bpf_dir, device, ret->dir) < 0) {
+	if (pins_of(cfg->bpf_dir, cfg->device, ret->dir) < 0) {
 		(void)snprintf(err, PA_DP_KERN_ERRLEN, "name of the folder too long");
 		return PA_EINVAL;
 	}
-	rc = check_mount(bpf_dir, err);
+	rc = check_mount(cfg->bpf_dir, err);
 	cpus = libbpf_num_possible_cpus();
 	if (rc == 0 && cpus <= 0)
 		rc = fail(-cpus, "cannot count the processors", err);
 	ret->n_cpus = cpus > 0 ? (unsigned)cpus : 0;
 	if (rc == 0)
-		rc = load(ret, bpf_dir, device, want, err);
+		rc = load(ret, cfg, want, err);
 	if (rc < 0)
 		pa_kern_maps_close(ret, false);
 	return rc;

@@ -27,11 +27,11 @@ struct pa_kern_maps {
 };
 
 /*
- * Loads. want: the layout (the first members of struct pa_k_conf, up to n_peers), and in alive_until the time. Maps with the same one that are pinned in
+ * Loads. ethernet: as in struct pa_dp_kern_config. want: the layout (the first members of struct pa_k_conf, up to n_peers), and in alive_until the time. Maps with the same one that are pinned in
  * BPF_DIR/DEVICE are taken over; others are replaced, with a note of what was attached (conf->links). On failure as
  * pa_dp_ops.open, with err.
  */
-int pa_kern_maps_open(const char *bpf_dir, const char *device, const struct pa_k_conf *want, struct pa_kern_maps *ret,
+int pa_kern_maps_open(const struct pa_dp_kern_config *cfg, const struct pa_k_conf *want, struct pa_kern_maps *ret,
 		      char err[PA_DP_KERN_ERRLEN]);
 /* Closes; unpin: removes the pins, so that nothing is left once the programs are detached. */
 void pa_kern_maps_close(struct pa_kern_maps *m, bool unpin);

@@ -18,18 +18,6 @@ struct scan {
 	int best_ifindex;
 };
 
-static struct nlmsghdr *dump_of(char *buf, uint16_t type, uint8_t family, size_t header)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	uint8_t *body;
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	body = mnl_nlmsg_put_extra_header(nlh, header); /* zeroed; the family stands first in all of them */
-	body[0] = family;
-	return nlh;
-}
-
 static struct pa_prefix network_of(const struct pa_addr *a, uint8_t len)
 {
 	uint32_t mask = len == 0 ? 0 : UINT32_MAX << (32 - len);
@@ -165,7 +153,6 @@ int pa_lan_read(struct pa_nl *nl, const char *iface, const char *without, struct
 {
 	struct pa_lan lan;
 	struct scan s = {.lan = &lan};
-	char buf[PA_NL_BUFLEN];
 	int rc;
 
 	memset(&lan, 0, sizeof(lan));
@@ -173,11 +160,11 @@ int pa_lan_read(struct pa_nl *nl, const char *iface, const char *without, struct
 	lan.ifindex = rc > 0 ? rc : 0;
 	rc = without != NULL ? pa_nl_ifindex(without) : 0;
 	s.without = rc > 0 ? rc : 0;
-	rc = pa_nl_dump(nl, dump_of(buf, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg)), scan_addr, &s);
+	rc = pa_nl_dump_all(nl, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg), scan_addr, &s);
 	if (rc == 0 && iface != NULL)
-		rc = pa_nl_dump(nl, dump_of(buf, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg)), scan_link, &s);
+		rc = pa_nl_dump_all(nl, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), scan_link, &s);
 	if (rc == 0 && iface != NULL) /* a gateway may hold the whole Internet's routes */
-		rc = pa_nl_dump(nl, dump_of(buf, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg)), scan_route, &s);
+		rc = pa_nl_dump_all(nl, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), scan_route, &s);
 	if (rc < 0)
 		return rc;
 	lan.default_elsewhere = s.have_default && s.best_ifindex != lan.ifindex;
@@ -224,10 +211,13 @@ int pa_lan_local_read(struct pa_nl *nl, struct pa_prefix **ret, size_t *ret_n)
 {
 	struct local l = {NULL, 0, 0};
 	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = dump_of(buf, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg));
-	struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	int rc;
 
+	nlh->nlmsg_type = RTM_GETROUTE;
+	nlh->nlmsg_flags = NLM_F_DUMP;
+	rtm->rtm_family = AF_INET;
 	rtm->rtm_table = RT_TABLE_LOCAL; /* a gateway may hold the whole Internet's routes in others */
 	pa_nl_filter_dumps(nl);
 	rc = pa_nl_dump(nl, nlh, scan_local, &l);

@@ -122,6 +122,20 @@ int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nl
 	return exchange(nl, msg, &r);
 }
 
+int pa_nl_dump_all(struct pa_nl *nl, uint16_t type, uint8_t family, size_t header,
+		   int (*fn)(const struct nlmsghdr *msg, void *arg), void *arg)
+{
+	char buf[PA_NL_BUFLEN];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	uint8_t *body;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_DUMP;
+	body = mnl_nlmsg_put_extra_header(nlh, header);
+	body[0] = family;
+	return pa_nl_dump(nl, nlh, fn, arg);
+}
+
 void pa_nl_filter_dumps(struct pa_nl *nl)
 {
 	int one = 1;

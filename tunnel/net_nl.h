@@ -25,6 +25,13 @@ int pa_nl_request(struct pa_nl *nl, struct nlmsghdr *msg);
 /* Sends one request and hands each message of the answer to fn until the end; fn returns 0, or a negative code that ends it. */
 int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nlmsghdr *msg, void *arg), void *arg);
 
+/*
+ * The same for a dump of everything of one kind (RTM_GETROUTE, say) and address family: header is the length of that kind's own
+ * header, which is zero but for the family, its first octet.
+ */
+int pa_nl_dump_all(struct pa_nl *nl, uint16_t type, uint8_t family, size_t header,
+		   int (*fn)(const struct nlmsghdr *msg, void *arg), void *arg);
+
 /* The attribute after attr (NULL: the first one) of a message whose own header has header bytes; NULL at the end. Borrowed. */
 const struct nlattr *pa_nl_attr_next(const struct nlmsghdr *msg, size_t header, const struct nlattr *attr);
 #define PA_NL_EACH_ATTR(attr, msg, header)                                                                             \

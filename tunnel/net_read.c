@@ -68,16 +68,8 @@ static int take_route(const struct nlmsghdr *nlh, void *arg)
 int pa_net_routes_get(struct pa_nl *nl, uint32_t table, uint32_t n_tables, int ifindex, struct pa_route *ret, size_t cap)
 {
 	struct route_list list = {.table = table, .n_tables = n_tables, .ifindex = ifindex, .routes = ret, .cap = cap};
-	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rtm;
-	int rc;
+	int rc = pa_nl_dump_all(nl, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), take_route, &list);
 
-	nlh->nlmsg_type = RTM_GETROUTE;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = AF_INET;
-	rc = pa_nl_dump(nl, nlh, take_route, &list);
 	return rc < 0 ? rc : (int)list.n;
 }
 
@@ -139,15 +131,7 @@ static int take_rule(const struct nlmsghdr *nlh, void *arg)
 int pa_net_rules_get(struct pa_nl *nl, uint32_t priority, uint32_t n, struct pa_rule *ret, size_t cap)
 {
 	struct rule_list list = {.first = priority, .n_priorities = n, .rules = ret, .cap = cap};
-	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct fib_rule_hdr *frh;
-	int rc;
+	int rc = pa_nl_dump_all(nl, RTM_GETRULE, AF_INET, sizeof(struct fib_rule_hdr), take_rule, &list);
 
-	nlh->nlmsg_type = RTM_GETRULE;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	frh = mnl_nlmsg_put_extra_header(nlh, sizeof(*frh));
-	frh->family = AF_INET;
-	rc = pa_nl_dump(nl, nlh, take_rule, &list);
 	return rc < 0 ? rc : (int)list.n;
 }

@@ -97,17 +97,9 @@ static int collect_addr(const struct nlmsghdr *nlh, void *arg)
 /* Returns how many were removed. */
 static int remove_addrs(struct pa_nl *nl, int ifindex, bool ours, const struct pa_addr *keep)
 {
-	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct addr_list list = {.ifindex = ifindex, .ours = ours};
-	struct ifaddrmsg *ifa;
-	int rc, n = 0;
+	int rc = pa_nl_dump_all(nl, RTM_GETADDR, AF_INET, sizeof(struct ifaddrmsg), collect_addr, &list), n = 0;
 
-	nlh->nlmsg_type = RTM_GETADDR;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
-	ifa->ifa_family = AF_INET;
-	rc = pa_nl_dump(nl, nlh, collect_addr, &list);
 	for (size_t i = 0; rc == 0 && i < list.n; i++) {
 		const struct found_addr *f = &list.addrs[i];
 
@@ -285,18 +277,10 @@ static int sweep_route(const struct nlmsghdr *nlh, void *arg)
 static int run_sweep(struct pa_nl *nl, uint16_t get, uint16_t del, struct sweep *s,
 		     int (*fn)(const struct nlmsghdr *msg, void *arg))
 {
-	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rtm; /* fib_rule_hdr has the same shape */
-	int rc;
+	int rc = pa_nl_dump_all(nl, get, AF_INET, sizeof(struct rtmsg), fn, s); /* fib_rule_hdr has the same shape */
 
-	nlh->nlmsg_type = get;
-	nlh->nlmsg_flags = NLM_F_DUMP;
-	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = AF_INET;
-	rc = pa_nl_dump(nl, nlh, fn, s);
 	for (size_t at = 0; rc == 0 && at < s->used;) {
-		nlh = (struct nlmsghdr *)(void *)(s->buf + at);
+		struct nlmsghdr *nlh = (struct nlmsghdr *)(void *)(s->buf + at);
 		at += NLMSG_ALIGN(nlh->nlmsg_len);
 		nlh->nlmsg_type = del;
 		nlh->nlmsg_flags = 0;

@@ -1,76 +1,131 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# What the tunnel costs: one TCP connection up and down between client and peer of the lab, and the round trip.
-#   none                from the client's private address, through the NAT without the tunnel
-#   pubaddr-userspace   from its public address
-# In "veth mode": offloads are on, so that packets of 64 KB cross every link, as within one host; that asks most of a
-# tunnel, compared with none. Variants take turns in each round. cpu_s_per_gb is the processor time of both daemons for
-# each GB (10^9 bytes) of payload, cpu_s_per_gb_machine that of everything, kernel, iperf3 and other work included.
+# What tunnels cost, ours and those of Debian's packages, on one path: client, NAT, gateway, peer, in the lab.
+#   none                the client's private address, through the NAT, without a tunnel
+#   vxlan               the kernel's
+#   wireguard-go, fastd (method null), openvpn (no cipher)
+#   pubaddr-kernel, pubaddr-userspace   ours, by its two data paths
+# In two kinds of network, for which the links of the lab are set up: "veth mode", where packets of 64 KB cross every link, as within
+# one host, which asks most of a tunnel; and "-wire", where frames of 1500 bytes with finished checksums do. Real networks lie between.
+# Variants take turns in each round. tcp1, tcp4: connections; udp64: datagrams of 64 bytes that arrive; ping: the round trip;
+# cpu_s_per_gb: processor time of the whole machine for each GB (10^9 bytes) of one connection's payload.
 #   BENCH_TUNNEL_SECONDS    length of a transfer (5)
+#   BENCH_TUNNEL_VARIANTS   some of them; BENCH_TUNNEL_MODES: veth, wire, or both ("veth wire")
+#   BENCH_TUNNEL_METRICS    some of: tcp1 tcp4 udp64 ping
 # shellcheck source=test/bench/bench.sh
 . "$(dirname "$0")/bench.sh"
 LAB=$BENCH_TOP/../lab
+# shellcheck source=test/bench/tunnels.sh
+. "$BENCH_TOP/tunnels.sh"
 seconds=${BENCH_TUNNEL_SECONDS:-5}
+variants=${BENCH_TUNNEL_VARIANTS:-none vxlan wireguard-go fastd openvpn pubaddr-kernel pubaddr-userspace}
+modes=${BENCH_TUNNEL_MODES:-veth wire}
+metrics=${BENCH_TUNNEL_METRICS:-tcp1 tcp4 udp64 ping}
+NAT_IP=198.51.100.2
+GATEWAY_IP=198.51.100.10
 export PUBADDR_LAB=${PUBADDR_LAB:-bench$$}
-bench_begin tunnel 5 ip nft ethtool dhclient kea-dhcp4 iperf3 ping
+bench_begin tunnel 5 ip nft ethtool dhclient kea-dhcp4 iperf3 ping socat wireguard-go wg fastd openvpn
 
 cleanup() {
+	end_daemons
+	[ -z "${SERVER:-}" ] || kill "$SERVER" 2>/dev/null
 	[ -z "${vars:-}" ] || "$LAB" down >/dev/null 2>&1
 	rm -rf "$TMP"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# The lab's links are made like wires; here they are not to be the bottleneck.
-offloads_on() {
-	local ns dev
+# links MODE: the lab's links as this mode wants them.
+links() {
+	local ns dev big=(tx on tso on gso on gro on)
+	[ "$1" = veth ] || big=(tx off tso off gso off gro on)
 	for ns in $(ip netns list | awk -v p="$PUBADDR_LAB-" 'index($1, p) == 1 {print $1}'); do
 		for dev in $(ip -n "$ns" -o link show type veth | sed 's/^[0-9]*: \([^@:]*\).*/\1/'); do
-			ip netns exec "$ns" ethtool -K "$dev" tx on tso on gso on >/dev/null 2>&1
+			ip netns exec "$ns" ethtool -K "$dev" "${big[@]}" >/dev/null 2>&1
 		done
 	done
 }
 
-daemons_ms() { cpu_ms "$(<"$LAB_DIR/pids/gatewayd")" "$(<"$LAB_DIR/pids/client1.tunneld")"; }
 listening() { "$LAB" exec peer -- ss -Hltn 'sport = :5201' | grep -q .; }
 
-# of_sum KEY: a number of what was received in all, from iperf3's report.
-of_sum() { awk -v k="\"$1\":" '/"sum_received"/ {sum = 1} sum && $1 == k {printf "%.0f\n", $2; exit}' "$TMP/iperf"; }
+# of_sum SECTION KEY: a number of iperf3's report.
+of_sum() { awk -v s="\"$1\":" -v k="\"$2\":" '$1 == s {found = 1} found && $1 == k {printf "%.0f\n", $2; exit}' "$TMP/iperf"; }
 
-# transfer VARIANT ADDRESS up|down
+# transfer NAME DIRECTION OPTIONS...: by iperf3, from or to ADDRESS. Once more if it does not begin.
 transfer() {
-	local daemons machine bytes way=()
-	[ "$3" = up ] || way=(-R)
-	daemons=$(daemons_ms)
-	machine=$(machine_cpu_ms)
-	"$LAB" exec client1 -- iperf3 -J -c "$PEER_IP" -B "$2" -t "$seconds" "${way[@]}" >"$TMP/iperf" 2>&1 ||
-		{ cat "$TMP/iperf" >&2; die "iperf3 failed ($1, $3)"; }
-	bytes=$(of_sum bytes)
-	calc "$(of_sum bits_per_second) / 1e9" >>"$TMP/$1.$3"
-	calc "($(daemons_ms) - $daemons) * 1e6 / $bytes" >>"$TMP/$1.daemons"
-	calc "($(machine_cpu_ms) - $machine) * 1e6 / $bytes" >>"$TMP/$1.machine"
+	local name=$1 way=()
+	[ "$2" = up ] || way=(-R)
+	shift 2
+	"$LAB" exec client1 -- iperf3 -J -c "$PEER_IP" -B "$ADDRESS" -t "$seconds" "${way[@]}" "$@" >"$TMP/iperf" 2>&1 ||
+		{ sleep 1 && "$LAB" exec client1 -- iperf3 -J -c "$PEER_IP" -B "$ADDRESS" -t "$seconds" "${way[@]}" "$@" >"$TMP/iperf" 2>&1; } ||
+		{ cat "$TMP/iperf" >&2; die "iperf3 failed ($name)"; }
 }
 
-round_trip() { # round_trip VARIANT ADDRESS
-	"$LAB" exec client1 -- ping -q -c 40 -i 0.02 -I "$2" "$PEER_IP" | sed -n 's|^rtt .* = [^/]*/\([^/]*\)/.*|\1|p' >>"$TMP/$1.rtt"
+tcp() { # tcp NAME METRIC CONNECTIONS DIRECTION
+	local machine
+	machine=$(machine_cpu_ms)
+	transfer "$1" "$4" -P "$3"
+	calc "$(of_sum sum_received bits_per_second) / 1e9" >>"$TMP/$1.$2_$4"
+	[ "$3" != 1 ] || calc "($(machine_cpu_ms) - $machine) * 1e6 / $(of_sum sum_received bytes)" >>"$TMP/$1.cpu"
+}
+udp64() { # udp64 NAME DIRECTION: thousands a second that arrive
+	transfer "$1" "$2" -u -l 64 -b 0
+	calc "($(of_sum sum packets) - $(of_sum sum lost_packets)) / $(of_sum sum seconds) / 1000" >>"$TMP/$1.udp64_$2"
+}
+round_trip() {
+	"$LAB" exec client1 -- ping -q -c 40 -i 0.02 -I "$ADDRESS" "$PEER_IP" |
+		sed -n 's|^rtt .* = [^/]*/\([^/]*\)/.*|\1|p' | awk '{print $1 * 1000}' >>"$TMP/$1.ping"
+}
+wanted() { [[ " $metrics " == *" $1 "* ]]; }
+
+measure() { # measure NAME
+	local way
+	for way in up down; do
+		! wanted tcp1 || tcp "$1" tcp1 1 "$way"
+		! wanted tcp4 || tcp "$1" tcp4 4 "$way"
+		! wanted udp64 || udp64 "$1" "$way"
+	done
+	! wanted ping || round_trip "$1"
+}
+
+one_variant() { # one_variant VARIANT MODE
+	local name=$1 f=${1//-/_}
+	[ "$2" = veth ] || name=$1-wire
+	"up_$f" >"$TMP/up" 2>&1 || {
+		cat "$TMP/up" "$TMP"/wg-* "$TMP"/fastd-client "$TMP"/fastd-gateway "$TMP"/ovpn-* >&2 2>/dev/null
+		die "$1 does not come up"
+	}
+	measure "$name"
+	"down_$f" >/dev/null 2>&1
 }
 
 vars=$("$LAB" up) || die "the lab does not come up"
 eval "$vars"
-offloads_on
 "$LAB" exec peer -- iperf3 -s >"$TMP/server" 2>&1 </dev/null &
+SERVER=$!
 within 5 listening || die "iperf3's server does not start"
 for ((i = 1; i <= ROUNDS; i++)); do
-	for v in "none $CLIENT_PRIVATE_IP" "pubaddr-userspace $CLIENT_PUBLIC_IP"; do
-		# shellcheck disable=SC2086 # two words
-		{ transfer $v up && transfer $v down && round_trip $v; }
+	for mode in $modes; do
+		links "$mode"
+		for v in $variants; do
+			one_variant "$v" "$mode"
+		done
 	done
 done
-for v in none pubaddr-userspace; do
-	record "$v" tcp1_up "$(median <"$TMP/$v.up")" Gbit/s
-	record "$v" tcp1_down "$(median <"$TMP/$v.down")" Gbit/s
-	record "$v" cpu_s_per_gb "$(median <"$TMP/$v.daemons")" s/GB
-	record "$v" cpu_s_per_gb_machine "$(median <"$TMP/$v.machine")" s/GB
-	record "$v" ping_us "$(awk '{print $1 * 1000}' "$TMP/$v.rtt" | median)" us
+for mode in $modes; do
+	for v in $variants; do
+		[ "$mode" = veth ] || v=$v-wire
+		for m in tcp1 tcp4 udp64; do
+			for way in up down; do
+				[ ! -s "$TMP/$v.${m}_$way" ] || record "$v" "${m}_$way" "$(median <"$TMP/$v.${m}_$way")" \
+					"$([ $m = udp64 ] && echo kpps || echo Gbit/s)"
+			done
+		done
+		[ ! -s "$TMP/$v.ping" ] || record "$v" ping "$(median <"$TMP/$v.ping")" us
+		[ ! -s "$TMP/$v.cpu" ] || record "$v" cpu_s_per_gb "$(median <"$TMP/$v.cpu")" s/GB
+	done
 done
+"$BENCH_TOP/plot.awk" -v machine="$(nproc) x $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r), \
+medians of $ROUNDS rounds of $seconds s, $(date -u +%Y-%m-%d)" "$TMP/table" >"$BENCH_RESULTS/tunnel.svg"
+say "plot: $BENCH_RESULTS/tunnel.svg"
 bench_end

@@ -12,6 +12,10 @@ seen_by_peer() { on client1 socat -u "TCP4:$PEER_IP:7001" -; }
 
 lab_up --lease-time 12
 P=$CLIENT_PUBLIC_IP
+"$LAB" release client1
+within 5 not has_pub0 >"$TMP/gone" 2>&1
+network client1 '10\.77\.0\.' >"$TMP/before"
+check "the client has P again" "$LAB" renew client1
 in_background peer echo socat TCP4-LISTEN:7001,fork,reuseaddr 'SYSTEM:echo $SOCAT_PEERADDR'
 within 5 listening peer tcp 7001
 is "the peer sees P" "$(seen_by_peer)" "$P"
@@ -28,6 +32,8 @@ eventually 80 "the grant expires: the interface goes" not has_pub0
 after=$((SECONDS - died))
 check "after the lease's 12 s (less what had passed) and 60 s more: $after s" test "$after" -ge 55 -a "$after" -le 76
 is "its rules too" "$(on client1 ip rule | grep -cE '^52[0-9][0-9]:')" 0
+network client1 '10\.77\.0\.' >"$TMP/after"
+check "all of its network but the LAN's address is as it was before" diff "$TMP/before" "$TMP/after"
 check "hostname -I lists only the LAN's address" test "$(on client1 hostname -I | xargs)" = "$CLIENT_PRIVATE_IP"
 is "the host works on by plain NAT" "$(seen_by_peer)" 198.51.100.2
 eventually 40 "the gateway serves it no longer" not bound

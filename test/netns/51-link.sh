@@ -24,7 +24,7 @@ eventually 5 "the carrier goes: the daemon sees it" says 'lan.changed.*up=no'
 check "P is not reached" not reached
 ip -n "$PUBADDR_LAB-lan" link set p-client1 up
 eventually 10 "the carrier comes: P is reached again" reached
-check "and reaches" reaches
+eventually 5 "and reaches, once the gateway has confirmed the new port" reaches
 is "with the same epoch" "$(epoch)" "$was"
 
 before=$(mapped)

@@ -3,9 +3,9 @@
 # The benchmarks work: one short round each, with a table and the results that they promise. What they say is not judged.
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
-need iperf3 perfdhcp ethtool perl
+need iperf3 perfdhcp ethtool perl wireguard-go fastd openvpn
 
-export BENCH_ROUNDS=1 BENCH_RESULTS=$TMP/results BENCH_KEA_RATE=200 BENCH_KEA_SECONDS=1 BENCH_TUNNEL_SECONDS=1
+export BENCH_ROUNDS=1 BENCH_RESULTS=$TMP/results BENCH_KEA_RATE=200 BENCH_KEA_SECONDS=1 BENCH_TUNNEL_SECONDS=1 BENCH_TUNNEL_METRICS="tcp1 ping"
 
 # bench NAME VARIANT METRIC...: it runs, and results are there for each VARIANT/METRIC.
 bench() {
@@ -24,6 +24,9 @@ bench e2e pubaddr/ack_to_usable_median_ms pubaddr/ack_to_usable_worst_ms
 check "the time to a usable address is not zero" grep -qE '_median_ms", "value": 0*[1-9]' "$BENCH_RESULTS/e2e.jsonl"
 bench kea plain/dora_per_s pubaddr/dora_per_s pubaddr-not-asking/dora_per_s plain/cpu_us_per_ack pubaddr/added_p99_ms
 check "the broker granted addresses" grep -qE 'granted_percent", "value": 0*[1-9]' "$BENCH_RESULTS/kea.jsonl"
-bench tunnel none/tcp1_up pubaddr-userspace/tcp1_down pubaddr-userspace/cpu_s_per_gb
+bench tunnel none/tcp1_up vxlan/tcp1_down wireguard-go/tcp1_up fastd/tcp1_up openvpn/tcp1_up pubaddr-kernel/tcp1_up \
+	pubaddr-userspace/tcp1_down pubaddr-userspace/cpu_s_per_gb pubaddr-userspace/ping none-wire/tcp1_up pubaddr-kernel-wire/tcp1_down
+check "and draws them" grep -q '<rect.*>pubaddr-userspace-wire<\|pubaddr-userspace-wire</text>.*<rect' "$BENCH_RESULTS/tunnel.svg"
+BENCH_TUNNEL_VARIANTS=none BENCH_TUNNEL_MODES=veth BENCH_TUNNEL_METRICS="tcp4 udp64" bench tunnel none/tcp4_up none/udp64_down
 BENCH_ROUNDS=none check "a wrong number of rounds is refused" not "$HERE/../bench/e2e.sh"
 done_testing

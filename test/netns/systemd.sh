@@ -5,6 +5,7 @@
 # Sourced after tap.sh. machine_up NAME, machine NAME COMMAND..., machine_link NAME1 NAME2; all of it ends with the test.
 
 MACHINES=()
+top_builddir=${PUBADDR_BUILD:-$HERE/../..}
 
 machine_obstacle() {
 	[ -x /lib/systemd/systemd ] || { echo "no systemd; install the Debian package systemd" && return; }
@@ -55,6 +56,7 @@ machine_init() {
 	mount -t tmpfs -o mode=755 run "$r/run"
 	mkdir "$r/run/udev" && : >"$r/run/udev/control" # without it systemd takes udev for absent here, and never looks again
 	mount -t cgroup2 none "$r/sys/fs/cgroup"
+	mount -t bpf bpf "$r/sys/fs/bpf" || true # the data path of the process works without
 	mkdir -p "$r/.old" && cd "$r" && pivot_root . .old
 	exec chroot . /bin/sh -c 'umount -l /.old; exec env -i container=pubaddr-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 		/lib/systemd/systemd --system --unit=machine.target --log-target=journal --show-status=no'

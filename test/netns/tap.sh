@@ -111,6 +111,19 @@ listening() { # listening HOST tcp|udp PORT
 ask_gateway() { echo "$1" | on gateway socat -t5 - UNIX:/run/pubaddr/gateway.sock; }
 ask_broker() { echo "$1" | on broker socat -t5 - UNIX:/run/pubaddr/broker.sock; }
 
+# network HOST [FILTER]: its network as text, without what changes by itself: counters, lifetimes, numbers of interfaces.
+# FILTER: an expression for lines that shall not count. network_filter: the same for such a text.
+network() {
+	# shellcheck disable=SC2016 # for the other shell
+	on "$1" sh -c 'ip -d link show; ip addr show; ip -4 route show table all; ip -6 route show table all; ip -4 rule; ip -6 rule
+		nft list ruleset; tc qdisc show
+		for i in $(ls /sys/class/net); do tc filter show dev "$i" ingress; tc filter show dev "$i" egress; done
+		find /sys/fs/cgroup -name "pubaddr*-$(stat -Lc %i /proc/self/ns/net)"
+		sysctl -a 2>/dev/null | grep "^net\."' 2>&1 |
+		sed -E 's/^[0-9]+: //; /valid_lft /d; s/packets [0-9]+ bytes [0-9]+//; /nf_conntrack_count/d' | network_filter "${2:-}"
+}
+network_filter() { if [ -n "$1" ]; then grep -vE "$1"; else cat; fi; }
+
 # counter HOST NAME: packets of a named counter in table "ip watch" of that host; see watch.
 counter() { on "$1" nft list counter ip watch "n_$2" | awk '$1 == "packets" {print $2}'; }
 counter_above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }

@@ -109,6 +109,12 @@ static __always_inline int drop_tx(struct way *w, enum pa_verdict v)
 	return TC_ACT_SHOT;
 }
 
+static __always_inline int fail_tx(struct way *w)
+{
+	w->t->tx_errors++;
+	return TC_ACT_SHOT;
+}
+
 /* ---- packets ---- */
 
 struct inner {
@@ -269,19 +275,27 @@ static __always_inline __sum16 ip_sum(const struct iphdr *ip)
 /*
  * Puts the packet into IP and UDP. May be fragmented on the way, as what the daemon's sockets send, hence an identification.
  * The UDP checksum is left out, as RFC 768 allows over IPv4: most of what is sent here has the inner checksum still to be
- * filled in by the interface.
+ * filled in by the interface. 0; 1 if it cannot be done, and the packet is as it was; -1 if it is spoilt.
  */
 static __always_inline int encapsulate(struct __sk_buff *skb, __u32 l2, const struct outer *o)
 {
 	struct iphdr *ip;
 	struct udphdr *udp;
+	/* The inner segment size follows from the device's MTU already, hence FIXED_GSO. */
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	bool done = bpf_skb_adjust_room(skb, OUTER_LEN, BPF_ADJ_ROOM_MAC, flags | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
+					BPF_F_ADJ_ROOM_ENCAP_L4_UDP) == 0;
 
+	/*
+	 * What was taken out of a tunnel on this machine is still marked as encapsulated, and refused; the mark is only of use
+	 * for what the kernel has to cut up.
+	 */
+	if (!done && skb->gso_size == 0)
+		done = bpf_skb_adjust_room(skb, OUTER_LEN, BPF_ADJ_ROOM_MAC, flags) == 0;
+	if (!done)
+		return 1;
 	/* The redirection to a neighbour wants a link header. */
 	if (l2 == 0 && bpf_skb_change_head(skb, ETH_HLEN, 0) < 0)
-		return -1;
-	/* The inner segment size follows from the device's MTU already, hence FIXED_GSO. */
-	if (bpf_skb_adjust_room(skb, OUTER_LEN, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
-				BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_NO_CSUM_RESET) < 0)
 		return -1;
 	ip = (void *)(long)skb->data + ETH_HLEN;
 	udp = (void *)(ip + 1);
@@ -361,6 +375,7 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 	struct outer o;
 	struct way w;
 	__u32 packets;
+	int rc;
 
 	if (begin(&w) < 0)
 		return UP;
@@ -376,10 +391,11 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 	if ((p->flags & PA_K_PEER_USER) || route_out(&w, skb, &o, &in, &fib) < 0)
 		goto up;
 	packets = packets_in(skb);
-	if (encapsulate(skb, l2, &o) < 0) {
-		w.t->tx_errors++;
-		return TC_ACT_SHOT;
-	}
+	rc = encapsulate(skb, l2, &o);
+	if (rc > 0)
+		goto up;
+	if (rc < 0)
+		return fail_tx(&w);
 	count_tx(&w, p, packets, in.len);
 	next.ipv4_nh = fib.ipv4_dst;
 	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
@@ -395,6 +411,7 @@ static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 	struct inner in;
 	struct outer o;
 	struct way w;
+	int rc;
 
 	if (begin(&w) < 0)
 		return UP;
@@ -412,10 +429,11 @@ static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 	o = (struct outer){.src = w.c->own, .dst = w.c->gateway, .src_port = w.c->own_port, .dst_port = w.c->gateway_port,
 			   .tos = in.tos, .inner_len = in.len};
 	packets = packets_in(skb);
-	if (encapsulate(skb, l2, &o) < 0) {
-		w.t->tx_errors++;
-		return TC_ACT_SHOT;
-	}
+	rc = encapsulate(skb, l2, &o);
+	if (rc > 0)
+		goto up;
+	if (rc < 0)
+		return fail_tx(&w);
 	count_tx(&w, p, packets, in.len);
 	skb->mark = w.c->mark;
 	return bpf_redirect_neigh(w.c->outer_ifindex, NULL, 0, 0);

@@ -8,7 +8,6 @@
 # shellcheck source=test/netns/systemd.sh
 . "$(dirname "$0")/systemd.sh"
 need make unshare nsenter socat ip pgrep findmnt
-top_builddir=${PUBADDR_BUILD:-$HERE/../..}
 why=$(machine_obstacle)
 [ -z "$why" ] || skip_all "$why"
 cleanup() {
@@ -17,8 +16,10 @@ cleanup() {
 		[ "$TAP_BAD" = 0 ] || machine "${m%:*}" journalctl --no-pager -n 60 -o cat 2>&1 | sed "s/^/# ${m%:*}: /"
 	done
 	machines_down
+	ip netns del "$peer" 2>/dev/null
 	rm -rf "$TMP"
 }
+peer=pasystemd-$$ # somebody on the public network
 server() { machine server "$@"; }
 client() { machine client "$@"; }
 
@@ -51,7 +52,7 @@ ask() { # ask MACHINE SOCKET JSON
 	echo "$3" | machine "$1" socat -t5 - "UNIX:$2"
 }
 bound() { ask server /run/pubaddr/gateway.sock "{\"command\": \"binding-get\", \"arguments\": {\"address\": \"$P\"}}" | grep -q '"result": *0'; }
-reaches() { server ping -I 198.51.100.1 -c1 -W1 "$P" >/dev/null 2>&1; }
+reaches() { ip netns exec "$peer" ping -c1 -W1 "$P" >/dev/null 2>&1; }
 
 # ---------------------------------------------------------------- two machines
 
@@ -74,9 +75,17 @@ configure_server() {
 	END
 	server sysctl -qw net.ipv4.ip_forward=1
 	machine_address server 192.0.2.1/24
-	server ip addr add 198.51.100.1/32 dev lo # somebody on the public network
 }
 machine_address() { machine "$1" ip addr add "$2" dev eth0 && machine "$1" ip link set eth0 up; }
+configure_peer() {
+	ip netns add "$peer"
+	ip link add eth1 netns "$(<"$TMP/machine-server/pid")" type veth peer name eth0 netns "$peer"
+	server ip addr add 198.51.100.1/24 dev eth1
+	server ip link set eth1 up
+	ip -n "$peer" addr add 198.51.100.2/24 dev eth0
+	ip -n "$peer" link set eth0 up
+	ip -n "$peer" route add default via 198.51.100.1
+}
 configure_client() {
 	client mkdir -p /etc/pubaddr
 	echo '{"allow-documentation": true}' | client tee /etc/pubaddr/tunneld.conf
@@ -89,7 +98,7 @@ result $? "two machines of systemd" "$TMP/install"
 is "without a failed unit" "$(server systemctl --failed --no-legend)$(client systemctl --failed --no-legend)" ""
 is "sysusers makes the broker's user" "$(server id -un pubaddr)" pubaddr
 is "tmpfiles the folders" "$(server stat -c '%a %U %G' /run/pubaddr /var/lib/pubaddr | sort -u)" "1775 root pubaddr"
-{ configure_server && configure_client; } >"$TMP/configure" 2>&1
+{ configure_server && configure_client && configure_peer; } >"$TMP/configure" 2>&1
 result $? "configured as pubaddr(7) tells" "$TMP/configure"
 
 # ---------------------------------------------------------------- start, confinement
@@ -133,7 +142,8 @@ ask client /run/pubaddr/tunneld-eth0.sock '{"command": "grant-put", "arguments":
 ' "lease-time": 3600, "dhcp-address": "192.0.2.2", "dhcp-server": "192.0.2.1"}}' >"$TMP/put"
 check "the client takes it" grep -q '"result": *0' "$TMP/put"
 eventually 10 "and binds" bound
-eventually 5 "the server reaches it" reaches
+eventually 5 "somebody reaches it" reaches
+is "by the data path in the kernel" "$(ask server /run/pubaddr/gateway.sock '{"command": "status-get"}' | grep -o '"data-path": *"[a-z]*"' | tr -d ' ')" '"data-path":"kernel"'
 
 # ---------------------------------------------------------------- what dies is started again
 
@@ -183,6 +193,7 @@ client chmod 600 /var/lib/pubaddr/client.key
 
 check "the client starts again" client systemctl start pubaddr-tunneld@eth0
 check "another interface comes" machine_link server client eth-1
+echo '{"device": "pub1", "table": 7000, "rule-priority": 5300, "mark": 7000}' | client tee /etc/pubaddr/tunneld-eth-1.conf >/dev/null
 check "and has an instance, its name escaped" client systemctl start "$(client systemd-escape --template=pubaddr-tunneld@.service eth-1)"
 check "for itself" client test -S /run/pubaddr/tunneld-eth-1.sock
 client ip link del eth-1
