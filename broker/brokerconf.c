@@ -123,19 +123,12 @@ static void read_grant(const struct pa_node *root, struct pa_brokerconf *conf)
 {
 	static const char *const keys[] = {"mtu", "keepalive", "outbound", "inbound", NULL};
 	struct pa_node n = pa_node_object(root, "grant", false);
-	const char *outbound;
-	int v;
 
 	pa_node_only(&n, keys);
 	conf->mtu = (uint16_t)pa_node_int(&n, "mtu", PA_MTU_MIN, 65535, PA_MTU_DEFAULT);
 	conf->keepalive = (uint16_t)pa_node_int(&n, "keepalive", PA_KEEPALIVE_MIN, PA_KEEPALIVE_MAX,
 						PA_KEEPALIVE_DEFAULT);
-	outbound = pa_node_string(&n, "outbound", "tunnel");
-	v = pa_outbound_parse(outbound);
-	if (v < 0)
-		pa_node_fail(&n, "outbound", "expected \"tunnel\", \"native\", \"auto\" or \"policy\", got \"%s\"", outbound);
-	else
-		conf->outbound = (uint16_t)v;
+	pa_brokerconf_outbound(&n, "tunnel", &conf->outbound);
 	pa_conf_inpolicy(&n, "inbound", &conf->inbound);
 	if (conf->inbound.n > PA_GRANT_INRULES_MAX)
 		pa_node_fail(&n, "inbound", "expected at most %d entries, got %zu: the DHCP option has no room for more",

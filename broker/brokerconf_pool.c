@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/grant.h"
 
 #define POOL_PREFIX_MIN 8 /* a /8 has 16 million addresses */
 
@@ -245,9 +246,21 @@ static void check_against(const struct pa_node *n, const struct pa_pool_conf *po
 			     pa_prefix_format(&other->prefix, text), other->name);
 }
 
+/* So that Kea's classes choose the mode: a pool is for classes. */
+void pa_brokerconf_outbound(const struct pa_node *n, const char *def, uint16_t *ret)
+{
+	const char *s = pa_node_string(n, "outbound", def);
+	int v = pa_outbound_parse(s);
+
+	if (v < 0)
+		pa_node_fail(n, "outbound", "expected \"tunnel\", \"native\", \"auto\" or \"policy\", got \"%s\"", s);
+	else
+		*ret = (uint16_t)v;
+}
+
 static int read_pool(const struct pa_node *n, struct pa_brokerconf *conf, struct pa_pool_conf *pool)
 {
-	static const char *const keys[] = {"id", "name", "prefix", "exclude", "gateway-group", "realms", "classes", NULL};
+	static const char *const keys[] = {"id", "name", "prefix", "exclude", "gateway-group", "realms", "classes", "outbound", NULL};
 	const char *name;
 	int rc;
 
@@ -258,6 +271,7 @@ static int read_pool(const struct pa_node *n, struct pa_brokerconf *conf, struct
 	copy_name(pool->name, name);
 	read_prefix(n, pool);
 	find_group(n, conf, pool);
+	pa_brokerconf_outbound(n, pa_outbound_name(conf->outbound), &pool->outbound);
 	if (pa_addr_is_none(&pool->prefix.addr))
 		return 0; /* an error that is kept already */
 	if ((rc = read_exclude(n, pool)) < 0 || (rc = pa_string_list_read(n, "realms", &pool->realms)) < 0 ||

@@ -15,6 +15,9 @@ int pa_brokerconf_read_pools(const struct pa_node *root, struct pa_brokerconf *c
 int pa_brokerconf_read_reservations(const struct pa_node *root, struct pa_brokerconf *conf);
 void pa_brokerconf_free_reservations(struct pa_brokerconf *conf);
 
+/* "outbound" of n, or def. */
+void pa_brokerconf_outbound(const struct pa_node *n, const char *def, uint16_t *ret);
+
 int pa_string_list_read(const struct pa_node *n, const char *key, struct pa_string_list *ret);
 bool pa_string_list_has(const struct pa_string_list *list, const char *s);
 void pa_name_check(const struct pa_node *n, const char *key, const char *name);

@@ -34,7 +34,7 @@ int pa_grant_make(const struct pa_lease *lease, const struct pa_brokerconf *conf
 	g.claims.key_id = master->key_id;
 	g.claims.pool_id = lease->pool_id;
 	g.claims.prefix_len = 32;
-	g.claims.outbound = conf->outbound;
+	g.claims.outbound = pool->outbound;
 	g.claims.inbound = conf->inbound.kind;
 	g.n_inbound = (unsigned)conf->inbound.n;
 	memcpy(g.inbound, conf->inbound.rules, g.n_inbound * sizeof(g.inbound[0]));

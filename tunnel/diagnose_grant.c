@@ -66,6 +66,8 @@ void pa_diagnose_grant(const struct pa_facts *f, struct pa_findings *l)
 	if (!f->lan_up)
 		pa_finding_add(l, "lan-down", PA_SEV_ERROR, "Plug in the cable, join the wireless network, or set the interface up.",
 			       "The interface %s is down or has no carrier.", f->iface);
+	else if (!f->lan_has_address && f->seen == PA_SEEN_GONE)
+		no_grant(f, l);
 	else if (!f->lan_has_address)
 		pa_finding_add(l, "lan-no-address", PA_SEV_ERROR, "Is the DHCP client running, and does the DHCP server answer?",
 			       "The interface %s has no IPv4 address.", f->iface);

@@ -35,6 +35,18 @@ static const struct pa_probe_gateway *silenced(const struct pa_facts *f)
 	return NULL;
 }
 
+/* A router's "unreachable" ends an attempt to connect; of UDP the system keeps it to itself. */
+static bool no_route(const struct pa_facts *f)
+{
+	for (unsigned i = 0; i < f->probe.n_gateways; i++) {
+		const struct pa_probe_gateway *g = &f->probe.gateways[i];
+
+		if (g->udp != PA_REACH_NO_ROUTE && !(g->udp == PA_REACH_SILENT && g->tcp == PA_REACH_NO_ROUTE))
+			return false;
+	}
+	return true;
+}
+
 static void forbids_sending(const struct pa_facts *f, struct pa_findings *l)
 {
 	char at[PA_ENDPOINT_STRLEN];
@@ -74,7 +86,7 @@ static void nobody_answers(const struct pa_facts *f, struct pa_findings *l)
 			       "Tell the operator that pubaddr-gatewayd does not run there.",
 			       "The host of the gateway %s answers that nobody listens at this port.",
 			       pa_endpoint_format(&first(f, PA_REACH_REFUSED)->at, at));
-	} else if (count(f, PA_REACH_NO_ROUTE) == f->probe.n_gateways) {
+	} else if (no_route(f)) {
 		pa_finding_add(l, "gateway-no-route", PA_SEV_ERROR, "Does the network reach the Internet at all? Look at \"ip route\".",
 			       "There is no way to the gateway %s, says this host or a router.",
 			       pa_endpoint_format(&f->probe.gateways[0].at, at));

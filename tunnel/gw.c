@@ -11,6 +11,8 @@
 #define BINDING_INTERVAL_MS 250
 #define BINDING_BURST 4
 #define QUIET_MS 10000	   /* after an objection no move is offered for so long */
+#define TOKEN_REPEATS 4	   /* a client repeats a KEEPALIVE after 1, 2 and 4 s, then it leaves */
+#define TOKEN_GRACE_MS 15000
 #define REVIEW_MS 60000	   /* each entry is looked at so often, whatever the Unix clock does in between */
 
 enum cookie_purpose { COOKIE_HELLO = 1, COOKIE_REBIND = 2 };
@@ -353,6 +355,7 @@ static void new_session(struct pa_gw *gw, struct pa_gw_entry *e)
 	while (pa_gw_table_find_session(gw->table, e->b.session) != NULL);
 	gw->ops->random(gw->ctx, e->token, sizeof(e->token));
 	memcpy(e->old_token, e->token, sizeof(e->old_token));
+	e->repeats = 0;
 }
 
 static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof *p, const uint8_t *id,
@@ -472,7 +475,7 @@ static bool is_at(const struct pa_gw_entry *e, const struct rx *rx)
 static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_gw_entry *e;
-	bool current;
+	bool current, former;
 
 	if (pa_gw_table_find_session(gw->table, rx->m.session) == NULL) {
 		gw->count.unknown_session++;
@@ -487,8 +490,11 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 		return;
 	}
 	current = pa_secret_eq(rx->m.token, e->token, sizeof(e->token));
+	/* The ALIVE with the current one may have been lost, so what is said again soon after it may have the one before. */
+	former = e->repeats < TOKEN_REPEATS && rx->now.boot_ms < e->b.last_seen_ms + TOKEN_GRACE_MS &&
+		 pa_secret_eq(rx->m.token, e->old_token, sizeof(e->old_token));
 	/* A stale token: whoever sends this no longer receives what we send. */
-	if (rx->m.seq <= e->seq || (!current && !pa_secret_eq(rx->m.token, e->old_token, sizeof(e->old_token)))) {
+	if (rx->m.seq <= e->seq || (!current && !former)) {
 		(void)refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
 		return;
 	}
@@ -500,6 +506,9 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	if (current) {
 		memcpy(e->old_token, e->token, sizeof(e->old_token));
 		gw->ops->random(gw->ctx, e->token, sizeof(e->token));
+		e->repeats = 0;
+	} else {
+		e->repeats++;
 	}
 	gw->count.keepalive++;
 	seen(gw, rx->now, e);
@@ -568,11 +577,17 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 		return;
 	}
 	/*
-	 * From where we know the client to be it needs no cookie, but to an adopted binding an old copy may be news. If it answers there to a RECHALLENGE that somebody else
-	 * got and passed on, a copy of that answer, with the cookie for somebody else's place, comes too late.
+	 * Without a good cookie it moves nothing, and shows not that the client receives what we send. But from where we know the client
+	 * to be it uses up its number: if it answers there to a RECHALLENGE that somebody else got and passed on, a copy of that
+	 * answer, with the cookie for somebody else's place, comes too late. Of an adopted binding an old copy may be news.
 	 */
-	if ((e->adopted || !is_at(e, rx)) && !check_cookie(gw, rx, rx->m.session))
+	if (!check_cookie(gw, rx, rx->m.session)) {
+		if (!e->adopted && is_at(e, rx)) {
+			e->seq = rx->m.seq;
+			send_alive(gw, rx, e);
+		}
 		return;
+	}
 	e->seq = rx->m.seq;
 	e->adopted = false; /* the cookie is of this process's secret, so nobody else has answered */
 	if (is_at(e, rx)) {

@@ -30,6 +30,7 @@ struct pa_gw_entry {
 	struct pa_endpoint old_mapped; /* may object until contest_until_ms */
 	bool bound;
 	bool changed; /* since its record was last taken */
+	uint8_t repeats; /* KEEPALIVEs with old_token since token is new */
 	bool adopted; /* from a former process: nothing is believed before a RECONFIRM */
 	unsigned old_local;
 	uint64_t contest_until_ms; /* boot time */

@@ -18,6 +18,7 @@ static const struct {
 	{"diagnose", "tell what is wrong and what to do", pa_pubaddr_diagnose, true},
 	{"exec", "run a program that uses the public address", pa_pubaddr_exec, true},
 	{"expose", "let something come in to the public address", pa_pubaddr_expose, true},
+	{"mode", "show or set which way this host's own connections take", pa_pubaddr_mode, true},
 	{"key", "print this host's public key", pa_pubaddr_key, false},
 	{"dhclient-conf", "print the lines for dhclient.conf", pa_pubaddr_dhclient_conf, false},
 	{"dhcpcd-conf", "print the lines for dhcpcd.conf", pa_pubaddr_dhcpcd_conf, false},

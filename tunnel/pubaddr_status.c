@@ -46,7 +46,8 @@ static void print_bound(const json_t *s)
 	if (json_object_get(s, "rtt-us") != NULL)
 		printf("  round trip      %.1f ms\n", (double)number_of(s, "rtt-us") / 1000.0);
 	printf("  MTU             %lld on %s\n", number_of(s, "mtu"), text_of(s, "device"));
-	printf("  default route   %s\n", json_is_true(json_object_get(s, "default-route")) ? "through the tunnel" : "not changed");
+	printf("  outbound mode   %s (by %s)\n", text_of(s, "mode"), text_of(s, "mode-source"));
+	printf("  default route   %s\n", json_is_true(json_object_get(s, "default-route")) ? strcmp(text_of(s, "mode"), "tunnel") == 0 ? "through the tunnel" : "as before, with the public address" : "not changed");
 }
 
 static void print_status(const json_t *s)

@@ -83,8 +83,11 @@ static void write_prerouting(const struct pa_ruleset_input *in, const char *p, s
 		       "\t\tiifname != \"%s\" return\n"
 		       "\t\tip daddr != %s drop\n",
 		    in->lan, p, in->device, p);
-	/* The kernel answers with this mark, and sockets that it accepts get it: fwmark_reflect, tcp_fwmark_accept. */
-	pa_text_add(t, "\t\tmeta mark set %u\n"
+	/*
+	 * The kernel answers with this mark, and sockets that it accepts get it: fwmark_reflect, tcp_fwmark_accept. While a network
+	 * namespace has P, packets are handed on, and the mark would send them back into the tunnel.
+	 */
+	pa_text_add(t, "\t\tfib daddr type local meta mark set %u\n"
 		       "\t\ttcp flags syn tcp option maxseg size set %u\n"
 		       "\t\tmeta l4proto { tcp, udp } " RECEIVED_ANY " @before return\n"
 		       "\t\tudp dport @before_ports update @before { " RECEIVED_ANY " timeout " PA_RULESET_UDP_TIMEOUT " } return\n"

@@ -37,7 +37,7 @@ static void write_policy(const struct pa_inpolicy *p, const char *device, struct
 		    device);
 }
 
-/* What a namespace sends has P as its source, and is in the zone that its answers come in; zones are set before -200. */
+/* What a namespace sends has P as its source, goes by the tunnel in every mode, and is in the zone that its answers come in; zones are set before -200. */
 static void write_namespace(const struct pa_ruleset_input *in, struct pa_text *t)
 {
 	char veth[16], p[PA_ADDR_STRLEN];
@@ -46,9 +46,9 @@ static void write_namespace(const struct pa_ruleset_input *in, struct pa_text *t
 	pa_text_add(t, "\tchain inbound_namespace {\n"
 		       "\t\ttype filter hook prerouting priority -290; policy accept;\n"
 		       "\t\tiifname \"%s\" ip saddr != %s drop\n"
-		       "\t\tiifname \"%s\" ct zone set %u\n"
+		       "\t\tiifname \"%s\" meta mark set %u ct zone set %u\n"
 		       "\t}\n",
-		    veth, pa_addr_format(&in->addr, p), veth, (unsigned)in->zone);
+		    veth, pa_addr_format(&in->addr, p), veth, (unsigned)in->mark_tunnel, (unsigned)in->zone);
 }
 
 void pa_ruleset_inbound_write(const void *policy, const struct pa_ruleset_input *in, struct pa_text *t)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/grant.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "config.h"
@@ -124,6 +125,9 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
 		add_grant(obj, &s, now);
+	add(obj, "mode", json_string(pa_outbound_name(pa_tunmode_now(p.mode, s.state != PA_CLIENT_IDLE ?
+								     (enum pa_outbound)s.claims.outbound : PA_OUT_TUNNEL))));
+	add(obj, "mode-source", json_string(pa_tunmode_source(p.mode)));
 	add(obj, "inbound", pa_inpolicy_json(pa_tuninbound_now(p.inbound)));
 	if (problem[0] != '\0')
 		add(obj, "problem", json_string(problem));
@@ -205,6 +209,7 @@ static const struct {
 	{"probe-get", false, probe_get},
 	{"grant-put", true, grant_put},
 	{"grant-end", true, grant_end},
+	{"mode-set", true, pa_tunneld_mode_set},
 	/* These ask their own part of the configuration who may. */
 	{"expose", false, pa_tunneld_expose},
 	{"expose-list", false, pa_tunneld_expose_list},

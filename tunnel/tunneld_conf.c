@@ -46,12 +46,34 @@ static int read_gateway_keys(const struct pa_node *n, struct pa_tunneld_conf *c)
 	return 0;
 }
 
+static void read_ports(const struct pa_node *n, const char *key, bool in, struct pa_auto_ports *ports)
+{
+	for (size_t i = 0, count = pa_node_list(n, key, false); i < count; i++) {
+		const char *s = pa_node_item_string(n, key, i);
+
+		if (*s != '\0' && pa_auto_set(ports, s, in) < 0)
+			pa_node_fail(n, key, "item %zu: expected ports such as \"21/tcp\" or \"6881-6889/udp\", got \"%s\"", i, s);
+	}
+}
+
+static void read_auto_ports(const struct pa_node *root, struct pa_auto_ports *ret)
+{
+	static const char *const keys[] = {"add", "remove", NULL};
+	struct pa_node n = pa_node_object(root, "auto-ports", false);
+
+	pa_auto_defaults(ret);
+	pa_node_only(&n, keys);
+	read_ports(&n, "remove", false, ret);
+	read_ports(&n, "add", true, ret);
+}
+
 static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 {
 	int rc = pa_conf_prefixes(n, "networks", &c->networks, &c->n_networks);
 
 	pa_conf_device(n, "device", "pub0", c->device);
 	c->outbound = read_outbound(n);
+	read_auto_ports(n, &c->auto_ports);
 	pa_conf_inpolicy(n, "inbound", &c->inbound);
 	pa_permit_read(n, "expose", &c->expose);
 	pa_permit_read(n, "exec", &c->exec);
@@ -75,7 +97,7 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 
 int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 {
-	static const char *const keys[] = {"device", "outbound", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
+	static const char *const keys[] = {"device", "outbound", "auto-ports", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
 					   "state-dir", "run-dir", "table", "rule-priority", "mark", "datapath", "bpf-dir", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_tunneld_conf c;

@@ -10,6 +10,7 @@
 #include "common/conf.h"
 #include "common/inpolicy.h"
 #include "common/proto.h"
+#include "tunnel/auto_ports.h"
 #include "tunnel/permit.h"
 
 /* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
@@ -22,6 +23,7 @@ struct pa_tunneld_conf {
 	const struct pa_conf *source; /* as given to pa_tunneld_conf_read, borrowed: errors at the start name places in it */
 	char device[16];
 	int outbound; /* enum pa_outbound; -1: what the grant proposes */
+	struct pa_auto_ports auto_ports;
 	bool allow_documentation;
 	struct pa_prefix *networks;
 	size_t n_networks;

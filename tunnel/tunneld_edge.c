@@ -17,6 +17,7 @@
 #include "tunnel/net_udp.h"
 #include "tunnel/plan.h"
 #include "tunnel/ruleset_inbound.h"
+#include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_state.h"
 
 /* Numbers of the data path's sockets. */
@@ -43,6 +44,7 @@ struct pa_tunneld {
 	uv_timer_t timer, drain, settle;
 	uv_poll_t monitor, filter;
 	struct pa_tuninbound *inbound;
+	struct pa_tunmode *mode;
 	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
 	char no_mark[PA_MARK_ERRLEN];
 	bool has_timers, has_monitor, has_filter, stopped;
@@ -178,12 +180,14 @@ static int bring_up(struct pa_tunneld *t)
 	const struct pa_client_binding *b = &t->bound;
 	struct pa_prefix lan[PA_LAN_ADDRS_MAX + PA_LAN_OWN_MAX];
 	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = b->gateway.addr, .mtu = b->mtu,
-				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n,
-				      .mode = t->conf->outbound >= 0 ? (enum pa_outbound)t->conf->outbound : (enum pa_outbound)b->claims.outbound};
+				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n, .ports = pa_tunmode_ports(t->mode),
+				      .mode = pa_tunmode_now(t->mode, (enum pa_outbound)b->claims.outbound)};
 	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
 	struct pa_client_status status;
 	int rc;
 
+	if (pa_tunnet_in_namespace(t->net))
+		want.mode = PA_OUT_POLICY; /* the host does not have P meanwhile, whatever is said now */
 	if (pa_tuninbound_now(t->inbound)->kind != PA_IN_OPEN || pa_tunnet_in_namespace(t->net))
 		want.inbound = (struct pa_ruleset_part){pa_ruleset_inbound_write, pa_tuninbound_now(t->inbound)};
 	if (pa_tunnet_fd(t->net) >= 0 && !pa_tunnet_present(t->net)) {
@@ -221,10 +225,10 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 		tear_down(t);
 		return;
 	}
-	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s default=%s",
+	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s mode=%s default=%s",
 	       pa_addr_format(&b->claims.addr, addr), pa_endpoint_format(&b->gateway, gateway),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->mtu, t->conf->device,
-	       pa_tunnet_has_default(t->net) ? "yes" : "no");
+	       pa_outbound_name(pa_tunnet_mode(t->net)), pa_tunnet_has_default(t->net) ? "yes" : "no");
 	if (pa_tunnet_default_elsewhere(t->net))
 		pa_log(PA_LOG_WARN, "tunnel.nodefault", "reason=\"the default route leaves by another interface than %s, "
 		       "maybe another VPN; only programs bound to %s use the tunnel\"", t->iface, addr);
@@ -286,6 +290,18 @@ static int op_inbound(void *ctx, char err[PA_TUNINBOUND_ERRLEN])
 
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNINBOUND_ERRLEN, "%s", t->trouble);
+	return rc;
+}
+
+int pa_tunneld_mode_changed(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	int rc = t->is_up ? bring_up(t) : 0;
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", t->trouble);
+	else
+		pa_log(PA_LOG_INFO, "mode.set", "mode=%s by=%s", pa_outbound_name(pa_tunmode_now(t->mode,
+		       (enum pa_outbound)t->bound.claims.outbound)), pa_tunmode_source(t->mode));
 	return rc;
 }
 
@@ -514,7 +530,10 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tuninbound_config inbound = {.loop = t->loop, .run_dir = t->conf->run_dir, .iface = t->iface,
 					       .host = &t->conf->inbound, .apply = op_inbound, .ctx = t};
-	int rc = pa_tuninbound_new(&inbound, &t->inbound);
+	int rc = pa_tunmode_new(t->conf->run_dir, t->iface, t->conf->outbound, &t->conf->auto_ports, &t->mode);
+
+	if (rc == 0)
+		rc = pa_tuninbound_new(&inbound, &t->inbound);
 
 	if (rc < 0)
 		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
@@ -662,6 +681,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	pa_tunneld_probe_free(t->probe);
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
+	pa_tunmode_free(t->mode);
 	free(t);
 }
 
@@ -685,7 +705,7 @@ int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNE
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
-					 .inbound = t->inbound, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
+					 .inbound = t->inbound, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }

@@ -17,6 +17,7 @@
 #include "tunnel/tunneld_conf.h"
 #include "tunnel/tunneld_inbound_edge.h"
 #include "tunnel/tunneld_keep.h"
+#include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_net.h"
 #include "tunnel/tunneld_probe_edge.h"
 
@@ -67,6 +68,7 @@ struct pa_tunneld_parts {
 	struct pa_keep *keep;
 	struct pa_tunneld_probe *probe;
 	struct pa_tuninbound *inbound;
+	struct pa_tunmode *mode;
 	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */
 	const char *no_mark;
 	bool by_policy; /* the outbound mode is "policy": the host itself does not use P */
@@ -91,10 +93,19 @@ int pa_tunneld_grant_put(struct pa_tunneld *t, const json_t *args, char err[PA_T
 int pa_tunneld_grant_adopt(struct pa_tunneld *t, const json_t *args, const struct pa_client_saved *session,
 			   char err[PA_TUNNELD_ERRLEN]);
 
+/* Brings the network to the mode that is in force now. On failure err says why. */
+int pa_tunneld_mode_changed(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]);
+/*
+ * The configuration file is read anew: outbound and auto-ports count from now on, the rest from the next start. An error is
+ * logged, with its place, and changes nothing. config: its path; absent (as the default one may be): the defaults.
+ */
+void pa_tunneld_reload(struct pa_tunneld *t, const char *config);
+
 /* Gives P to the network namespace of process pid, for as long as that lives. On failure the host has it as before; err says why. */
 int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNELD_ERRLEN]);
 
 /* Commands that have files of their own; each replies. */
+void pa_tunneld_mode_set(struct pa_tunneld *t, struct pa_request *req);
 void pa_tunneld_expose(struct pa_tunneld *t, struct pa_request *req);
 void pa_tunneld_expose_list(struct pa_tunneld *t, struct pa_request *req);
 void pa_tunneld_expose_remove(struct pa_tunneld *t, struct pa_request *req);

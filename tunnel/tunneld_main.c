@@ -16,7 +16,8 @@ static const struct pa_daemon tunneld = {
 
 struct context {
 	const struct pa_tunneld_conf *conf;
-	const char *iface;
+	const char *iface, *config;
+	struct pa_tunneld *daemon;
 };
 
 static int read_conf(struct pa_conf *source, void *conf)
@@ -26,12 +27,11 @@ static int read_conf(struct pa_conf *source, void *conf)
 
 static int make(uv_loop_t *loop, void *ctx, void **self)
 {
-	const struct context *c = ctx;
-	struct pa_tunneld *t;
-	int rc = pa_tunneld_new(loop, c->conf, c->iface, &t);
+	struct context *c = ctx;
+	int rc = pa_tunneld_new(loop, c->conf, c->iface, &c->daemon);
 
 	if (rc == 0)
-		*self = t;
+		*self = c;
 	return rc;
 }
 
@@ -49,28 +49,34 @@ static int resolve(struct pa_tunneld_conf *conf)
 
 static int start(void *self, char err[PA_DAEMON_ERRLEN])
 {
-	return pa_tunneld_start(self, err);
+	return pa_tunneld_start(((struct context *)self)->daemon, err);
 }
 
 static int clean_up(void *self, char err[PA_DAEMON_ERRLEN])
 {
-	return pa_tunneld_cleanup(self, err);
+	return pa_tunneld_cleanup(((struct context *)self)->daemon, err);
+}
+
+static void reload(void *self)
+{
+	pa_tunneld_reload(((struct context *)self)->daemon, ((struct context *)self)->config);
 }
 
 static void stop(void *self)
 {
-	pa_tunneld_stop(self);
+	pa_tunneld_stop(((struct context *)self)->daemon);
 }
 
 static void destroy(void *self)
 {
-	pa_tunneld_free(self);
+	pa_tunneld_free(((struct context *)self)->daemon);
 }
 
 static const struct pa_daemon_ops ops = {
 	.make = make,
 	.start = start,
 	.clean_up = clean_up,
+	.reload = reload,
 	.stop = stop,
 	.destroy = destroy,
 	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN,
@@ -100,6 +106,7 @@ int main(int argc, char **argv)
 		return rc;
 	prefer_own_file(&o, own_file);
 	ctx.iface = o.iface;
+	ctx.config = o.config;
 	if (pa_daemon_load(&tunneld, &o, true, read_conf, &conf, &source) < 0)
 		return PA_EXIT_USAGE;
 	pa_log_init(tunneld.program, o.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.log_level);

@@ -147,7 +147,7 @@ ok $? 'an interface that somebody removes is made again'
 rules=$(c ip rule show | grep -c '^520[0-3]:')
 c ip route flush table 6080
 c ip route flush table 6081
-for p in 5200 5201 5202 5203; do c ip rule del priority $p; done
+for p in 5200 5200 5201 5202 5203; do c ip rule del priority $p; done
 retry c sh -c "ip route get $PEER | grep -q 'dev pub0' && test \$(ip rule show | grep -c '^520[0-3]:') -eq $rules &&
 	ip route get 10.99.0.1 | grep -q 'dev eth0' && ip route get $PEER from $PUB2 | grep -q 'dev pub0'" >/dev/null
 ok $? 'so are routes and rules'

@@ -45,6 +45,7 @@ struct gateway {
 	bool has_runtime[ADDRESSES];
 	bool served[ADDRESSES]; /* packets for the address go somewhere */
 	uint64_t epoch[ADDRESSES];
+	uint64_t since[ADDRESSES]; /* true time at which it began to serve this epoch */
 	uint8_t answer[PA_CTL_MAX];
 	size_t answer_len;
 };
@@ -202,6 +203,9 @@ static void broker_start(struct holders *w)
 		(void)pa_lease_ack(w->b.api.leases, w->b.acks[i].name, w->b.acks[i].number);
 	w->b.up = true;
 	check_promises(w);
+	for (unsigned i = 0; i < GATEWAYS; i++)
+		if (w->g[i].channel != NULL)
+			pa_channel_connected(w->g[i].channel);
 }
 
 static void broker_kill(struct holders *w)
@@ -338,6 +342,8 @@ static void on_deliver(void *ctx, const struct pa_gw_binding *b)
 {
 	struct gateway *g = ctx;
 
+	if (!g->served[index_of(&b->claims.addr)] || g->epoch[index_of(&b->claims.addr)] != b->claims.epoch)
+		g->since[index_of(&b->claims.addr)] = g->w->t;
 	g->served[index_of(&b->claims.addr)] = true;
 	g->epoch[index_of(&b->claims.addr)] = b->claims.epoch;
 }
@@ -352,7 +358,7 @@ static void on_event(void *ctx, const char *event, const struct pa_gw_binding *b
 	struct gateway *g = ctx;
 
 	(void)reason;
-	if (g->channel != NULL && strcmp(event, "binding.new") == 0)
+	if (g->channel != NULL && (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0))
 		pa_channel_bound(g->channel, b);
 }
 
@@ -419,6 +425,7 @@ static void gateway_start(struct gateway *g)
 	if (g->w->mutant != HOLDERS_NO_EPOCH_CHECK)
 		pa_gw_set_floors(g->gw, g->floors);
 	gateway_adopt(g);
+	pa_channel_connected(g->channel);
 	/* Without its disk it is not synced, and what it acknowledged before is no danger: it serves nobody. */
 	if (pa_floors_synced(g->floors) && g->w->b.up && g->w->mutant != HOLDERS_NO_ACK_RULE &&
 	    pa_lease_acks(g->w->b.api.leases, &acks) == GATEWAYS && pa_floors_number(g->floors) < acks[g->n].number)
@@ -657,6 +664,30 @@ static void do_bye(struct holders *w, unsigned n, struct gateway *g)
 
 /* ---------------------------------------------------------------- time and faults */
 
+/* Ends what nobody bound; whoever bound in time, at a gateway that could tell, keeps it. */
+static void reclaim(struct holders *w)
+{
+	const struct pa_lease *const *rows;
+	size_t n;
+
+	if (!w->b.up || pa_api_reclaim(&w->b.api, now_at(w, w->b.skew_ms), 16) == 0)
+		return;
+	n = pa_lease_changes(w->b.api.leases, &rows);
+	for (size_t i = 0; i < n; i++) {
+		unsigned a = index_of(&rows[i]->addr);
+		/* The times are of clocks that are 5 s off at most. */
+		uint64_t due = rows[i]->epoch + PA_UNBOUND_DEFAULT * 1000 - 2 * SKEW_MS;
+
+		if (rows[i]->state != PA_LEASE_RECLAIMED)
+			continue;
+		w->count->reclaimed++;
+		for (unsigned k = 0; k < GATEWAYS; k++)
+			if (w->g[k].gw != NULL && w->g[k].served[a] && w->g[k].epoch[a] == rows[i]->epoch && w->g[k].since[a] < due)
+				violated(w, "the lease of address %u is reclaimed, and gateway %u serves it since before its time was up", a, k);
+	}
+	broker_commit(w);
+}
+
 /* Old holders go on with their keepalives: they do not know better. */
 static void pass(struct holders *w, unsigned seconds)
 {
@@ -671,6 +702,7 @@ static void pass(struct holders *w, unsigned seconds)
 		if (s % 20 == 19 && chance(w, 70))
 			gateway_sync(&w->g[pick(w, GATEWAYS)]);
 		check_one_holder(w);
+		reclaim(w);
 		if (w->b.up && pa_lease_next_expiry(w->b.api.leases) <= broker_s(w)) {
 			(void)pa_lease_expire(w->b.api.leases, now_at(w, w->b.skew_ms).unix_ms, 16);
 			broker_commit(w);

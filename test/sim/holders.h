@@ -19,7 +19,7 @@ enum holders_mutant {
 
 /* What a history saw, so that a test can tell that it is worth something. */
 struct holders_counts {
-	unsigned steps, faults, grants, handovers, bindings, refused_epoch, refused_unsynced, acked_reuse, adopted;
+	unsigned steps, faults, grants, handovers, bindings, refused_epoch, refused_unsynced, acked_reuse, adopted, reclaimed;
 	/* faults by kind */
 	unsigned partitions, gateway_kills, runtimes_lost, torn_writes, disks_lost, broker_kills, lost_replies, clock_steps;
 };

@@ -38,6 +38,8 @@ static void wire(struct world *w, struct world_packet *p)
 		copies++;
 	while (copies-- > 0) {
 		p->due = w->now.boot_ms + w->delay_min + world_random(w, w->delay_max - w->delay_min + 1);
+		if (w->late > 0 && world_random(w, 100) < w->late)
+			p->due += world_random(w, w->late_ms);
 		enqueue(w, p);
 	}
 }
@@ -98,7 +100,7 @@ static void deliver(struct world *w, const struct world_packet *p)
 			pa_gw_foreign(g->gw, w->now, 0, &p->from, &p->inner, p->len);
 	}
 	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
-		if (pa_endpoint_eq(&p->to, &w->c[i].mapped))
+		if (!w->c[i].frozen && pa_endpoint_eq(&p->to, &w->c[i].mapped))
 			pa_client_receive(w->c[i].cl, w->now, &p->from, p->buf, p->len);
 	if (w->relay.port != 0 && pa_endpoint_eq(&p->to, &w->relay)) {
 		/* It forges the gateway's address towards the client. */
@@ -203,8 +205,9 @@ static void gw_event(void *ctx, const char *event, const struct pa_gw_binding *b
 {
 	struct world_gateway *g = ctx;
 
-	(void)b;
 	(void)reason;
+	if (g->bound != NULL && (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0))
+		g->bound(g, b);
 	g->n_contested += strcmp(event, "binding.contested") == 0 ? 1 : 0;
 }
 
@@ -224,6 +227,7 @@ static void gateway_start(struct world_gateway *g)
 
 	memset(g->owner, 0, sizeof(g->owner));
 	PA_REQUIRE(pa_gw_new(&cfg, &gw_ops, g, &g->gw) == 0);
+	pa_gw_set_floors(g->gw, g->floors);
 }
 
 /* ---------------------------------------------------------------- the world */
@@ -294,7 +298,8 @@ static uint64_t ticks(struct world *w)
 	for (unsigned i = 0; i < WORLD_GATEWAYS; i++)
 		next = min_u64(next, pa_gw_tick(w->g[i].gw, w->now));
 	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
-		next = min_u64(next, pa_client_tick(w->c[i].cl, w->now));
+		if (!w->c[i].frozen)
+			next = min_u64(next, pa_client_tick(w->c[i].cl, w->now));
 	return next;
 }
 
@@ -334,7 +339,8 @@ void world_run(struct world *w, uint64_t ms)
 	uint64_t end = w->now.boot_ms + ms;
 
 	while (step(w, end))
-		;
+		if (w->watch != NULL)
+			w->watch(w, w->watch_ctx);
 }
 
 bool world_until(struct world *w, uint64_t ms, bool (*cond)(const struct world *w, unsigned n), unsigned n)
@@ -401,6 +407,14 @@ void world_kill_client(struct world *w, unsigned n)
 	world_rebind(w, n);
 	c->is_up = false;
 	PA_REQUIRE(pa_client_adopt(c->cl, w->now, &c->grant, &s) == 0);
+}
+
+void world_inject(struct world *w, const struct pa_endpoint *from, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct world_packet p = {.due = w->now.boot_ms, .from = *from, .to = *to, .len = len};
+
+	memcpy(p.buf, buf, len);
+	enqueue(w, &p);
 }
 
 void world_replay(struct world *w, const struct world_packet *p, const struct pa_endpoint *from)

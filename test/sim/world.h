@@ -37,6 +37,7 @@ struct world_client {
 	uint64_t bind;
 	unsigned n_up, n_down, n_ended, n_fresh;
 	bool is_up;
+	bool frozen; /* its host is suspended: it does nothing, and nothing reaches it */
 	struct pa_client_binding b;
 	struct pa_grant grant; /* the last one */
 };
@@ -49,6 +50,8 @@ struct world_gateway {
 	bool dead;
 	struct pa_endpoint owner[256]; /* of 203.0.113.x: where its packets go; port 0: nowhere */
 	unsigned n_deliver, n_contested;
+	const struct pa_floors *floors; /* borrowed; NULL: none */
+	void (*bound)(struct world_gateway *g, const struct pa_gw_binding *b); /* a client has bound; NULL: nobody asks */
 };
 
 struct world {
@@ -59,6 +62,10 @@ struct world {
 	struct world_client c[WORLD_CLIENTS];
 	struct world_gateway g[WORLD_GATEWAYS];
 	unsigned loss, dup; /* percent */
+	unsigned late;	    /* percent of the packets that take up to late_ms longer */
+	unsigned late_ms;
+	void (*watch)(struct world *w, void *ctx); /* called after each step; NULL: nobody */
+	void *watch_ctx;
 	unsigned delay_min, delay_max; /* ms, one way */
 	struct world_packet queue[WORLD_QUEUE];
 	size_t n_queue;
@@ -86,6 +93,8 @@ void world_data(struct world *w, unsigned n);
 void world_restart(struct world *w, unsigned g);
 /* A gateway that is killed, and the next one adopts what it had recorded. */
 void world_kill_gateway(struct world *w, unsigned g);
+/* Puts a packet that nobody has sent so far on the wire, at once and without loss. */
+void world_inject(struct world *w, const struct pa_endpoint *from, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 /* A client that is killed, and the next one adopts its session, from another port. */
 void world_kill_client(struct world *w, unsigned n);
 /* Puts a packet that was seen before on the wire again, at once and without loss; from NULL: as it was. */

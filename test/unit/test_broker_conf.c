@@ -30,7 +30,7 @@ Test(conf, reads_everything)
 		"\"gateway-groups\": [{\"name\": \"g\", \"public-key\": \"" PUBLIC_KEY
 		"\", \"gateways\": [\"198.51.100.1:7000\", \"[2001:db8::1]:6080\"]}],\n"
 		"\"pools\": [{\"id\": 9, \"name\": \"p\", \"prefix\": \"203.0.113.0/28\", \"exclude\": [\"203.0.113.4/30\","
-		"\"203.0.113.0/32\", \"203.0.113.5/32\"], \"gateway-group\": \"g\", \"realms\": [\"a\"], \"classes\": [\"c\"]}],\n"
+		"\"203.0.113.0/32\", \"203.0.113.5/32\"], \"gateway-group\": \"g\", \"realms\": [\"a\"], \"classes\": [\"c\"], \"outbound\": \"auto\"}],\n"
 		"\"grant\": {\"mtu\": 1400, \"keepalive\": 30, \"outbound\": \"native\", \"inbound\": \"closed\"},\n"
 		"\"log-level\": \"debug\"}");
 	const struct pa_pool_conf *p = &c->pools[0];
@@ -47,6 +47,7 @@ Test(conf, reads_everything)
 	cr_assert_eq(c->inbound.kind, PA_IN_CLOSED);
 	cr_assert_eq(c->log_level, PA_LOG_DEBUG);
 	cr_assert_eq(p->id, 9);
+	cr_assert_eq(p->outbound, PA_OUT_AUTO);
 	cr_assert_eq(p->n_exclude, 2u, "the nested one is dropped");
 	cr_assert_eq(p->usable, 11u);
 	cr_assert(pa_brokerconf_has_realm(c, "b"));
@@ -66,6 +67,7 @@ Test(conf, defaults)
 	cr_assert_eq(c->keepalive, PA_KEEPALIVE_DEFAULT);
 	cr_assert_eq(c->outbound, PA_OUT_TUNNEL);
 	cr_assert_eq(c->inbound.kind, PA_IN_OPEN);
+	cr_assert_eq(c->pools[0].outbound, PA_OUT_TUNNEL);
 	cr_assert_eq(c->pools[0].usable, 256u, "network and broadcast addresses count");
 	pa_brokerconf_free(c);
 }

@@ -525,6 +525,36 @@ Test(gw, floor_outlives_the_binding)
 	fx_free(f);
 }
 
+/*
+ * A holder has gone elsewhere, and says on and on from his old place, whose new owner gets his packets, that he is still there. He has all
+ * keys, but he does not receive.
+ */
+Test(gw, who_receives_nothing_keeps_nothing)
+{
+	static const uint8_t no_cookie[PA_COOKIE_LEN] = {7};
+	struct fx *f = fx_new(8);
+	uint8_t buf[PA_CTL_MAX];
+	struct pa_gw_binding b;
+	struct peer p;
+	unsigned answered = 0;
+
+	make_peer(&p, 0, 5, 1, 100);
+	bind_at(f, &p, HOME);
+	for (unsigned i = 0; i < 40; i++) {
+		advance(f, 5000);
+		if (i % 2 == 0)
+			give(f, 0, HOME, buf, peer_keepalive(&p, buf)); /* with the token that ACCEPT had */
+		else
+			give(f, 0, HOME, buf, peer_reconfirm(&p, no_cookie, buf));
+		answered += i % 2 == 0 ? (unsigned)f->n_sent : 0;
+		(void)pa_gw_tick(f->gw, f->now);
+	}
+	cr_expect_eq(answered, 5u, "the first one, and four for an ALIVE that may have been lost");
+	cr_assert_eq(pa_gw_find(f->gw, &p.grant.claims.addr, &b), 0);
+	cr_expect(!b.delivering, "the packets stopped");
+	fx_free(f);
+}
+
 Test(gw, keepalive_sequence_and_token)
 {
 	struct fx *f = fx_new(8);

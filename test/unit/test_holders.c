@@ -28,12 +28,13 @@ static void histories(unsigned part)
 	if (HISTORIES < 100)
 		return;
 	/* The histories are not idle: addresses change hands, early by acknowledgements too, and every fault happens. */
-	cr_log_info("%u histories, %u steps, %u faults, %u grants, %u handovers (%u early), %u bindings (%u adopted), %u+%u refused", n,
-		    c.steps, c.faults, c.grants, c.handovers, c.acked_reuse, c.bindings, c.adopted, c.refused_epoch, c.refused_unsynced);
+	cr_log_info("%u histories, %u steps, %u faults, %u grants, %u handovers (%u early), %u bindings (%u adopted), %u reclaimed, %u+%u refused", n,
+		    c.steps, c.faults, c.grants, c.handovers, c.acked_reuse, c.bindings, c.adopted, c.reclaimed, c.refused_epoch, c.refused_unsynced);
 	cr_assert_gt(c.handovers, n / 4);
 	cr_assert_gt(c.acked_reuse, n / 20);
 	cr_assert_gt(c.bindings, n);
 	cr_assert_gt(c.adopted, n / 20);
+	cr_assert_gt(c.reclaimed, n / 10);
 	cr_assert_gt(c.refused_epoch, n / 4);
 	cr_assert_gt(c.refused_unsynced, n / 100);
 	cr_assert(c.partitions > n && c.gateway_kills > n && c.broker_kills > n / 2 && c.clock_steps > n / 2);

@@ -101,7 +101,7 @@ Test(ruleset, a_part_of_another_module_stands_in_a_zone)
 #define NAMESPACE "\tchain inbound_namespace {\n" \
 	"\t\ttype filter hook prerouting priority -290; policy accept;\n" \
 	"\t\tiifname \"pub0-ns\" ip saddr != 203.0.113.7 drop\n" \
-	"\t\tiifname \"pub0-ns\" ct zone set 6080\n" \
+	"\t\tiifname \"pub0-ns\" meta mark set 6081 ct zone set 6080\n" \
 	"\t}\n" \
 	"}\n"
 
