@@ -5,6 +5,7 @@
  * path of the process does with the same packet, real sockets and all.
  */
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <criterion/criterion.h>
 #include <net/if.h>
 #include <sched.h>
@@ -83,13 +84,14 @@ static void new_world(struct bed *b)
 	      "ip tuntap add tun0 mode tun && ip link set tun0 mtu 1472 up && echo 1 >/proc/sys/net/ipv4/ip_forward");
 }
 
-static void on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	(void)ctx;
 	(void)local;
 	(void)from;
 	(void)buf;
 	(void)len;
+	return true;
 }
 
 static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from, const struct pa_addr *inner, size_t len)
@@ -587,6 +589,103 @@ Test(dp_kern, client_decides_as_the_process)
 	tear_down(&b);
 }
 
+/* ---- XDP ---- */
+
+/* A packet as a router leaves it: one hop less. */
+static void one_hop(uint8_t *ip)
+{
+	ip[8]--;
+	put_sum(ip);
+}
+
+static const char next_link[] = "\x02\x00\x00\x00\x00\x09";
+
+/* What XDP forwards, the programs of tc would have carried, to the same bytes; what it leaves is untouched. */
+static void compare_xdp(struct bed *b, bool rx, uint32_t seed)
+{
+	unsigned forwarded = 0;
+
+	for (unsigned i = 0; i < 3000; i++) {
+		uint8_t inner[1400], frame[2048], want[2048];
+		size_t len = any_packet(inner, rx, &seed), n, at = rx ? ETH : ETH + OUTER;
+		struct run x, tc;
+		uint32_t verdict;
+
+		memcpy(frame, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00", ETH);
+		memcpy(frame + ETH, inner, len);
+		n = rx ? wrap_for(b, frame, inner, len) : len + ETH;
+		run_prog(b, PA_KERN_XDP, frame, n, &x);
+		if (x.verdict == XDP_PASS) {
+			cr_assert(x.len == n && memcmp(x.out, frame, n) == 0, "packet %u: untouched", i);
+			continue;
+		}
+		cr_assert_eq(x.verdict, XDP_REDIRECT, "packet %u: %u", i, x.verdict);
+		verdict = rx ? receive(b, inner, len, &tc) : transmit(b, inner, len, &tc);
+		cr_assert_eq(verdict, REDIRECTED, "packet %u", i);
+		memcpy(want, tc.out, tc.len);
+		one_hop(want + at);
+		memcpy(want + ETH + 4, x.out + ETH + 4, 2); /* outwards, the identification is random */
+		if (!rx)
+			put_sum(want + ETH);
+		cr_assert(x.len == tc.len && memcmp(x.out + ETH, want + ETH, x.len - ETH) == 0, "packet %u", i);
+		cr_assert_arr_eq(x.out, next_link, 6, "packet %u: to the router", i);
+		forwarded++;
+	}
+	cr_expect_gt(forwarded, 300);
+}
+
+Test(dp_kern, xdp_carries_as_tc)
+{
+	struct pa_addr p = addr_of(P);
+	struct pa_dp_peer_stats stats;
+	uint8_t inner[100], frame[256];
+	struct run r;
+	struct bed b;
+	size_t n;
+
+	memset(&b, 0, sizeof(b));
+	new_world(&b);
+	configure(&b, PA_DP_GATEWAY);
+	b.k.accelerate = true;
+	open_kern(&b);
+	update(&b, b.kern, &pa_dp_kern, &(struct pa_endpoint){addr_of(CLIENT), 5000});
+	pa_dp_kern_settle(b.kern);
+	attach(&b);
+	cr_expect(pa_dp_kern_accelerated(b.kern));
+	shell("ip -d link show dev eth0 | grep -q 'xdp.* name pa_gateway_xdp'");
+	compare_xdp(&b, true, 5);
+	compare_xdp(&b, false, 6);
+	/* A last hop is the kernel's business, which tells the sender. */
+	make_inner(inner, P, PEER, 17, sizeof(inner));
+	inner[8] = 1;
+	put_sum(inner);
+	n = wrap_for(&b, frame, inner, sizeof(inner));
+	run_prog(&b, PA_KERN_XDP, frame, n, &r);
+	cr_expect_eq(r.verdict, XDP_PASS);
+	cr_assert_eq(pa_dp_kern.stats(b.kern, &p, NULL, &stats), 0);
+	cr_expect_gt(stats.rx_packets, 600, "both programs count");
+	pa_dp_kern.close(b.kern);
+	shell("! ip -d link show dev eth0 | grep -q xdp");
+}
+
+/* Another program stays, and we do without. */
+Test(dp_kern, xdp_stands_back)
+{
+	struct bed b;
+
+	memset(&b, 0, sizeof(b));
+	new_world(&b);
+	configure(&b, PA_DP_GATEWAY);
+	b.k.accelerate = true;
+	open_kern(&b);
+	cr_assert_eq(bpf_xdp_attach((int)if_nametoindex("eth0"), b.kern->maps.progs[PA_KERN_XDP], 0, NULL), 0);
+	pa_dp_kern_settle(b.kern);
+	attach(&b);
+	cr_expect(!pa_dp_kern_accelerated(b.kern));
+	pa_dp_kern.close(b.kern);
+	shell("ip -d link show dev eth0 | grep -q xdp");
+}
+
 /* ---- what goes on when a process dies ---- */
 
 static void reopen(struct bed *b)
@@ -699,7 +798,8 @@ Test(dp_kern, another_layout_replaces)
 	attach(&b);
 	make_inner(inner, P, PEER, 17, sizeof(inner));
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), REDIRECTED);
-	shell("test $(tc filter show dev eth0 ingress | grep -c pubaddr) = 1 && test $(tc filter show dev tun0 egress | grep -c pubaddr) = 1");
+	shell("test $(tc filter show dev eth0 ingress | grep -c pubaddr) = 1 && "
+	      "test $(tc filter show dev tun0 egress | grep -c pubaddr) = 1");
 	pa_dp_kern.close(b.kern);
 	shell("! tc filter show dev eth0 ingress | grep -q .");
 }
