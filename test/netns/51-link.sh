@@ -48,6 +48,7 @@ on client1 ip route flush table 6080
 on client1 ip route flush table 6081
 eventually 5 "somebody flushes our tables: the default route is there again" default_by pub0
 check "P reaches" reaches
+RULES=$(our_rules)
 for priority in 5200 5200 5201 5202 5203; do
 	on client1 ip rule del priority "$priority"
 done
