@@ -23,6 +23,7 @@ struct pa_dp_kern_config {
 	const struct pa_prefix *pools; /* gateway: where inner addresses are from; borrowed */
 	size_t n_pools;
 	size_t max_peers; /* gateway */
+	bool accelerate;  /* gateway: XDP at the outer interfaces too */
 	char *err;	  /* PA_DP_KERN_ERRLEN octets: why open failed */
 };
 
@@ -40,6 +41,8 @@ int pa_dp_kern_attach(struct pa_dp *dp, int anchor, uint16_t mtu, char err[PA_DP
 void pa_dp_kern_settle(struct pa_dp *dp);
 /* The rule about destinations (cfg->deny) has changed. */
 void pa_dp_kern_refresh(struct pa_dp *dp);
+/* Whether XDP is at an outer interface. */
+bool pa_dp_kern_accelerated(const struct pa_dp *dp);
 /* The programs go on for 60 seconds from now; call it more often. */
 void pa_dp_kern_alive(struct pa_dp *dp);
 /* Client: the port that socket local is bound to, 0: closed. */

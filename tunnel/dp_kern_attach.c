@@ -4,7 +4,9 @@
  * process knows it too: it may have other interfaces to serve, or is there to clean up.
  */
 #include <arpa/inet.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if_link.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include "tunnel/net_tc.h"
 
 #define ADDRS_MAX 256
+#define OUTERS_MAX ((PA_K_LINKS - 1) / 2) /* tc and XDP each, and the encapsulation device */
 /* Our filters' priorities: one for each encapsulation device, so that several daemons may share an outer interface. */
 #define PRIORITY 0x4000
 #define PRIORITIES 0x3fff
@@ -26,13 +29,13 @@ static uint16_t priority_of(int anchor)
 
 static struct pa_tc_place place_of(const struct pa_k_link *l)
 {
-	return (struct pa_tc_place){.ifindex = (int)l->ifindex, .egress = l->egress != 0, .priority = l->priority};
+	return (struct pa_tc_place){.ifindex = (int)l->ifindex, .egress = l->side == PA_K_EGRESS, .priority = l->priority};
 }
 
 /* ---- the interfaces ---- */
 
 struct outers {
-	int ifindex[PA_K_LINKS - 1];
+	int ifindex[OUTERS_MAX];
 	size_t n;
 	uint32_t mtu; /* the least of them */
 	size_t beyond; /* that have no Ethernet header, or no place here */
@@ -43,7 +46,7 @@ static void add_outer(struct outers *o, const struct pa_tc_addr *a)
 	for (size_t i = 0; i < o->n; i++)
 		if (o->ifindex[i] == a->ifindex)
 			return;
-	if (!a->ethernet || o->n == PA_K_LINKS - 1) {
+	if (!a->ethernet || o->n == OUTERS_MAX) {
 		o->beyond++;
 		return;
 	}
@@ -98,16 +101,33 @@ void pa_kern_listen_apply(struct pa_dp *dp)
 
 /* ---- the filters ---- */
 
-static bool wanted(const struct pa_k_link *l, int anchor, const struct outers *o)
+static bool wanted(const struct pa_k_link *l, int anchor, bool accelerate, const struct outers *o)
 {
 	if (anchor == 0 || l->priority != priority_of(anchor))
 		return false;
-	if (l->egress != 0)
+	if (l->side == PA_K_EGRESS)
 		return (int)l->ifindex == anchor;
+	if (l->side == PA_K_XDP && !accelerate)
+		return false;
 	for (size_t i = 0; i < o->n; i++)
 		if (o->ifindex[i] == (int)l->ifindex)
 			return true;
 	return false;
+}
+
+static uint32_t mode_of(uint8_t mode)
+{
+	return mode == PA_K_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+}
+
+static void detach(struct pa_nl *nl, const struct pa_k_link *l)
+{
+	struct pa_tc_place at = place_of(l);
+
+	if (l->side == PA_K_XDP)
+		(void)bpf_xdp_detach((int)l->ifindex, mode_of(l->more), NULL);
+	else
+		(void)pa_tc_detach(nl, &at, l->more != 0);
 }
 
 /* Takes away what is not wanted, and closes the gaps in the list. */
@@ -117,40 +137,96 @@ static void detach_others(struct pa_dp *dp, int anchor, const struct outers *o)
 	size_t n = 0;
 
 	for (size_t i = 0; i < PA_K_LINKS && links[i].ifindex != 0; i++) {
-		struct pa_tc_place at = place_of(&links[i]);
-
-		if (wanted(&links[i], anchor, o))
+		if (wanted(&links[i], anchor, dp->kern.accelerate, o))
 			links[n++] = links[i];
 		else
-			(void)pa_tc_detach(dp->nl, &at, links[i].made_qdisc != 0);
+			detach(dp->nl, &links[i]);
 	}
 	memset(&links[n], 0, (PA_K_LINKS - n) * sizeof(links[0]));
 }
 
 /* Noted before it is done: a process that dies in between leaves a note too many, not one too few. */
+static struct pa_k_link *note_link(struct pa_dp *dp, int ifindex, int anchor, uint8_t side)
+{
+	struct pa_k_link *links = dp->maps.conf->links;
+
+	for (size_t i = 0; i < PA_K_LINKS; i++) {
+		if (links[i].ifindex == (uint32_t)ifindex && links[i].side == side)
+			return &links[i];
+		if (links[i].ifindex != 0)
+			continue;
+		links[i] = (struct pa_k_link){.ifindex = (uint32_t)ifindex, .priority = priority_of(anchor), .side = side};
+		return &links[i];
+	}
+	return NULL;
+}
+
 static int attach_one(struct pa_dp *dp, int ifindex, int anchor, char err[PA_DP_KERN_ERRLEN])
 {
-	struct pa_k_link *links = dp->maps.conf->links, *l = NULL;
 	bool egress = ifindex == anchor, made = false;
+	struct pa_k_link *l = note_link(dp, ifindex, anchor, egress ? PA_K_EGRESS : PA_K_INGRESS);
 	char name[IF_NAMESIZE] = "?";
 	struct pa_tc_place at;
 	int rc;
 
-	for (size_t i = 0; l == NULL && i < PA_K_LINKS; i++)
-		if (links[i].ifindex == 0 || (links[i].ifindex == (uint32_t)ifindex && (links[i].egress != 0) == egress))
-			l = &links[i];
 	if (l == NULL)
 		return PA_ENOMEM;
-	if (l->ifindex == 0)
-		*l = (struct pa_k_link){.ifindex = (uint32_t)ifindex, .priority = priority_of(anchor), .egress = egress};
 	at = place_of(l);
 	rc = pa_tc_attach(dp->nl, &at, dp->maps.progs[egress ? PA_KERN_OUT : PA_KERN_IN], &made);
 	if (made)
-		l->made_qdisc = 1;
+		l->more = 1;
 	if (rc < 0)
 		(void)snprintf(err, PA_DP_KERN_ERRLEN, "cannot attach a program to %s: %s%s", if_indextoname((unsigned)ifindex, name),
 			       strerror(errno), errno == ENOENT || errno == EOPNOTSUPP ? "; the kernel lacks sch_ingress or cls_bpf" : "");
 	return rc;
+}
+
+/*
+ * XDP in the driver or, where that cannot, in the kernel in front of it. Somebody else's program stays, and ours stands back. Only
+ * ours is replaced.
+ */
+static int attach_xdp(struct pa_dp *dp, int ifindex, int anchor)
+{
+	struct pa_k_link *l = note_link(dp, ifindex, anchor, PA_K_XDP);
+	int rc;
+
+	if (l == NULL)
+		return PA_ENOMEM;
+	if (l->more != 0)
+		return bpf_xdp_attach(ifindex, dp->maps.progs[PA_KERN_XDP], mode_of(l->more), NULL) == 0 ? 0 : PA_EIO;
+	l->more = PA_K_NATIVE;
+	rc = bpf_xdp_attach(ifindex, dp->maps.progs[PA_KERN_XDP], XDP_FLAGS_DRV_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+	if (rc == 0 || rc == -EBUSY || rc == -EEXIST)
+		goto end;
+	l->more = PA_K_GENERIC;
+	rc = bpf_xdp_attach(ifindex, dp->maps.progs[PA_KERN_XDP], XDP_FLAGS_SKB_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+end:
+	if (rc == 0)
+		return 0;
+	memset(l, 0, sizeof(*l)); /* the last one of the list */
+	errno = -rc;
+	return rc == -EBUSY || rc == -EEXIST ? PA_EEXIST : PA_EIO;
+}
+
+/* Where that does not go, all is as without it. */
+static void accelerate(struct pa_dp *dp, int anchor, const struct outers *o)
+{
+	char name[IF_NAMESIZE] = "?";
+
+	for (size_t i = 0; dp->kern.accelerate && i < o->n; i++) {
+		int rc = attach_xdp(dp, o->ifindex[i], anchor);
+
+		dp->accelerated = dp->accelerated || rc == 0;
+		if (rc < 0)
+			pa_log(PA_LOG_WARN, "datapath.unaccelerated", "interface=%s reason=\"%s\"",
+			       if_indextoname((unsigned)o->ifindex[i], name),
+			       rc == PA_EEXIST ? "it has an XDP program of somebody else" : strerror(errno));
+	}
+}
+
+bool pa_dp_kern_accelerated(const struct pa_dp *dp)
+{
+	return dp->accelerated;
 }
 
 static void detach_all(struct pa_dp *dp)
@@ -159,7 +235,7 @@ static void detach_all(struct pa_dp *dp)
 
 	PA_KERN_SET(dp->maps.conf->enabled, 0);
 	detach_others(dp, 0, &none);
-	dp->attached = false;
+	dp->attached = dp->accelerated = false;
 }
 
 /* The way out first: what comes in is not delivered to a device whose answers would go another way. */
@@ -176,6 +252,8 @@ static int attach_all(struct pa_dp *dp, int anchor, uint16_t mtu, const struct o
 	rc = attach_one(dp, anchor, anchor, err);
 	for (size_t i = 0; rc == 0 && i < o->n; i++)
 		rc = attach_one(dp, o->ifindex[i], anchor, err);
+	if (rc == 0)
+		accelerate(dp, anchor, o);
 	return rc;
 }
 
@@ -218,11 +296,8 @@ void pa_dp_kern_remove(const char *bpf_dir, const char *device)
 
 	if (conf != NULL && pa_nl_open(&nl) == 0) {
 		PA_KERN_SET(conf->enabled, 0);
-		for (size_t i = 0; i < PA_K_LINKS && conf->links[i].ifindex != 0; i++) {
-			struct pa_tc_place at = place_of(&conf->links[i]);
-
-			(void)pa_tc_detach(nl, &at, conf->links[i].made_qdisc != 0);
-		}
+		for (size_t i = 0; i < PA_K_LINKS && conf->links[i].ifindex != 0; i++)
+			detach(nl, &conf->links[i]);
 		pa_nl_close(nl);
 	}
 	if (conf != NULL)

@@ -20,7 +20,7 @@ struct pa_dp {
 	uint16_t ports[PA_DP_SOCKETS_MAX]; /* client: of the sockets */
 	struct pa_dp_peer peer;		   /* client: as updated last; inner none: none */
 	struct pa_prefix lan[PA_DP_LAN_MAX];
-	bool attached;
+	bool attached, accelerated;
 };
 
 /* Recomputes what the programs know of the client's tunnel; enables them if all is known. */

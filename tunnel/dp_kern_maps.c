@@ -190,21 +190,24 @@ static bool reuse(struct pa_kern_maps *m)
 	return all;
 }
 
-/* Of the programs the two that this end needs. */
-static void choose(struct pa_kern_maps *m, bool gateway, bool ethernet, struct bpf_program *ret[PA_KERN_PROGS])
+/* Of the programs those that this end needs; NULL: not needed. */
+static void choose(struct pa_kern_maps *m, bool gateway, const struct pa_dp_kern_config *cfg,
+		   struct bpf_program *ret[PA_KERN_PROGS])
 {
 	struct bpf_program *prog;
 
 	if (gateway)
-		ret[PA_KERN_OUT] = ethernet ? m->skel->progs.pa_gateway_out_eth : m->skel->progs.pa_gateway_out;
+		ret[PA_KERN_OUT] = cfg->ethernet ? m->skel->progs.pa_gateway_out_eth : m->skel->progs.pa_gateway_out;
 	else
-		ret[PA_KERN_OUT] = ethernet ? m->skel->progs.pa_client_out_eth : m->skel->progs.pa_client_out;
+		ret[PA_KERN_OUT] = cfg->ethernet ? m->skel->progs.pa_client_out_eth : m->skel->progs.pa_client_out;
 	ret[PA_KERN_IN] = gateway ? m->skel->progs.pa_gateway_in : m->skel->progs.pa_client_in;
+	ret[PA_KERN_XDP] = gateway && cfg->accelerate ? m->skel->progs.pa_gateway_xdp : NULL;
 	bpf_object__for_each_program(prog, m->skel->obj)
-		(void)bpf_program__set_autoload(prog, prog == ret[PA_KERN_OUT] || prog == ret[PA_KERN_IN]);
+		(void)bpf_program__set_autoload(prog, prog == ret[PA_KERN_OUT] || prog == ret[PA_KERN_IN] || prog == ret[PA_KERN_XDP]);
 }
 
-static int set_up(struct pa_kern_maps *m, const struct pa_k_conf *want, bool ethernet, bool adopt, char err[PA_DP_KERN_ERRLEN])
+static int set_up(struct pa_kern_maps *m, const struct pa_dp_kern_config *cfg, const struct pa_k_conf *want, bool adopt,
+		  char err[PA_DP_KERN_ERRLEN])
 {
 	struct bpf_program *progs[PA_KERN_PROGS];
 
@@ -213,7 +216,7 @@ static int set_up(struct pa_kern_maps *m, const struct pa_k_conf *want, bool eth
 		return fail(errno, "cannot open the programs", err);
 	(void)bpf_map__set_max_entries(m->skel->maps.peers, want->n_peers);
 	(void)bpf_map__set_max_entries(m->skel->maps.slots, want->hashed != 0 ? want->n_peers : 1);
-	choose(m, want->role == PA_DP_GATEWAY, ethernet, progs);
+	choose(m, want->role == PA_DP_GATEWAY, cfg, progs);
 	m->adopted = adopt && reuse(m);
 	if (adopt && !m->adopted) {
 		path_bpf__destroy(m->skel);
@@ -223,7 +226,7 @@ static int set_up(struct pa_kern_maps *m, const struct pa_k_conf *want, bool eth
 	if (path_bpf__load(m->skel) < 0)
 		return fail(errno, "cannot load the programs", err);
 	for (int i = 0; i < PA_KERN_PROGS; i++)
-		m->progs[i] = bpf_program__fd(progs[i]);
+		m->progs[i] = progs[i] != NULL ? bpf_program__fd(progs[i]) : -1;
 	m->totals_fd = bpf_map__fd(m->skel->maps.totals);
 	m->slots_fd = bpf_map__fd(m->skel->maps.slots);
 	return 0;
@@ -291,14 +294,14 @@ static int load(struct pa_kern_maps *m, const struct pa_dp_kern_config *cfg, con
 	if (rc == 0)
 		rc = make_dir(m->dir, err);
 	if (rc == 0)
-		rc = set_up(m, want, cfg->ethernet, adopt, err);
+		rc = set_up(m, cfg, want, adopt, err);
 	if (rc == PA_EEXIST) {
 		pa_kern_unpin(cfg->bpf_dir, cfg->device);
 		rc = make_dir(cfg->bpf_dir, err);
 		if (rc == 0)
 			rc = make_dir(m->dir, err);
 		if (rc == 0)
-			rc = set_up(m, want, cfg->ethernet, false, err);
+			rc = set_up(m, cfg, want, false, err);
 	}
 	if (rc == 0 && !m->adopted)
 		rc = pin_all(m, err);

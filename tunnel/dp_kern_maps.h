@@ -10,7 +10,7 @@
 #include "tunnel/dp_kern.h"
 
 /* Programs and maps of the data path in the kernel: loaded, pinned, and in reach of this process's memory. */
-enum pa_kern_prog { PA_KERN_OUT, PA_KERN_IN, PA_KERN_PROGS };
+enum pa_kern_prog { PA_KERN_OUT, PA_KERN_IN, PA_KERN_XDP /* if wanted */, PA_KERN_PROGS };
 
 struct path_bpf;
 
@@ -27,9 +27,9 @@ struct pa_kern_maps {
 };
 
 /*
- * Loads. ethernet: as in struct pa_dp_kern_config. want: the layout (the first members of struct pa_k_conf, up to n_peers), and in alive_until the time. Maps with the same one that are pinned in
- * BPF_DIR/DEVICE are taken over; others are replaced, with a note of what was attached (conf->links). On failure as
- * pa_dp_ops.open, with err.
+ * Loads. want: the layout (the first members of struct pa_k_conf, up to n_peers), and in alive_until the time. Maps with the
+ * same layout that are pinned in the device's folder are taken over; others are replaced, with a note of what was attached
+ * (conf->links). On failure as pa_dp_ops.open, with err.
  */
 int pa_kern_maps_open(const struct pa_dp_kern_config *cfg, const struct pa_k_conf *want, struct pa_kern_maps *ret,
 		      char err[PA_DP_KERN_ERRLEN]);

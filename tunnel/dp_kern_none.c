@@ -34,6 +34,12 @@ void pa_dp_kern_refresh(struct pa_dp *dp)
 	(void)dp;
 }
 
+bool pa_dp_kern_accelerated(const struct pa_dp *dp)
+{
+	(void)dp;
+	return false;
+}
+
 void pa_dp_kern_alive(struct pa_dp *dp)
 {
 	(void)dp;

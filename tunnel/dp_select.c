@@ -270,6 +270,11 @@ const char *pa_path_name(const struct pa_path *path, const char **why)
 	return path->attached ? pa_dp_kern.name : pa_dp_user.name;
 }
 
+bool pa_path_accelerated(const struct pa_path *path)
+{
+	return path->attached && pa_dp_kern_accelerated(path->kern);
+}
+
 bool pa_path_outlives(const struct pa_path *path)
 {
 	return path->attached;

@@ -36,8 +36,8 @@ void pa_path_close(struct pa_path *path);
 void pa_path_remove(const char *bpf_dir, const char *device);
 
 /*
- * The device (fd -1: none) and its interface index and MTU; fd as pa_dp_set_tun. Call it again when interfaces or addresses may have
- * changed. PA_EINVAL when the system cannot poll it; with PA_PATH_KERNEL also when programs cannot be attached, with err.
+ * The device (fd -1: none) and its interface index and MTU; fd as pa_dp_set_tun. Call it again when interfaces or addresses
+ * may have changed. PA_EINVAL when the system cannot poll it; with PA_PATH_KERNEL also when programs cannot be attached, with err.
  */
 int pa_path_set_device(struct pa_path *path, int fd, int ifindex, uint16_t mtu, char err[PA_PATH_ERRLEN]);
 /* As pa_dp_set_socket. */
@@ -56,6 +56,8 @@ void pa_path_refresh(struct pa_path *path);
 
 /* "kernel" or "user": what carries packets now. why: if it is "user" though more was wanted, the reason, else "". Borrowed. */
 const char *pa_path_name(const struct pa_path *path, const char **why);
+/* True if XDP helps (kern.accelerate). */
+bool pa_path_accelerated(const struct pa_path *path);
 /* True if packets are carried on when this process dies. */
 bool pa_path_outlives(const struct pa_path *path);
 /* Client: the port that a former process sent from, 0: none or not known. */

@@ -63,6 +63,8 @@ static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 			pa_broker_link_json(pa_gatewayd_broker(g)));
 	if (obj != NULL && !forwards)
 		(void)json_object_set_new(obj, "problem", json_string(PA_GATEWAYD_NOT_FORWARDING));
+	if (obj != NULL && c->accelerate)
+		(void)json_object_set_new(obj, "accelerated", json_boolean(pa_path_accelerated(pa_gatewayd_path(g))));
 	if (obj != NULL && *why != '\0')
 		(void)json_object_set_new(obj, "data-path-reason", json_string(why));
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);

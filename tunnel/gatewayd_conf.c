@@ -124,6 +124,7 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	if (rc == 0)
 		rc = pa_broker_link_conf_read(n, &c->broker);
 	c->isolate = pa_node_bool(n, "isolate", false);
+	c->accelerate = pa_node_bool(n, "accelerate", false);
 	c->mtu = (uint16_t)pa_node_int(n, "mtu", PA_MTU_MIN, PA_DP_PACKET_MAX, PA_MTU_DEFAULT);
 	c->keepalive = (uint16_t)pa_node_int(n, "keepalive", PA_KEEPALIVE_MIN, PA_KEEPALIVE_MAX, PA_KEEPALIVE_DEFAULT);
 	c->max_bindings = (size_t)pa_node_int(n, "max-bindings", 1, 16 << 20, 65536);
@@ -136,7 +137,7 @@ int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret)
 {
 	static const char *const keys[] = {"listen", "probe-listen", "device", "device-address", "key-file", "pools", "deny", "allow",
 					   "deny-ports", "isolate", "mtu", "keepalive", "max-bindings", "control-socket",
-					   "state-file", "broker", "datapath", "bpf-dir", "threads", "log-level", NULL};
+					   "state-file", "broker", "datapath", "bpf-dir", "accelerate", "threads", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_gatewayd_conf c;
 	int rc;

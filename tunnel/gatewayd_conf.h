@@ -27,6 +27,7 @@ struct pa_gatewayd_conf {
 	char *key_file, *control_socket, *state_file;
 	int datapath; /* enum pa_path_choice */
 	char *bpf_dir;
+	bool accelerate;
 	struct pa_gw_pool *pools;
 	size_t n_pools;
 	struct pa_prefix *deny, *allow;

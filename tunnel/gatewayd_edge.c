@@ -420,7 +420,7 @@ static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		       .ctx = g},
 		.choice = (enum pa_path_choice)c->datapath,
 		.kern = {.bpf_dir = c->bpf_dir, .device = c->device, .listen = c->listen, .n_listen = c->n_listen, .pools = g->pools,
-			 .n_pools = c->n_pools, .max_peers = c->max_bindings}};
+			 .n_pools = c->n_pools, .max_peers = c->max_bindings, .accelerate = c->accelerate}};
 	char why[PA_PATH_ERRLEN];
 	int rc = open_sockets(g, err);
 

@@ -6,7 +6,6 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -54,8 +53,7 @@ void pa_wire_close(struct pa_wire *w)
 	free(w);
 }
 
-/* False for what is no first fragment of UDP over IPv4. */
-static bool sender_of(const uint8_t *p, size_t len, struct pa_endpoint *ret)
+bool pa_wire_sender(const uint8_t *p, size_t len, struct pa_endpoint *ret)
 {
 	size_t header = len > 0 ? (size_t)(p[0] & 0x0f) * 4 : 0;
 
@@ -79,7 +77,7 @@ void pa_wire_listen(struct pa_wire *w)
 		n = recvfrom(w->fd, head, sizeof(head), MSG_DONTWAIT, (struct sockaddr *)&from, &len);
 		if (n < 0)
 			return;
-		if (from.sll_pkttype == PACKET_OUTGOING || !sender_of(head, (size_t)n, &e) || pa_wire_heard(w, &e))
+		if (from.sll_pkttype == PACKET_OUTGOING || !pa_wire_sender(head, (size_t)n, &e) || pa_wire_heard(w, &e))
 			continue;
 		if (w->n < SENDERS)
 			w->senders[w->n++] = e;

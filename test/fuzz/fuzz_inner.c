@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Inner packets, at both ends. What is parsed must lie inside what was given, and every verdict must be one. */
+/* Inner packets, at both ends, and what is heard on the wire. What is parsed must lie inside what was given, and every verdict must be one. */
 #include <string.h>
 
 #include "common/err.h"
 #include "test/fuzz/fuzz.h"
 #include "tunnel/filter.h"
+#include "tunnel/net_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -14,8 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const struct pa_deny deny = {
 		.deny = lan, .n_deny = 1, .ports = ports, .n_ports = 1, .pools = pools, .n_pools = 1, .own = lan, .n_own = 1};
 	struct pa_ingress in = {.lan = lan, .n_lan = 1};
+	struct pa_endpoint sender;
 	struct pa_inner p;
 
+	if (pa_wire_sender(data, len, &sender))
+		PA_REQUIRE(len >= 24 && data[9] == 17 && pa_addr_is_ipv4(&sender.addr));
 	if (pa_inner_parse(data, len, &p) < 0)
 		return 0;
 	PA_REQUIRE(p.len == len && len >= 20);

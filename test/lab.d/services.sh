@@ -65,7 +65,7 @@ start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
 		  "pools": [{"id": 1, "prefix": "$POOL"}],
 		  "allow": ["192.0.2.0/24", "$POOL"],
 		  "broker": {$(broker_place), "name": "$3"}, "keepalive": $LAB_KEEPALIVE,
-		  "datapath": "${PUBADDR_DATAPATH:-auto}",
+		  "datapath": "${PUBADDR_DATAPATH:-auto}", "accelerate": ${PUBADDR_ACCELERATE:-false},
 		  "control-socket": "/run/pubaddr/gateway.sock"
 		}
 	END

@@ -234,6 +234,25 @@ Test(env, missing_variables_leave_the_result_untouched)
 	cr_assert_eq(memcmp(&env, &before, sizeof(env)), 0);
 }
 
+Test(env, whether_it_was_asked_for)
+{
+	char *const asked[] = {"reason=BOUND", "interface=eth0", "requested_routers=1", "requested_pubaddr_grant=1", NULL};
+	char *const not_asked[] = {"reason=BOUND", "interface=eth0", "requested_routers=1", NULL};
+	char *const unknown[] = {"reason=BOUND", "interface=eth0", NULL};
+	struct pa_dhcp_source other = {"other-grant", NULL, NULL};
+	char err[PA_DHCP_ERRLEN];
+	struct pa_dhcp_env env;
+
+	cr_assert_eq(pa_dhcp_env_parse(asked, &defaults, &env, err), 0);
+	cr_assert(env.asked_known && env.asked);
+	cr_assert_eq(pa_dhcp_env_parse(asked, &other, &env, err), 0);
+	cr_assert(env.asked_known && !env.asked, "another name than the one that was asked for");
+	cr_assert_eq(pa_dhcp_env_parse(not_asked, &defaults, &env, err), 0);
+	cr_assert(env.asked_known && !env.asked);
+	cr_assert_eq(pa_dhcp_env_parse(unknown, &defaults, &env, err), 0);
+	cr_assert_not(env.asked_known);
+}
+
 Test(env, wipe)
 {
 	char *envp[] = {"reason=BOUND", "interface=eth0", "new_pubaddr_grant=aabbcc", NULL};

@@ -30,7 +30,7 @@
 
 struct world {
 	char dir[64];
-	char sock[128], pending[128], out[128];
+	char sock[128], pending[128], seen[128], out[128];
 	int listener; /* -1: nobody serves */
 	pid_t helper;
 };
@@ -43,6 +43,7 @@ static void world_init(struct world *w, bool serve)
 	cr_assert_not_null(mkdtemp(w->dir));
 	(void)snprintf(w->sock, sizeof(w->sock), "%s/tunneld-eth0.sock", w->dir);
 	(void)snprintf(w->pending, sizeof(w->pending), "%s/pending-eth0.json", w->dir);
+	(void)snprintf(w->seen, sizeof(w->seen), "%s/dhcp-eth0.json", w->dir);
 	(void)snprintf(w->out, sizeof(w->out), "%s/out", w->dir);
 	w->listener = -1;
 	w->helper = -1;
@@ -61,6 +62,7 @@ static void world_free(struct world *w)
 		close(w->listener);
 	(void)unlink(w->sock);
 	(void)unlink(w->pending);
+	(void)unlink(w->seen);
 	(void)unlink(w->out);
 	cr_assert_eq(rmdir(w->dir), 0, "the helper left something in %s", w->dir);
 }
@@ -160,6 +162,19 @@ static void expect_output(const struct world *w, const char *part)
 	cr_assert_not_null(strstr(text, part), "no \"%s\" in: %s", part, text);
 }
 
+/* What was left for pubaddr diagnose has this text, and no secret. */
+static void expect_record(const struct world *w, const char *part)
+{
+	char text[4096];
+	struct stat st;
+
+	read_file(w->seen, text, sizeof(text));
+	cr_assert_not_null(strstr(text, part), "no %s in: %s", part, text);
+	cr_assert_null(strstr(text, SECRET_HEX), "%s", text);
+	cr_assert_eq(stat(w->seen, &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0644, "everybody may read it");
+}
+
 /* Accepts, reads one command, answers with reply (NULL: not at all); returns the command. */
 static struct pa_command serve(struct world *w, const char *reply, int *ret_fd)
 {
@@ -228,7 +243,28 @@ Test(helper, bound_is_put, .timeout = 30)
 	cr_assert_eq(finish(&w), 0);
 	cr_assert_eq(access(w.pending, F_OK), -1);
 	expect_no_secret(&w);
+	expect_record(&w, "\"option\":\"grant\"");
 	world_free(&w);
+}
+
+Test(helper, what_the_lease_brought_is_recorded, .timeout = 30)
+{
+	static const struct {
+		const char *reason, *variable, *record;
+	} cases[] = {{"BOUND", "new_pubaddr_grant=hello", "\"option\":\"unreadable\""},
+		     {"RENEW", "requested_pubaddr_grant=1", "\"option\":\"none\""},
+		     {"RENEW", "requested_pubaddr_grant=1", "\"asked\":true"},
+		     {"REBOOT", "requested_routers=1", "\"asked\":false"},
+		     {"EXPIRE", "requested_routers=1", "\"option\":\"gone\""}};
+	struct world w;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		world_init(&w, false);
+		start(&w, cases[i].reason, cases[i].variable, false);
+		cr_assert_eq(finish(&w), 0);
+		expect_record(&w, cases[i].record);
+		world_free(&w);
+	}
 }
 
 Test(helper, a_refusal_is_told_without_the_secret, .timeout = 30)
@@ -342,6 +378,7 @@ Test(helper, other_events_touch_nothing, .timeout = 30)
 		cr_assert_eq(finish(&w), 0);
 		p = (struct pollfd){w.listener, POLLIN, 0};
 		cr_assert_eq(poll(&p, 1, 0), 0, "%s made it connect", reasons[i]);
+		cr_assert_eq(access(w.seen, F_OK), -1);
 		cr_assert_eq(access(w.pending, F_OK), -1);
 		world_free(&w);
 	}

@@ -292,6 +292,19 @@ Test(dp_join, segments_become_what_they_were)
 	there_and_back(&(struct shape){true, false, 12, 4201, 1400, 0x11});
 }
 
+/* Right checksums for an IPv4 TCP packet of len bytes. */
+static void make_sound(uint8_t *p, size_t len)
+{
+	uint16_t sum;
+
+	memset(p + 10, 0, 2);
+	sum = (uint16_t)~by_the_book(p, 20);
+	memcpy(p + 10, &sum, 2);
+	memset(p + 36, 0, 2);
+	sum = (uint16_t)~pa_csum_fold(pa_csum_add(pa_csum_pseudo(p, 6, len - 20), p + 20, len - 20));
+	memcpy(p + 36, &sum, 2);
+}
+
 /* The second of two segments is changed by break_it: then they stay apart, and both are as they came. */
 static void stay_apart(const char *what, size_t at, uint8_t to, bool resum)
 {
@@ -300,20 +313,13 @@ static void stay_apart(const char *what, size_t at, uint8_t to, bool resum)
 	struct iovec *iov;
 	struct pa_join j;
 	uint8_t *second;
-	uint16_t sum = 0;
 
 	(void)cut_into(&(struct shape){false, false, 12, 2800, 1400, 0x10}, parts, offsets);
 	second = parts + offsets[1];
 	len = offsets[2] - offsets[1];
 	second[at] = to;
-	if (resum) {
-		memset(second + 10, 0, 2);
-		sum = (uint16_t)~by_the_book(second, 20);
-		memcpy(second + 10, &sum, 2);
-		memset(second + 36, 0, 2);
-		sum = (uint16_t)~pa_csum_fold(pa_csum_add(pa_csum_pseudo(second, 6, len - 20), second + 20, len - 20));
-		memcpy(second + 36, &sum, 2);
-	}
+	if (resum)
+		make_sound(second, len);
 	pa_join_init(&j);
 	cr_assert(pa_join_add(&j, parts, offsets[1]));
 	cr_assert(!pa_join_add(&j, second, len), "%s", what);
@@ -360,6 +366,34 @@ Test(dp_join, a_short_segment_and_a_push_end_it)
 	cr_assert(pa_join_add(&j, parts + offsets[2], offsets[3] - offsets[2]), "the last one first");
 	cr_assert(!pa_join_add(&j, parts, offsets[1]));
 	cr_assert_eq(pa_join_take(&j, &iov), 2);
+}
+
+/* Nothing can follow a short segment, though it would be next: the kernel would cut elsewhere. */
+Test(dp_join, nothing_follows_a_short_segment)
+{
+	static uint8_t parts[2 * BIG];
+	uint8_t *second, *third;
+	size_t offsets[10], len;
+	struct pa_join j;
+	uint32_t seq;
+
+	(void)cut_into(&(struct shape){false, false, 0, 4200, 1400, 0x10}, parts, offsets);
+	second = parts + offsets[1];
+	third = parts + offsets[2];
+	len = offsets[2] - offsets[1] - 400;
+	second[2] = (uint8_t)(len >> 8);
+	second[3] = (uint8_t)len;
+	make_sound(second, len);
+	memcpy(&seq, third + 24, 4);
+	seq = htonl(ntohl(seq) - 400);
+	memcpy(third + 24, &seq, 4);
+	third[2] = (uint8_t)(len >> 8);
+	third[3] = (uint8_t)len;
+	make_sound(third, len);
+	pa_join_init(&j);
+	cr_assert(pa_join_add(&j, parts, offsets[1]));
+	cr_assert(pa_join_add(&j, second, len));
+	cr_assert(!pa_join_add(&j, third, len));
 }
 
 /* The first one's checksum counts as soon as another would be joined to it. */

@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "test/sim/peer.h"
 #include "tunnel/gw.h"
+#include "tunnel/net_wire.h"
 #include "tunnel/probe.h"
 #include "tunnel/probe_mtu.h"
 
@@ -457,6 +458,28 @@ Test(probe_run, the_search_needs_few_rounds)
 			}
 			cr_assert_eq(s.low, mtu, "link %u path %u", link, mtu);
 		}
+}
+
+Test(probe_run, senders_on_the_wire)
+{
+	uint8_t p[28] = {0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0, 198, 51, 100, 10, 10, 1, 0, 5, 0x17, 0xc0, 0x9c, 0x40, 0, 8, 0, 0};
+	struct pa_endpoint e, want = peer_at("198.51.100.10:6080");
+
+	cr_assert(pa_wire_sender(p, sizeof(p), &e) && pa_endpoint_eq(&e, &want));
+	for (size_t len = 0; len < 24; len++)
+		cr_assert_not(pa_wire_sender(p, len, &e), "%zu", len);
+	p[7] = 1;
+	cr_assert_not(pa_wire_sender(p, sizeof(p), &e), "a later fragment has no ports");
+	p[7] = 0;
+	p[9] = 6;
+	cr_assert_not(pa_wire_sender(p, sizeof(p), &e));
+	p[9] = 17;
+	p[0] = 0x44;
+	cr_assert_not(pa_wire_sender(p, sizeof(p), &e));
+	p[0] = 0x4f;
+	cr_assert_not(pa_wire_sender(p, sizeof(p), &e), "a header longer than what is there");
+	p[0] = 0x65;
+	cr_assert_not(pa_wire_sender(p, sizeof(p), &e));
 }
 
 Test(probe_run, losses_change_nothing)

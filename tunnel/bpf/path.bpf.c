@@ -272,6 +272,29 @@ static __always_inline __sum16 ip_sum(const struct iphdr *ip)
 	return (__sum16) ~((sum & 0xffff) + (sum >> 16));
 }
 
+/* Writes the outer headers. */
+static __always_inline void put_outer(struct iphdr *ip, const struct outer *o)
+{
+	struct udphdr *udp = (void *)(ip + 1);
+
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = o->tos;
+	ip->tot_len = bpf_htons(o->inner_len + OUTER_LEN);
+	ip->id = (__be16)bpf_get_prandom_u32();
+	ip->frag_off = 0;
+	ip->ttl = TTL;
+	ip->protocol = IPPROTO_UDP;
+	ip->check = 0;
+	ip->saddr = o->src;
+	ip->daddr = o->dst;
+	ip->check = ip_sum(ip);
+	udp->source = o->src_port;
+	udp->dest = o->dst_port;
+	udp->len = bpf_htons(o->inner_len + sizeof(*udp));
+	udp->check = 0;
+}
+
 /*
  * Puts the packet into IP and UDP. May be fragmented on the way, as what the daemon's sockets send, hence an identification.
  * The UDP checksum is left out, as RFC 768 allows over IPv4: most of what is sent here has the inner checksum still to be
@@ -280,7 +303,6 @@ static __always_inline __sum16 ip_sum(const struct iphdr *ip)
 static __always_inline int encapsulate(struct __sk_buff *skb, __u32 l2, const struct outer *o)
 {
 	struct iphdr *ip;
-	struct udphdr *udp;
 	/* The inner segment size follows from the device's MTU already, hence FIXED_GSO. */
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	bool done = bpf_skb_adjust_room(skb, OUTER_LEN, BPF_ADJ_ROOM_MAC, flags | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
@@ -298,25 +320,9 @@ static __always_inline int encapsulate(struct __sk_buff *skb, __u32 l2, const st
 	if (l2 == 0 && bpf_skb_change_head(skb, ETH_HLEN, 0) < 0)
 		return -1;
 	ip = (void *)(long)skb->data + ETH_HLEN;
-	udp = (void *)(ip + 1);
-	if ((void *)(udp + 1) > (void *)(long)skb->data_end)
+	if ((void *)ip + OUTER_LEN > (void *)(long)skb->data_end)
 		return -1;
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->tos = o->tos;
-	ip->tot_len = bpf_htons(o->inner_len + OUTER_LEN);
-	ip->id = (__be16)bpf_get_prandom_u32();
-	ip->frag_off = 0;
-	ip->ttl = TTL;
-	ip->protocol = IPPROTO_UDP;
-	ip->check = 0;
-	ip->saddr = o->src;
-	ip->daddr = o->dst;
-	ip->check = ip_sum(ip);
-	udp->source = o->src_port;
-	udp->dest = o->dst_port;
-	udp->len = bpf_htons(o->inner_len + sizeof(*udp));
-	udp->check = 0;
+	put_outer(ip, o);
 	return 0;
 }
 
@@ -482,25 +488,12 @@ struct arrived {
  * Parses UDP that may be ours. False: it is not, or something is unusual about it. A packet that holds several datagrams, as a
  * sender on the same machine may hand them over, shows by its lengths.
  */
-static __always_inline bool take_outer(struct __sk_buff *skb, struct arrived *a, struct inner *in)
+static __always_inline bool parse_outer(void *data, void *end, __u32 frame, struct arrived *a, struct inner *in)
 {
-	void *data, *end;
-	struct iphdr *ip;
-	struct udphdr *udp;
+	struct iphdr *ip = data + ETH_HLEN;
+	struct udphdr *udp = (void *)(ip + 1);
 	__u32 len;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return false;
-	data = (void *)(long)skb->data;
-	ip = data + ETH_HLEN;
-	/* Most of what arrives is for others: look at the header alone before anything is moved. */
-	if ((void *)(ip + 1) <= (void *)(long)skb->data_end && ip->protocol != IPPROTO_UDP)
-		return false;
-	reach(skb, INNER_AT + sizeof(struct iphdr) + 4);
-	data = (void *)(long)skb->data;
-	end = (void *)(long)skb->data_end;
-	ip = data + ETH_HLEN;
-	udp = (void *)(ip + 1);
 	if ((void *)(udp + 1) > end || *(__u8 *)ip != 0x45 || ip->protocol != IPPROTO_UDP ||
 	    (ip->frag_off & bpf_htons(FRAGMENT_OFFSET | 0x2000)))
 		return false;
@@ -511,9 +504,23 @@ static __always_inline bool take_outer(struct __sk_buff *skb, struct arrived *a,
 	a->src_port = udp->source;
 	a->dst_port = udp->dest;
 	a->summed = udp->check != 0;
-	if (bpf_ntohs(udp->len) + sizeof(*ip) != len || len + ETH_HLEN > skb->len)
+	if (bpf_ntohs(udp->len) + sizeof(*ip) != len || len + ETH_HLEN > frame)
 		return false;
 	return parse_inner(data, end, INNER_AT, in) && in->len + OUTER_LEN == len;
+}
+
+static __always_inline bool take_outer(struct __sk_buff *skb, struct arrived *a, struct inner *in)
+{
+	struct iphdr *ip;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return false;
+	ip = (void *)(long)skb->data + ETH_HLEN;
+	/* Most of what arrives is for others: look at the header alone before anything is moved. */
+	if ((void *)(ip + 1) <= (void *)(long)skb->data_end && ip->protocol != IPPROTO_UDP)
+		return false;
+	reach(skb, INNER_AT + sizeof(struct iphdr) + 4);
+	return parse_outer((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, a, in);
 }
 
 /*
@@ -639,6 +646,136 @@ int pa_client_in(struct __sk_buff *skb)
 up:
 	w.t->rx_up++;
 	return UP;
+}
+
+/* ---- the gateway's accelerator ---- */
+
+/*
+ * XDP on the outer interfaces does both ways at once, before the kernel has made a packet of the frame: from a client to the
+ * Internet and back, with the next hop looked up as forwarding does. What is not as plain as that is passed on, untouched,
+ * and meets the programs above. Frames are whole packets here, so none is longer than an interface's MTU.
+ */
+#define XDP_UP XDP_PASS
+
+static __always_inline bool next_hop(struct xdp_md *ctx, struct way *w, struct bpf_fib_lookup *fib, __u8 proto, __u16 len,
+				     __be32 src, __be32 dst)
+{
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->family = AF_INET;
+	fib->l4_protocol = proto;
+	fib->tot_len = len;
+	fib->ifindex = w->c->anchor;
+	fib->ipv4_src = src;
+	fib->ipv4_dst = dst;
+	return bpf_fib_lookup(ctx, fib, sizeof(*fib), 0) == BPF_FIB_LKUP_RET_SUCCESS && fib->ifindex != w->c->anchor;
+}
+
+static __always_inline void put_link(struct ethhdr *eth, const struct bpf_fib_lookup *fib)
+{
+	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
+	eth->h_proto = bpf_htons(ETH_P_IP);
+}
+
+/* One hop less, with the sum mended (RFC 1624). */
+static __always_inline void count_hop(struct iphdr *ip)
+{
+	__u32 sum = ip->check + bpf_htons(0x0100);
+
+	ip->check = (__sum16)(sum + (sum >= 0xffff));
+	ip->ttl--;
+}
+
+/* A frame for us: as pa_gateway_in, but whatever would be refused or asked about is passed on, and counted there. */
+static __always_inline int xdp_from_client(struct xdp_md *ctx, struct way *w, const struct arrived *a, const struct inner *in)
+{
+	void *data = (void *)(long)ctx->data;
+	struct iphdr *ip = data + INNER_AT;
+	struct pa_k_peer *p = live_peer(w, in->src);
+	struct bpf_fib_lookup fib;
+	int local = find_listen(w->c, a);
+
+	if (local < 0 || !p || (p->flags & PA_K_PEER_USER) || p->addr != a->src || p->port != a->src_port || p->local != local)
+		return XDP_UP;
+	/* Congestion marks of the outer header are rare enough. */
+	if (judge_far(in->dst) != PA_K_FAR_PASS || in->redirect || (a->tos & ECN_MASK) == ECN_CE ||
+	    ((a->tos ^ in->tos) & ECN_MASK) != 0)
+		return XDP_UP;
+	if (in->proto == IPPROTO_TCP && w->c->n_ports > 0 && bit_of(0, in->dst_port))
+		return XDP_UP;
+	if (in->len > w->c->inner_mtu || !next_hop(ctx, w, &fib, in->proto, in->len, in->src, in->dst))
+		return XDP_UP;
+	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
+		return XDP_UP;
+	count_hop(ip);
+	if (bpf_xdp_adjust_head(ctx, OUTER_LEN) < 0)
+		return XDP_DROP;
+	data = (void *)(long)ctx->data;
+	if (data + ETH_HLEN > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	put_link(data, &fib);
+	count_rx(w, p, 1, in->len);
+	/* Not XDP_TX where that would do: a veth device whose peer has no XDP program forgets such frames. */
+	return (int)bpf_redirect(fib.ifindex, 0);
+}
+
+/* Sources that no router takes from a wire; the kernel counts them. */
+static __always_inline bool martian(__be32 src)
+{
+	__u8 first = bpf_ntohl(src) >> 24;
+
+	return first == 0 || first == 127 || first >= 224;
+}
+
+/* A frame for a client: as forwarding and pa_gateway_out. */
+static __always_inline int xdp_to_client(struct xdp_md *ctx, struct way *w, const struct inner *in)
+{
+	void *data = (void *)(long)ctx->data;
+	struct iphdr *ip = data + ETH_HLEN;
+	struct pa_k_peer *p = live_peer(w, in->dst);
+	struct bpf_fib_lookup fib;
+	struct outer o;
+
+	if (!p || (p->flags & PA_K_PEER_USER) || in->redirect || martian(in->src) || in->len > w->c->inner_mtu)
+		return XDP_UP;
+	o = (struct outer){.src = p->src, .dst = p->addr, .src_port = p->src_port, .dst_port = p->port, .tos = in->tos,
+			   .inner_len = in->len};
+	if (!next_hop(ctx, w, &fib, IPPROTO_UDP, in->len + OUTER_LEN, o.src, o.dst))
+		return XDP_UP;
+	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
+		return XDP_UP;
+	if (bpf_xdp_adjust_head(ctx, -(int)OUTER_LEN) < 0)
+		return XDP_UP;
+	data = (void *)(long)ctx->data;
+	ip = data + INNER_AT;
+	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	count_hop(ip);
+	put_link(data, &fib);
+	put_outer(data + ETH_HLEN, &o);
+	count_tx(w, p, 1, in->len);
+	return (int)bpf_redirect(fib.ifindex, 0);
+}
+
+SEC("xdp")
+int pa_gateway_xdp(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct arrived a;
+	struct inner in;
+	struct way w;
+	__u32 frame;
+
+	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || begin(&w) < 0)
+		return XDP_UP;
+	frame = bpf_xdp_get_buff_len(ctx);
+	if (parse_outer(data, end, frame, &a, &in))
+		return xdp_from_client(ctx, &w, &a, &in);
+	if (parse_inner(data, end, ETH_HLEN, &in) && in.len + ETH_HLEN <= frame)
+		return xdp_to_client(ctx, &w, &in);
+	return XDP_UP;
 }
 
 /* bpf_l3_csum_replace and others are for programs under a licence that the kernel calls compatible with its own. */

@@ -13,7 +13,7 @@
  * in conf tell the next one whether they are what it would have made.
  * Addresses and ports are in network byte order, times are nanoseconds of CLOCK_BOOTTIME.
  */
-#define PA_K_VERSION 1
+#define PA_K_VERSION 2
 #define PA_K_LISTEN 16 /* outer addresses of a gateway */
 #define PA_K_POOLS 16  /* more, and the peers are found by hash */
 #define PA_K_LINKS 16  /* interfaces with a filter of ours */
@@ -56,10 +56,12 @@ struct pa_k_pool {
 /* A filter that is attached, for the next daemon to find. */
 struct pa_k_link {
 	__u32 ifindex;
-	__u16 priority;
-	__u8 egress;
-	__u8 made_qdisc;
+	__u16 priority; /* of tc */
+	__u8 side;	/* PA_K_INGRESS ... */
+	__u8 more;	/* tc: 1 if the queueing discipline is ours; XDP: PA_K_NATIVE or PA_K_GENERIC */
 };
+enum { PA_K_INGRESS, PA_K_EGRESS, PA_K_XDP };
+enum { PA_K_NATIVE = 1, PA_K_GENERIC };
 
 struct pa_k_conf {
 	/* How the maps are laid out: fixed once they are made. */
