@@ -27,7 +27,7 @@
 
 #define CLIENTS_MAX 256
 #define EXPIRE_MAX 4096		/* leases ended in one turn, so that requests are not kept waiting */
-#define TIMER_MAX_MS 30000	/* Unix time may be set at any moment */
+#define TIMER_MAX_MS 30000	/* Unix time may be set at any moment, and leases are to be reclaimed */
 #define RETRY_MS 5000		/* after the store failed */
 
 struct broker {
@@ -43,6 +43,7 @@ struct broker {
 	struct pa_hold *hold;
 	struct pa_tls *tls; /* NULL: no gateways on other hosts */
 	bool stopping;
+	uint64_t review_ms; /* boot time at which the timer runs at the latest, however busy the broker is */
 };
 
 static void set_log_level(const struct broker *b)
@@ -68,16 +69,19 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct broker *b = timer->data;
 
+	b->review_ms = pa_now_get().boot_ms + TIMER_MAX_MS;
 	pa_batch_expire(b->batch, pa_now_get(), EXPIRE_MAX);
 	flush(b);
 }
 
 static void arm_timer(struct broker *b)
 {
-	uint64_t now = pa_now_get().unix_ms, next = pa_batch_next_expiry(b->batch), delay = TIMER_MAX_MS;
+	uint64_t now = pa_now_get().unix_ms, boot = pa_now_get().boot_ms, next = pa_batch_next_expiry(b->batch), delay = TIMER_MAX_MS;
 
 	if (next != UINT64_MAX && next * 1000 < now + TIMER_MAX_MS)
 		delay = next * 1000 > now ? next * 1000 - now : 1;
+	if (b->review_ms < boot + delay)
+		delay = b->review_ms > boot ? b->review_ms - boot : 1;
 	if (pa_batch_failed(b->batch))
 		delay = RETRY_MS;
 	(void)uv_timer_start(&b->timer, on_timer, delay, 0);

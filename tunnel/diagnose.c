@@ -43,14 +43,14 @@ static void hostname(const struct pa_facts *f, struct pa_findings *l)
 
 static void routes(const struct pa_facts *f, struct pa_findings *l)
 {
-	if (f->state != PA_CLIENT_BOUND || !f->takes_default || f->route[0] == '\0' || strcmp(f->route, f->device) == 0)
+	if (f->state != PA_CLIENT_BOUND || f->way[0] == '\0' || f->route[0] == '\0' || strcmp(f->route, f->way) == 0)
 		return;
 	pa_finding_add(l, "other-route", PA_SEV_WARNING,
 		       "If that is another VPN, end it or let it leave the default route alone; or bind programs to the public "
 		       "address. \"ip rule\" and \"ip route\" show who takes what.",
 		       "New connections to the Internet leave by %s and not by %s: another VPN or another default route comes first, "
 		       "and is left in peace. The public address is reached from outside, but programs do not see it as their own.",
-		       f->route, f->device);
+		       f->route, f->way);
 }
 
 /* The tunnel stands, and nothing comes out of it. */

@@ -53,7 +53,7 @@ struct pa_facts {
 	unsigned misses;
 	uint16_t mtu, keepalive;
 	uint64_t sent, received; /* packets through the tunnel */
-	bool takes_default;	 /* its mode makes it the way of new connections */
+	char way[PA_FACT_NAMELEN]; /* interface that its mode lets new connections leave by; empty in mode policy */
 	/* the network, tried out */
 	bool tried;
 	struct pa_probe_result probe;

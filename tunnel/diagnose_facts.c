@@ -36,10 +36,12 @@ static void traffic(struct pa_facts *f, const json_t *status)
 	f->received = number(json_object_get(traffic, "from-tunnel"), "packets");
 }
 
-/* Without the member every grant is used as a tunnel; in the other modes new connections leave by the LAN. */
-static bool takes_default(const json_t *status)
+/* In mode policy the host's own connections are not ours to judge. */
+static const char *way_of(const struct pa_facts *f, const json_t *status)
 {
-	return json_object_get(status, "outbound") == NULL || is_text(status, "outbound", "tunnel");
+	if (is_text(status, "mode", "tunnel"))
+		return f->device;
+	return is_text(status, "mode", "native") || is_text(status, "mode", "auto") ? f->iface : "";
 }
 
 void pa_facts_status(struct pa_facts *f, const json_t *status)
@@ -67,7 +69,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	f->misses = (unsigned)number(status, "misses");
 	f->mtu = (uint16_t)number(status, "mtu");
 	f->keepalive = (uint16_t)number(status, "keepalive");
-	f->takes_default = takes_default(status);
+	(void)snprintf(f->way, sizeof(f->way), "%s", way_of(f, status));
 	traffic(f, status);
 }
 

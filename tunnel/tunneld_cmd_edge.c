@@ -67,7 +67,6 @@ static void add_parts(json_t *obj, const struct pa_tunneld_parts *p)
 	for (size_t i = 0; i < lan->n_addrs; i++)
 		(void)json_array_append_new(addresses, pa_addr_json(&lan->addrs[i]));
 	add(obj, "lan", json_pack("{s:b, s:i, s:o}", "up", (int)lan->up, "mtu", (int)lan->mtu, "addresses", addresses));
-	add(obj, "outbound", json_string(p->by_policy ? "policy" : "tunnel"));
 	if (p->refusal[0] != '\0')
 		add(obj, "refusal", json_string(p->refusal));
 	if (p->trouble[0] != '\0')

@@ -29,7 +29,8 @@ daemon() {
 	PIDS+=($!)
 }
 end_daemons() {
-	[ ${#PIDS[@]} -eq 0 ] || kill "${PIDS[@]}" 2>/dev/null
+	[ ${#PIDS[@]} -gt 0 ] || return 0 # else wait would wait for others
+	kill "${PIDS[@]}" 2>/dev/null
 	wait "${PIDS[@]}" 2>/dev/null
 	PIDS=()
 }

@@ -26,9 +26,10 @@ static struct pa_facts healthy(void)
 	(void)snprintf(f.iface, sizeof(f.iface), "eth0");
 	(void)snprintf(f.device, sizeof(f.device), "pub0");
 	(void)snprintf(f.route, sizeof(f.route), "pub0");
+	(void)snprintf(f.way, sizeof(f.way), "pub0");
 	(void)snprintf(f.hostname, sizeof(f.hostname), "host");
 	f.hostname_address = at("10.1.0.5:1").addr;
-	f.root = f.daemon = f.lan_up = f.lan_has_address = f.takes_default = f.tried = f.asked_known = f.asked = true;
+	f.root = f.daemon = f.lan_up = f.lan_has_address = f.tried = f.asked_known = f.asked = true;
 	f.seen = PA_SEEN_GRANT;
 	f.state = PA_CLIENT_BOUND;
 	f.address = at("203.0.113.7:1").addr;
@@ -100,7 +101,9 @@ CAUSE(one_dead, f->probe.gateways[1].udp = PA_REACH_SILENT)
 CAUSE(one_down, f->probe.gateways[1].udp = PA_REACH_REFUSED)
 CAUSE(misses, f->misses = 2)
 CAUSE(vpn, (void)snprintf(f->route, sizeof(f->route), "wg0"))
-CAUSE(by_policy, (void)snprintf(f->route, sizeof(f->route), "eth0"); f->takes_default = false)
+CAUSE(by_policy, (void)snprintf(f->route, sizeof(f->route), "wg0"); f->way[0] = '\0')
+CAUSE(native, (void)snprintf(f->route, sizeof(f->route), "eth0"); (void)snprintf(f->way, sizeof(f->way), "eth0"))
+CAUSE(native_vpn, (void)snprintf(f->way, sizeof(f->way), "eth0"); (void)snprintf(f->route, sizeof(f->route), "wg0"))
 CAUSE(no_return, f->sent = 20)
 CAUSE(loopback_name, f->hostname_address = at("127.0.1.1:1").addr)
 CAUSE(small_to, f->probe.mtu_to = 1499)
@@ -153,6 +156,8 @@ static const struct {
 	{misses, "gateway-misses", PA_SEV_WARNING, NULL, "last 2 keepalives"},
 	{vpn, "other-route", PA_SEV_WARNING, NULL, "wg0"},
 	{by_policy, "bound", PA_SEV_NOTE, NULL, NULL},
+	{native, "bound", PA_SEV_NOTE, NULL, NULL},
+	{native_vpn, "other-route", PA_SEV_WARNING, NULL, "wg0 and not by eth0"},
 	{no_return, "no-return", PA_SEV_WARNING, NULL, NULL},
 	{loopback_name, "hostname-loopback", PA_SEV_WARNING, NULL, "\"host\" resolves to 127.0.1.1"},
 	{small_to, "mtu-to-gateway", PA_SEV_WARNING, NULL, "up to 1499 bytes only"},
@@ -260,7 +265,7 @@ Test(diagnose, facts_of_the_helper_and_the_daemon)
 	json_t *seen = json_pack("{s:s, s:s, s:b}", "reason", "BOUND", "option", "none", "asked", 0);
 	json_t *status = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:{s:b, s:[]}, s:{s:{s:i}, s:{s:i}}}", "interface", "eth0",
 				   "device", "pub0", "state", "bound", "address", "203.0.113.7", "gateway", "198.51.100.10:6080", "mtu",
-				   1472, "keepalive", 25, "outbound", "policy", "lan", "up", 1, "addresses", "traffic", "to-tunnel",
+				   1472, "keepalive", 25, "mode", "native", "lan", "up", 1, "addresses", "traffic", "to-tunnel",
 				   "packets", 5, "from-tunnel", "packets", 6);
 	struct pa_facts f;
 
@@ -268,7 +273,7 @@ Test(diagnose, facts_of_the_helper_and_the_daemon)
 	pa_facts_seen(&f, seen);
 	cr_assert(f.seen == PA_SEEN_NONE && f.asked_known && !f.asked);
 	pa_facts_status(&f, status);
-	cr_assert(f.daemon && f.lan_up && !f.lan_has_address && f.state == PA_CLIENT_BOUND && !f.takes_default);
+	cr_assert(f.daemon && f.lan_up && !f.lan_has_address && f.state == PA_CLIENT_BOUND && strcmp(f.way, "eth0") == 0);
 	cr_assert(f.mtu == 1472 && f.keepalive == 25 && f.sent == 5 && f.received == 6 && f.gateway.port == 6080);
 	pa_facts_seen(&f, NULL);
 	pa_facts_probe(&f, NULL);
