@@ -7,6 +7,7 @@
 need socat curl
 
 NAT_IP=198.51.100.2
+trap '' PIPE # a flow that has ended is told by a check
 STEP=0 FLOWS=()
 
 mode() { on client1 pubaddr mode "$@"; }
