@@ -124,7 +124,9 @@ check "the gateway sees what it needs" in_unit pubaddr-gatewayd test -c /dev/net
 for unit in pubaddr-brokerd pubaddr-gatewayd pubaddr-tunneld@eth0; do
 	level=$(exposed server $unit.service)
 	echo "# systemd-analyze security: $unit $level"
-	check "$unit: systemd calls its exposure small" awk -v l="$level" 'BEGIN {exit !(l != "" && l <= 2.5)}'
+	# The client's daemon reads and makes control groups for pubaddr exec, and systemd counts both.
+	[ "$unit" = pubaddr-tunneld@eth0 ] && most=2.8 || most=2.5
+	check "$unit: systemd calls its exposure small" awk -v l="$level" -v m="$most" 'BEGIN {exit !(l != "" && l <= m)}'
 done
 
 # ---------------------------------------------------------------- a client
