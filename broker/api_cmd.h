@@ -32,6 +32,8 @@ uint64_t pa_api_check_number(struct pa_api_call *c, const char *name, uint64_t f
 /* The recovery for which this gateway has to tell its floors, 0: none; told: the one for which it has. */
 uint64_t pa_api_recovery_of(struct pa_api_call *c, const char *name);
 void pa_api_take_told(struct pa_api_call *c, struct pa_gateway_view *v, uint64_t told);
+/* Is the address of a pool of this gateway's group? */
+bool pa_api_is_served_by(const struct pa_api *api, const struct pa_addr *addr, const char *name);
 /* A gateway has a binding of this epoch, or a floor. PA_ENOMEM. */
 int pa_api_take_epoch(struct pa_api_call *c, const char *name, const struct pa_addr *addr, uint64_t epoch, bool is_binding);
 /* The gateways for status-get; a new reference, or NULL without memory. */

@@ -12,6 +12,7 @@
 /* A reply stays well below PA_COMMAND_LINE_MAX. */
 #define FLOORS_MAX 500
 #define BINDINGS_MAX 200
+#define EPOCH_AHEAD_MS (10ull * 366 * 86400 * 1000) /* ten years */
 
 uint64_t pa_api_gateway_news(const struct pa_api *api)
 {
@@ -156,16 +157,25 @@ void pa_api_gateway_sync(struct pa_api_call *c)
 				 "idle", idle, "tell", (json_int_t)tell));
 }
 
+/* Epochs are Unix milliseconds, perhaps of a clock that was wrong; one that is far off would leave no room for the next ones. */
+static bool is_epoch(const struct pa_api_call *c, json_int_t epoch)
+{
+	return epoch >= 1 && (uint64_t)epoch < c->now.unix_ms + EPOCH_AHEAD_MS;
+}
+
 static bool take_binding(struct pa_api_call *c, const char *name, const json_t *item)
 {
 	const char *text = json_string_value(json_array_get(item, 0));
 	json_int_t epoch = json_integer_value(json_array_get(item, 1)), bind = json_integer_value(json_array_get(item, 2));
 	struct pa_addr addr;
 
-	if (text == NULL || pa_addr_parse(text, &addr) < 0 || epoch < 1 || bind < 1) {
+	if (text == NULL || pa_addr_parse(text, &addr) < 0 || !is_epoch(c, epoch) || bind < 1) {
 		pa_args_fail(&c->args, "bindings", "expected a list of [ADDRESS, EPOCH, BIND]");
 		return false;
 	}
+	/* What a gateway says of others' addresses would end bindings there. */
+	if (!pa_api_is_served_by(c->api, &addr, name))
+		return true;
 	if (pa_api_take_epoch(c, name, &addr, (uint64_t)epoch, true) < 0 || pa_lease_bound(c->api->leases, &addr, (uint64_t)epoch) < 0)
 		return false;
 	/* Only what was leased, so that memory is bounded by the pools. */
@@ -179,7 +189,7 @@ static bool take_floor(struct pa_api_call *c, const char *name, const json_t *it
 	json_int_t epoch = json_integer_value(json_array_get(item, 1));
 	struct pa_addr addr;
 
-	if (text == NULL || pa_addr_parse(text, &addr) < 0 || epoch < 1) {
+	if (text == NULL || pa_addr_parse(text, &addr) < 0 || !is_epoch(c, epoch)) {
 		pa_args_fail(&c->args, "floors", "expected a list of [ADDRESS, EPOCH]");
 		return false;
 	}

@@ -83,12 +83,18 @@ void pa_api_take_told(struct pa_api_call *c, struct pa_gateway_view *v, uint64_t
 	}
 }
 
+bool pa_api_is_served_by(const struct pa_api *api, const struct pa_addr *addr, const char *name)
+{
+	const struct pa_pool_conf *pool = pa_brokerconf_pool_of(api->conf, addr);
+
+	return pool != NULL && is_of(api, (size_t)(pool - api->conf->pools), name);
+}
+
 int pa_api_take_epoch(struct pa_api_call *c, const char *name, const struct pa_addr *addr, uint64_t epoch, bool is_binding)
 {
-	const struct pa_pool_conf *pool = pa_brokerconf_pool_of(c->api->conf, addr);
 	const struct pa_lease *row = pa_lease_by_addr(c->api->leases, addr);
 
-	if (pool == NULL || !is_of(c->api, (size_t)(pool - c->api->conf->pools), name))
+	if (!pa_api_is_served_by(c->api, addr, name))
 		return 0;
 	/* Its grant verified at the gateway, so this broker's key made it; and it never was answered unless it was stored. */
 	if (is_binding && (row == NULL || row->epoch < epoch))

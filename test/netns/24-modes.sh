@@ -7,6 +7,7 @@
 need socat curl
 
 NAT_IP=198.51.100.2
+trap '' PIPE # a flow that has ended is told by a check
 STEP=0 FLOWS=()
 
 mode() { on client1 pubaddr mode "$@"; }
@@ -95,6 +96,8 @@ is "who said so" "$(mode)" "native (by command)"
 change tunnel
 change auto
 change policy
+is "what is bound to P uses the tunnel" "$(on client1 timeout 5 socat -u "TCP4:$PEER_IP:7005,bind=$CLIENT_PUBLIC_IP" -)" "$CLIENT_PUBLIC_IP"
+check "curl too" on client1 curl -sS -m 10 --interface "$CLIENT_PUBLIC_IP" "ftp://$PEER_IP/hello.txt"
 change native
 change auto
 change tunnel

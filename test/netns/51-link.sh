@@ -10,7 +10,7 @@ reached() { on peer ping -c1 -W1 "$CLIENT_PUBLIC_IP"; }
 reaches() { on client1 ping -c1 -W1 -I "$CLIENT_PUBLIC_IP" "$PEER_IP"; }
 default_by() { on client1 ip route get "$PEER_IP" | grep -q "dev $1"; }
 our_rules() { on client1 ip rule show | grep -cE '^520[0-3]:'; }
-all_rules() { [ "$(our_rules)" = 5 ]; }
+all_rules() { [ "$(our_rules)" = "$RULES" ]; }
 mapped() { ask_gateway "{\"command\": \"binding-get\", \"arguments\": {\"address\": \"$CLIENT_PUBLIC_IP\"}}" | grep -o '"mapped": *"[^"]*"'; }
 says() { grep -q "$1" "/run/pubaddr-lab/$PUBADDR_LAB/log/client1.tunneld"; }
 epoch() { on client1 pubaddr --json status | sed -n 's/.*"epoch": *\([0-9]*\).*/\1/p'; }
@@ -48,6 +48,7 @@ on client1 ip route flush table 6080
 on client1 ip route flush table 6081
 eventually 5 "somebody flushes our tables: the default route is there again" default_by pub0
 check "P reaches" reaches
+RULES=$(our_rules)
 for priority in 5200 5200 5201 5202 5203; do
 	on client1 ip rule del priority "$priority"
 done

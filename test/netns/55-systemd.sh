@@ -124,7 +124,9 @@ check "the gateway sees what it needs" in_unit pubaddr-gatewayd test -c /dev/net
 for unit in pubaddr-brokerd pubaddr-gatewayd pubaddr-tunneld@eth0; do
 	level=$(exposed server $unit.service)
 	echo "# systemd-analyze security: $unit $level"
-	check "$unit: systemd calls its exposure small" awk -v l="$level" 'BEGIN {exit !(l != "" && l <= 2.5)}'
+	# The client's daemon reads and makes control groups for pubaddr exec, and systemd counts both.
+	[ "$unit" = pubaddr-tunneld@eth0 ] && most=2.8 || most=2.5
+	check "$unit: systemd calls its exposure small" awk -v l="$level" -v m="$most" 'BEGIN {exit !(l != "" && l <= m)}'
 done
 
 # ---------------------------------------------------------------- a client
@@ -157,6 +159,9 @@ check "and goes on" within 5 reaches
 check "the client is killed and back" kills client pubaddr-tunneld@eth0
 check "and goes on too" within 10 reaches
 check "with the same address" client ip addr show dev pub0 to "$P/32"
+check "confined as it is, it can be native" client pubaddr mode native
+is "which needs kernel settings" "$(client cat /proc/sys/net/ipv4/fwmark_reflect)" 1
+check "and go back" client pubaddr mode default
 is "and epoch" "$(lease | grep -o '"epoch":[0-9]*')" "$epoch"
 is "systemd restarted each once" "$(property server pubaddr-brokerd NRestarts)$(property server pubaddr-gatewayd NRestarts)$(property client pubaddr-tunneld@eth0 NRestarts)" 111
 

@@ -42,7 +42,7 @@ check "arrive intact" same_file "$TMP/peer.got"
 check "20 MB from the peer" transfer peer client1 "$CLIENT_PUBLIC_IP" 7002
 check "arrive intact" same_file "$TMP/client1.got"
 check "ping" on peer ping -c3 -i0.2 -W2 "$CLIENT_PUBLIC_IP"
-check "packets of 1472 bytes with DF" on peer ping -c1 -W2 -s 1444 -M "do" "$CLIENT_PUBLIC_IP"
+check "packets of 1472 bytes with DF" on peer ping -c1 -W2 -s 1444 -M 'do' "$CLIENT_PUBLIC_IP"
 check "the gateway counted them" test "$(traffic from-tunnel)" -gt $((before + 5000))
 is "none of them came by the encapsulation device" "$(counter gateway from_tunnel)" "$from"
 is "nor went there" "$(counter gateway to_tunnel)" "$to"

@@ -86,12 +86,13 @@ says "the way back could not be tried"
 
 # ---------------------------------------------------------------- this host's clock
 "$LAB" stop client1.tunneld
-early_PID="" # set by the next line
-in_background client1 early faketime -m -f -1h env FAKETIME_DONT_FAKE_MONOTONIC=1 pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
+early_PID="" # set by in_background; faketime itself would stand between us and the daemon
+in_background client1 early env LD_PRELOAD="$(faketime -m now printenv LD_PRELOAD)" FAKETIME=-1h FAKETIME_DONT_FAKE_MONOTONIC=1 \
+	pubaddr-tunneld -i eth0 -c /etc/pubaddr/tunneld.conf
 eventually 20 "warning: clock" told warning clock
 says "s behind that of the gateway"
-kill "$early_PID"
-wait "$early_PID"
+kill "$early_PID" # in peace, so that the next one counts from 0
+wait "$early_PID" 2>/dev/null
 
 # ---------------------------------------------------------------- the gateway
 # Nothing comes back to who has just begun.

@@ -24,8 +24,8 @@ static void setup(void)
 
 	cr_assert_eq(pa_cred_init(), 0);
 	conf = conf_of("{\"realms\": [\"campus\", \"lab\"], \"gateway-groups\": [{\"name\": \"main\", \"public-key\": \"" PUBLIC_KEY
-		       "\", \"gateways\": [\"198.51.100.10:6080\"], \"gateway-names\": [\"gw1\"]}, {\"name\": \"other\", \"public-key\": \"" PUBLIC_KEY
-		       "\", \"gateways\": [\"198.51.100.11:6080\"], \"gateway-names\": [\"gw2\"]}], "
+		       "\", \"gateways\": [\"198.51.100.10:6080\", \"198.51.100.11:6080\"], \"gateway-names\": [\"gw1\", \"gw2\"]}, {\"name\": \"other\", \"public-key\": \"" PUBLIC_KEY
+		       "\", \"gateways\": [\"198.51.100.12:6080\"], \"gateway-names\": [\"gw3\"]}], "
 		       "\"pools\": [{\"id\": 1, \"name\": \"one\", \"prefix\": \"203.0.113.0/30\", \"gateway-group\": \"main\"}]}");
 	memset(&api, 0, sizeof(api));
 	api.conf = conf;
@@ -107,7 +107,7 @@ Test(api, allocate_gives_a_grant_that_verifies)
 	cr_assert_eq(g.lifetime, 3600u + PA_GRANT_GRACE);
 	cr_assert_eq(g.mtu, PA_MTU_DEFAULT);
 	cr_assert_eq(g.keepalive, PA_KEEPALIVE_DEFAULT);
-	cr_assert_eq(g.n_gateways, 1u);
+	cr_assert_eq(g.n_gateways, 2u);
 	cr_assert_eq(g.gateways[0].port, 6080);
 	cr_assert_arr_eq(g.gateway_key, conf->groups[0].public_key, PA_KEY_LEN);
 	pa_derive_pool_key(pa_keyring_at(api.keys, 0)->key, 3, 1, pool_key);
@@ -439,6 +439,46 @@ Test(api, gateway_report)
 	cr_assert_gt(number(r, "reports"), seen);
 	call("gateway-report", "{\"name\": \"gw1\", \"bindings\": [[\"203.0.113.0\", 5]]}");
 	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+}
+
+/* A gateway is trusted with the pools that it serves, and with nothing else. */
+Test(api, a_gateway_speaks_for_its_own_pools_only)
+{
+	const json_t *r;
+
+	call("lease-allocate", ALLOCATE(""));
+	call("gateway-report", "{\"name\": \"gw3\", \"bindings\": [[\"203.0.113.0\", 1900000000000, 10]], \"floors\": [[\"203.0.113.0\", 1900000000000]]}");
+	cr_assert_eq(reply.result, PA_RESULT_SUCCESS, "%s", reply.text);
+	r = call("gateway-sync", "{\"name\": \"gw1\", \"from\": 0}");
+	cr_assert_eq(json_array_size(json_object_get(r, "bindings")), 0u, "nobody hears of it");
+	r = json_object_get(call("lease-get", "{\"address\": \"203.0.113.0\"}"), "lease");
+	cr_assert_str_eq(text(r, "state"), "active");
+	call("gateway-sync", "{\"name\": \"gw3\", \"from\": 1790000000000}");
+	call("lease-allocate", ALLOCATE(""));
+	cr_assert_eq(reply.result, PA_RESULT_SUCCESS, "its log is another matter: %s", reply.text);
+}
+
+Test(api, an_epoch_that_is_far_off_is_refused)
+{
+	static const char *const bad[] = {"0", "-1", "9223372036854775807", "4000000000000", "\"5\"", "null", "5.5"};
+	char line[256];
+
+	call("lease-allocate", ALLOCATE(""));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		(void)snprintf(line, sizeof(line), "{\"name\": \"gw1\", \"bindings\": [[\"203.0.113.0\", %s, 1]]}", bad[i]);
+		call("gateway-report", line);
+		cr_assert_eq(reply.result, PA_RESULT_ERROR, "%s", line);
+		cr_assert_not_null(strstr(reply.text, "'bindings'"), "%s", reply.text);
+		(void)snprintf(line, sizeof(line), "{\"name\": \"gw1\", \"bindings\": [], \"floors\": [[\"203.0.113.0\", %s]]}", bad[i]);
+		call("gateway-report", line);
+		cr_assert_eq(reply.result, PA_RESULT_ERROR, "%s", line);
+		cr_assert_not_null(strstr(reply.text, "'floors'"), "%s", reply.text);
+	}
+	call_as(false, "pool-recover", "{\"pool-id\": 1, \"seconds\": 5}");
+	cr_assert_not_null(strstr(reply.text, "permission denied"), "%s", reply.text);
+	call("lease-allocate", ALLOCATE(""));
+	cr_assert_eq(reply.result, PA_RESULT_SUCCESS);
+	cr_assert_eq(number(reply.arguments, "epoch"), (json_int_t)now.unix_ms, "nothing was changed");
 }
 
 Test(api, gateway_clock)

@@ -162,6 +162,10 @@ Test(conf, ranges)
 	assert_setting_refused("\"grant\": {\"inbound\": [\"1/tcp\", \"2/tcp\", \"3/tcp\", \"4/tcp\", \"5/tcp\", "
 			       "\"6/tcp\", \"7/tcp\", \"8/tcp\", \"9/tcp\", \"10/tcp\", \"11/tcp\", \"12/tcp\", \"13/tcp\"]}", "grant.inbound");
 	assert_setting_refused("\"log-level\": \"loud\"", "log-level");
+	assert_setting_refused("\"reclaim-unbound\": 9", "reclaim-unbound");
+	assert_setting_refused("\"reclaim-unbound\": 86401", "reclaim-unbound");
+	assert_setting_refused("\"subnet-limit\": -1", "subnet-limit");
+	assert_setting_refused("\"subnet-limit\": 1.5", "subnet-limit");
 	assert_setting_refused("\"socket\": \"relative.sock\"", "socket");
 	assert_setting_refused("\"database\": \"\"", "database");
 	assert_refused("{\"realms\": [\"a\"], \"quarantine\": -1}", "quarantine", "from 0 to 86400");
