@@ -87,5 +87,5 @@ sed "s|'/.*/pubaddr-dhcp-helper'|'$helper'|" "$script" >"$dir/hook"
 # The real helper, nobody serving.
 real=$(cd "$top_builddir/client-hook" && pwd)/pubaddr-dhcp-helper
 printf '#!/bin/sh\nexec "%s" --run-dir "%s/run"\n' "$real" "$dir" >"$helper"
-call && grep -q 'dhcp.refused' "$dir/log" && [ ! -e "$dir/run" ]
+call && grep -q 'dhcp.refused' "$dir/log" && [ ! -e "$dir/run/pending-eth0.json" ]
 ok $? "the real helper refuses what is no grant and the script goes on"
