@@ -8,13 +8,14 @@
 
 /* A port that another program uses too costs it nothing but the way by the gateway. */
 static const struct pa_auto_entry table[] = {
-	{"ftp", IPPROTO_TCP, 21, 21},		 /* PORT must name the control connection's peer */
-	{"tftp", IPPROTO_UDP, 69, 69},		 /* the server answers from another port to the peer it saw */
-	{"rtsp", IPPROTO_TCP, 554, 554},	 /* media goes to the peer of the RTSP connection */
-	{"bittorrent", IPPROTO_TCP, 6881, 6889}, /* others dial the peer that they saw */
-	{"bittorrent", IPPROTO_UDP, 6881, 6889},
-	{"bittorrent-tracker", IPPROTO_TCP, 6969, 6969}, /* hands out the peer that it saw */
-	{"bittorrent-tracker", IPPROTO_UDP, 6969, 6969},
+	{"ftp", IPPROTO_TCP, 21, 21, true},	 /* PORT must name the control connection's peer, PASV's data come from it */
+	{"tftp", IPPROTO_UDP, 69, 69, false},	 /* the server answers from another port to the peer it saw */
+	{"rtsp", IPPROTO_TCP, 554, 554, true},	 /* media goes to the peer of the RTSP connection */
+	{"java-rmi", IPPROTO_TCP, 1099, 1099, true}, /* a host whose name does not resolve names the address that the server saw */
+	{"bittorrent", IPPROTO_TCP, 6881, 6889, false}, /* others dial the peer that they saw */
+	{"bittorrent", IPPROTO_UDP, 6881, 6889, false},
+	{"bittorrent-tracker", IPPROTO_TCP, 6969, 6969, false}, /* hands out the peer that it saw */
+	{"bittorrent-tracker", IPPROTO_UDP, 6969, 6969, false},
 };
 
 const struct pa_auto_entry *pa_auto_table(size_t *n)

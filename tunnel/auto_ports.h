@@ -20,6 +20,11 @@ struct pa_auto_entry {
 	const char *name;
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint16_t first, last;
+	/*
+	 * TCP only: the server expects a session's other connections and datagrams from the address that the first came from. While
+	 * there is such a session, all that begins towards its server goes through the tunnel.
+	 */
+	bool session;
 };
 /* The table; *n entries. */
 const struct pa_auto_entry *pa_auto_table(size_t *n);

@@ -61,7 +61,7 @@ static void write_set(struct pa_text *t, const char *name, const char *type, con
  * Which way a flow has gone: ours . peer . its port. What is in none of them is new, or so old that it has been forgotten, and goes
  * as the mode says. Flows from before the table was there keep the common zone, where conntrack may know them.
  */
-static void write_sets(struct pa_text *t)
+static void write_sets(const struct pa_ruleset_input *in, struct pa_text *t)
 {
 	static const char flow[] = "inet_service . ipv4_addr . inet_service", other[] = "inet_proto . ipv4_addr";
 
@@ -73,6 +73,8 @@ static void write_sets(struct pa_text *t)
 	write_set(t, "other_direct", other, PA_RULESET_UDP_TIMEOUT);
 	write_set(t, PA_RULESET_BEFORE_SET, "inet_proto . inet_service . ipv4_addr . inet_service", PA_RULESET_TCP_TIMEOUT);
 	write_set(t, "before_ports", "inet_service", PA_RULESET_LEARN_TIMEOUT);
+	if (in->mode == PA_OUT_AUTO)
+		write_set(t, PA_RULESET_SESSIONS_SET, "ipv4_addr", PA_RULESET_SESSION_TIMEOUT);
 }
 
 static void write_prerouting(const struct pa_ruleset_input *in, const char *p, struct pa_text *t)
@@ -137,6 +139,28 @@ static void write_ports(const struct pa_ruleset_input *in, const char *l4, uint8
 		pa_text_add(t, " } %s\n", then);
 }
 
+/*
+ * A session's other connections go where it goes: vsftpd refuses the data of PASV from another address than the control connection's
+ * (425). Which peers have a session is remembered as long as something is said in it. That a connection belongs to one is
+ * decided when it begins, so that one beside the tunnel stays there when a session begins later.
+ */
+static void write_sessions(const struct pa_ruleset_input *in, struct pa_text *t)
+{
+	const struct pa_auto_entry *e;
+	size_t n;
+
+	if (in->mode != PA_OUT_AUTO)
+		return;
+	e = pa_auto_table(&n);
+	pa_text_add(t, "\tchain session {\n");
+	for (size_t i = 0; i < n && in->ports != NULL; i++)
+		if (e[i].session && pa_auto_has(in->ports, e[i].protocol, e[i].first))
+			pa_text_add(t, "\t\ttcp dport %u update @" PA_RULESET_SESSIONS_SET " { ip daddr } return\n", (unsigned)e[i].first);
+	pa_text_add(t, "\t\ttcp flags & (fin | syn | rst | ack) == syn ip daddr @" PA_RULESET_SESSIONS_SET
+		       " update @tcp_tunnel { " SENT("tcp") " }\n"
+		       "\t}\n");
+}
+
 /* Where everything ends: marked for the routes of plan.h, and in the tunnel's zone or the common one. */
 static void write_ends(const struct pa_ruleset_input *in, struct pa_text *t)
 {
@@ -159,8 +183,10 @@ static void write_tcp(const struct pa_ruleset_input *in, struct pa_text *t)
 		       "\t\tdelete @before { " SENT_ANY " }\n"
 		       "\t}\n"
 		       "\tchain tcp_any {\n"
-		       "\t\ttcp flags & (fin | syn | rst | ack) == syn jump tcp_new\n"
-		       "\t\t" SENT("tcp") " @tcp_tunnel update @tcp_tunnel { " SENT("tcp") " } goto to_tunnel\n"
+		       "\t\ttcp flags & (fin | syn | rst | ack) == syn jump tcp_new\n");
+	if (in->mode == PA_OUT_AUTO)
+		pa_text_add(t, "\t\tjump session\n");
+	pa_text_add(t, "\t\t" SENT("tcp") " @tcp_tunnel update @tcp_tunnel { " SENT("tcp") " } goto to_tunnel\n"
 		       "\t\t" SENT("tcp") " @tcp_direct update @tcp_direct { " SENT("tcp") " } goto to_lan\n");
 	write_ports(in, "tcp", IPPROTO_TCP, "goto to_tunnel", t);
 	pa_text_add(t, "\t\tgoto to_%s\n\t}\n", by_tunnel(in) ? "tunnel" : "lan");
@@ -180,6 +206,8 @@ static void write_udp(const struct pa_ruleset_input *in, struct pa_text *t)
 		       "\t\t" SENT("udp") " @udp_tunnel goto udp_by_tunnel\n"
 		       "\t\t" SENT("udp") " @udp_direct goto udp_by_lan\n");
 	write_ports(in, "udp", IPPROTO_UDP, "goto udp_by_tunnel", t);
+	if (in->mode == PA_OUT_AUTO)
+		pa_text_add(t, "\t\tip daddr @" PA_RULESET_SESSIONS_SET " goto udp_by_tunnel\n");
 	pa_text_add(t, "\t\tgoto udp_by_%s\n\t}\n", by_tunnel(in) ? "tunnel" : "lan");
 }
 
@@ -237,10 +265,11 @@ static void write_leaving(const struct pa_ruleset_input *in, const char *p, stru
 
 static void write_tracked(const struct pa_ruleset_input *in, const char *p, struct pa_text *t)
 {
-	write_sets(t);
+	write_sets(in, t);
 	write_prerouting(in, p, t);
 	write_input(in, p, t);
 	write_ends(in, t);
+	write_sessions(in, t);
 	write_tcp(in, t);
 	write_udp(in, t);
 	write_other(in, t);
@@ -263,6 +292,9 @@ void pa_ruleset_write(const struct pa_ruleset_input *in, struct pa_text *t)
 	if (in->inbound.write != NULL)
 		in->inbound.write(in->inbound.ctx, in, t);
 	pa_text_add(t, "}\n");
+	/* Of an earlier time in this mode; a session that goes on is learnt again by its next word. */
+	if (in->mode == PA_OUT_AUTO)
+		pa_text_add(t, "flush set ip %s " PA_RULESET_SESSIONS_SET "\n", table);
 }
 
 bool pa_ruleset_by_tunnel(const struct pa_ruleset_input *in, uint8_t protocol, uint16_t peer_port)

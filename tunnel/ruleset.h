@@ -76,6 +76,8 @@ const char *pa_ruleset_table(const char *device, char dst[PA_RULESET_NAMELEN]);
 #define PA_RULESET_LEARN_TIMEOUT "30s" /* how long a UDP socket of before tells which flows it has */
 #define PA_RULESET_FLOWS 65536 /* in each set */
 #define PA_RULESET_BEFORE_SET "before" /* a table that has it is tracked */
+#define PA_RULESET_SESSIONS_SET "sessions" /* in the mode auto: peers of sessions, see struct pa_auto_entry */
+#define PA_RULESET_SESSION_TIMEOUT "15m" /* without a packet of the session: an FTP server's usual patience is 5 to 15 minutes */
 
 /*
  * False if there is nothing to write: everything of P uses the tunnel by routing alone, and anybody may come in. Then nothing of
