@@ -54,8 +54,6 @@ int pa_daemon_parse(const struct pa_daemon *d, int argc, char **argv, struct pa_
 	struct pa_daemon_options o = {.config = d->config};
 	int c, rc;
 
-	/* libuv since 1.45 would make its calls by io_uring, past the filter of system calls; 1.44 knows no such thing. */
-	(void)setenv("UV_USE_IO_URING", "0", 1);
 	while ((c = getopt_long(argc, argv, d->per_interface ? "c:i:dhtV" : "c:dhtV", d->cleans_up ? cleanup : none, NULL)) != -1) {
 		switch (c) {
 		case 'c':
