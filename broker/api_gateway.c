@@ -12,6 +12,8 @@
 /* A reply stays well below PA_COMMAND_LINE_MAX. */
 #define FLOORS_MAX 500
 #define BINDINGS_MAX 200
+/* The year 9999 in Unix ms. Above it epochs could come to an end, and the pools of a gateway that says so with them. */
+#define EPOCH_MAX INT64_C(253402300799999)
 
 uint64_t pa_api_gateway_news(const struct pa_api *api)
 {
@@ -162,7 +164,7 @@ static bool take_binding(struct pa_api_call *c, const char *name, const json_t *
 	json_int_t epoch = json_integer_value(json_array_get(item, 1)), bind = json_integer_value(json_array_get(item, 2));
 	struct pa_addr addr;
 
-	if (text == NULL || pa_addr_parse(text, &addr) < 0 || epoch < 1 || bind < 1) {
+	if (text == NULL || pa_addr_parse(text, &addr) < 0 || epoch < 1 || epoch > EPOCH_MAX || bind < 1) {
 		pa_args_fail(&c->args, "bindings", "expected a list of [ADDRESS, EPOCH, BIND]");
 		return false;
 	}
@@ -179,7 +181,7 @@ static bool take_floor(struct pa_api_call *c, const char *name, const json_t *it
 	json_int_t epoch = json_integer_value(json_array_get(item, 1));
 	struct pa_addr addr;
 
-	if (text == NULL || pa_addr_parse(text, &addr) < 0 || epoch < 1) {
+	if (text == NULL || pa_addr_parse(text, &addr) < 0 || epoch < 1 || epoch > EPOCH_MAX) {
 		pa_args_fail(&c->args, "floors", "expected a list of [ADDRESS, EPOCH]");
 		return false;
 	}
