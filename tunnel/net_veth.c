@@ -153,7 +153,10 @@ void pa_veth_remove(struct pa_nl *nl, const char *device)
 		(void)pa_nl_request(nl, put_link(buf, RTM_DELLINK, ifindex, 0));
 }
 
-/* The route that makes P the host's own, which the kernel adds with an address; ours has the same values. */
+/*
+ * The route that makes P the host's own, which the kernel adds with an address; ours has the same values. It goes
+ * beside the one of another interface that has P too (the LAN's, in native and auto), and stays when that one goes.
+ */
 static int local_route(struct pa_nl *nl, int ifindex, const struct pa_addr *addr, bool add)
 {
 	char buf[PA_NL_BUFLEN];
@@ -162,7 +165,7 @@ static int local_route(struct pa_nl *nl, int ifindex, const struct pa_addr *addr
 	int rc;
 
 	nlh->nlmsg_type = add ? RTM_NEWROUTE : RTM_DELROUTE;
-	nlh->nlmsg_flags = add ? NLM_F_CREATE | NLM_F_EXCL : 0;
+	nlh->nlmsg_flags = add ? NLM_F_CREATE | NLM_F_APPEND : 0;
 	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	rtm->rtm_family = AF_INET;
 	rtm->rtm_dst_len = 32;
