@@ -256,7 +256,8 @@ json_t *pa_channel_report(struct pa_channel *ch)
 void pa_channel_reported(struct pa_channel *ch)
 {
 	ch->n -= ch->sent;
-	memmove(ch->unreported, ch->unreported + ch->sent, ch->n * sizeof(*ch->unreported));
+	if (ch->n > 0)
+		memmove(ch->unreported, ch->unreported + ch->sent, ch->n * sizeof(*ch->unreported));
 	ch->sent = 0;
 	if (ch->end > 0 && ch->tell != ch->told) {
 		ch->next = ch->end;

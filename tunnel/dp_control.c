@@ -68,9 +68,10 @@ static bool read_batch(struct pa_control *c, struct control_sock *s)
 	return n == PA_RX_BATCH;
 }
 
-static bool is_flood(const struct pa_control *c)
+/* spent: the share was used up before the sockets were empty. Then few that cost much are as good as many. */
+static bool is_flood(const struct pa_control *c, bool spent)
 {
-	return c->refused >= MANY && c->refused > c->taken / 2;
+	return (spent || c->refused >= MANY) && c->refused > c->taken / 2;
 }
 
 static void on_rested(uv_timer_t *t)
@@ -83,7 +84,7 @@ static void on_rested(uv_timer_t *t)
 		for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
 			while (c->socks[i][k].fd >= 0 && thread_ns() - start < BUDGET_NS && read_batch(c, &c->socks[i][k]))
 				;
-	if (is_flood(c))
+	if (is_flood(c, thread_ns() - start >= BUDGET_NS))
 		return;
 	(void)uv_timer_stop(t);
 	each_poll(c, true);
@@ -103,7 +104,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
 	}
 	for (unsigned i = 0; i < ROUNDS && read_batch(c, s); i++)
 		;
-	if (!is_flood(c))
+	if (!is_flood(c, false))
 		return;
 	each_poll(c, false);
 	(void)uv_timer_start(c->timer, on_rested, REST_MS, REST_MS);

@@ -61,6 +61,12 @@ static void send_probed(struct pa_gw *gw, struct pa_now now, const struct pa_gw_
 	gw->ops->send(gw->ctx, by != NULL ? by->local : q->local, &q->to, buf, (size_t)n);
 }
 
+/* A session that has ended has no place any more: else a client that begins one after the other would have them all. */
+static bool is_over(const struct pa_gw *gw, const uint8_t session[PA_SESSION_LEN])
+{
+	return pa_gw_table_find_session(gw->table, session) == NULL;
+}
+
 /* Keeps q for a second answer; the same question again takes its former place. False if there is no room. */
 static bool keep(struct pa_gw *gw, const struct pa_gw_pending *q)
 {
@@ -77,7 +83,7 @@ static bool keep(struct pa_gw *gw, const struct pa_gw_pending *q)
 			}
 			own++;
 		}
-		if (p->due_ms == 0 && place == NULL)
+		if (place == NULL && (p->due_ms == 0 || is_over(gw, p->session)))
 			place = p;
 	}
 	if (place == NULL || own >= PA_GW_PENDING_EACH)
@@ -100,7 +106,7 @@ static struct pa_gw_prober *find_prober(struct pa_gw *gw, struct pa_now now, con
 
 		if (p->used_ms != 0 && memcmp(p->session, session, sizeof(p->session)) == 0)
 			return p;
-		if (place == NULL && (p->used_ms == 0 || now.boot_ms >= p->used_ms + forget_ms))
+		if (place == NULL && (p->used_ms == 0 || now.boot_ms >= p->used_ms + forget_ms || is_over(gw, p->session)))
 			place = p;
 	}
 	if (place != NULL) {

@@ -15,6 +15,7 @@
 #include "common/edge_file.h"
 #include "common/err.h"
 
+#define OURS "net/ipv4/"
 #define VALUE_LEN 16 /* of a setting, with the NUL */
 
 /* The file's content: {"NAME": {"was": VALUE, "set": VALUE, "users": [USER, ...]}, ...}, and the lock beside it. */
@@ -91,7 +92,7 @@ static int open_store(const char *file, struct store *s, char err[PA_SYSCTL_ERRL
 		close(s->lock_fd);
 		return rc;
 	}
-	rc = pa_file_read(file, false, &text, &len, detail);
+	rc = pa_file_read(file, true, &text, &len, detail); /* others may write into its folder, and it says what to write */
 	if (rc == PA_ENOTFOUND) {
 		s->root = json_object();
 	} else if (rc < 0) {
@@ -198,7 +199,7 @@ static int give_back(const char *name, const json_t *entry, char err[PA_SYSCTL_E
 	char now[VALUE_LEN];
 	int rc;
 
-	if (was == NULL || ours == NULL || strstr(name, "..") != NULL)
+	if (was == NULL || ours == NULL || strncmp(name, OURS, sizeof(OURS) - 1) != 0 || strstr(name, "..") != NULL)
 		return 0;
 	rc = get(name, now, err);
 	if (rc == PA_ENOTFOUND)

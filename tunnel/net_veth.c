@@ -2,6 +2,7 @@
 #include "tunnel/net_veth.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -12,8 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/cred.h"
+#include "common/edge_file.h"
 #include "common/err.h"
 #include "tunnel/net_route.h"
 
@@ -75,6 +78,31 @@ static int set_ipv4(struct pa_nl *nl, int ifindex, uint32_t forwarding, bool str
 	return pa_nl_request(nl, nlh);
 }
 
+/*
+ * Who has the namespace may send whatever he likes. A router advertisement of his would become the host's default route, and no rule
+ * of ours sees IPv6. Where settings cannot be written, IPv6 may be off already.
+ */
+static int refuse_ipv6(const char *name)
+{
+	char path[72], value[8];
+	int fd, e, n;
+	bool done;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0; /* the kernel has no IPv6 */
+	done = fd >= 0 && write(fd, "1", 1) == 1;
+	e = errno;
+	if (fd >= 0)
+		close(fd);
+	if (done)
+		return 0;
+	n = pa_proc_read(path, value, sizeof(value));
+	errno = e;
+	return n > 0 && value[0] == '1' ? 0 : PA_EDENIED;
+}
+
 int pa_veth_open(struct pa_nl *nl, const char *device, pid_t pid, uint16_t mtu)
 {
 	uint8_t mac[MAC_LEN];
@@ -82,7 +110,7 @@ int pa_veth_open(struct pa_nl *nl, const char *device, pid_t pid, uint16_t mtu)
 	struct nlmsghdr *nlh = put_link(buf, RTM_NEWLINK, 0, IFF_NOARP);
 	struct nlattr *info, *data, *peer;
 	struct ifinfomsg *ifm;
-	int ifindex, rc;
+	int ifindex, rc, e;
 
 	pa_random(mac, sizeof(mac));
 	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* unicast, locally administered */
@@ -106,9 +134,13 @@ int pa_veth_open(struct pa_nl *nl, const char *device, pid_t pid, uint16_t mtu)
 	nlh = put_link(buf, RTM_NEWLINK, ifindex, 0);
 	put_no_ipv6(nlh);
 	(void)pa_nl_request(nl, nlh); /* fails where the kernel has no IPv6, which is as good */
-	rc = ifindex > 0 ? set_ipv4(nl, ifindex, 1, true) : ifindex;
+	rc = ifindex > 0 ? refuse_ipv6(name) : ifindex;
+	if (rc == 0)
+		rc = set_ipv4(nl, ifindex, 1, true);
+	e = errno;
 	if (rc < 0)
 		pa_veth_remove(nl, device);
+	errno = e;
 	return rc;
 }
 
@@ -121,7 +153,10 @@ void pa_veth_remove(struct pa_nl *nl, const char *device)
 		(void)pa_nl_request(nl, put_link(buf, RTM_DELLINK, ifindex, 0));
 }
 
-/* The route that makes P the host's own, which the kernel adds with an address; ours has the same values. */
+/*
+ * The route that makes P the host's own, which the kernel adds with an address; ours has the same values. It goes
+ * beside the one of another interface that has P too (the LAN's, in native and auto), and stays when that one goes.
+ */
 static int local_route(struct pa_nl *nl, int ifindex, const struct pa_addr *addr, bool add)
 {
 	char buf[PA_NL_BUFLEN];
@@ -130,7 +165,7 @@ static int local_route(struct pa_nl *nl, int ifindex, const struct pa_addr *addr
 	int rc;
 
 	nlh->nlmsg_type = add ? RTM_NEWROUTE : RTM_DELROUTE;
-	nlh->nlmsg_flags = add ? NLM_F_CREATE | NLM_F_EXCL : 0;
+	nlh->nlmsg_flags = add ? NLM_F_CREATE | NLM_F_APPEND : 0;
 	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	rtm->rtm_family = AF_INET;
 	rtm->rtm_dst_len = 32;

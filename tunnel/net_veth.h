@@ -11,15 +11,15 @@
 
 /*
  * The way between the host and the network namespace of one program (pubaddr exec --netns): a veth pair without ARP, whose
- * both ends have the same hardware address, so that whatever one end sends is for the other. The kernel removes it
- * with the namespace, when its last process has ended.
+ * both ends have the same hardware address, so that whatever one end sends is for the other. The host's end has no IPv6: who has
+ * the namespace could else advertise himself as a router. The kernel removes it with the namespace, when its last process has ended.
  */
 
 /* "DEVICE-ns", the host's end. Returns dst. */
 const char *pa_veth_name(const char *device, char dst[16]);
 /*
  * Makes the pair, both ends down: the host's, and the other one, named as the device, in the namespace of process pid.
- * PA_EEXIST: it is there; PA_EDENIED, PA_ENOTSUP (no driver), PA_EIO. Nothing is left then.
+ * PA_EEXIST: it is there; PA_EDENIED (also when IPv6 cannot be turned off), PA_ENOTSUP (no driver), PA_EIO. Nothing is left then.
  */
 int pa_veth_open(struct pa_nl *nl, const char *device, pid_t pid, uint16_t mtu);
 /* Removes the pair; the program in the namespace has no network then. Harmless if there is none. */

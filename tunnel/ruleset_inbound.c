@@ -20,8 +20,11 @@ static void write_rule(const struct pa_inrule *r, struct pa_text *t)
 	pa_text_add(t, "accept\n");
 }
 
-static void write_policy(const struct pa_inpolicy *p, const char *device, struct pa_text *t)
+/* Also for who is beside the tunnel, such as a neighbour on the LAN: the kernel takes packets to P from any interface. */
+static void write_policy(const struct pa_inpolicy *p, const struct pa_ruleset_input *in, struct pa_text *t)
 {
+	char addr[PA_ADDR_STRLEN];
+
 	pa_text_add(t, "\tcounter inbound_refused {\n"
 		       "\t}\n"
 		       "\tchain inbound_new {\n"
@@ -33,8 +36,9 @@ static void write_policy(const struct pa_inpolicy *p, const char *device, struct
 		       "\tchain inbound {\n"
 		       "\t\ttype filter hook prerouting priority -140; policy accept;\n"
 		       "\t\tiifname \"%s\" goto inbound_new\n"
+		       "\t\tiifname != \"lo\" ip daddr %s goto inbound_new\n"
 		       "\t}\n",
-		    device);
+		    in->device, pa_addr_format(&in->addr, addr));
 }
 
 /* What a namespace sends has P as its source, goes by the tunnel in every mode, and is in the zone that its answers come in; zones are set before -200. */
@@ -56,6 +60,6 @@ void pa_ruleset_inbound_write(const void *policy, const struct pa_ruleset_input 
 	const struct pa_inpolicy *p = policy;
 
 	if (p->kind != PA_IN_OPEN)
-		write_policy(p, in->device, t);
+		write_policy(p, in, t);
 	write_namespace(in, t);
 }

@@ -205,7 +205,7 @@ static void remove_stale(struct pa_tunnet *net, const struct pa_plan *want)
  */
 static int apply(struct pa_tunnet *net, const struct pa_plan *want)
 {
-	int rc = 0;
+	int rc = 0, error;
 
 	for (size_t i = 0; rc == 0 && i < want->n_routes; i++) {
 		rc = pa_net_route_add(net->nl, &want->routes[i], false);
@@ -215,8 +215,10 @@ static int apply(struct pa_tunnet *net, const struct pa_plan *want)
 	}
 	for (size_t i = 0; rc == 0 && i < want->n_rules; i++)
 		rc = pa_net_rule_add(net->nl, &want->rules[i]);
+	error = errno; /* of what was refused; to remove what is not there is no error */
 	remove_stale(net, want);
 	memcpy(&net->plan, want, sizeof(net->plan));
+	errno = error;
 	return rc;
 }
 

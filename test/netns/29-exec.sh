@@ -177,6 +177,14 @@ on client1 kill "$inside"
 again
 is "answers come in to a namespace on a closed host" "$(pn socat -u "TCP4:$PEER_IP:7001" -)" "$P"
 again
+# The mode changes before the daemon has heard that the namespace ended: P comes to the LAN's interface first, and to ours beside it.
+pn true
+check "the outbound mode changes as soon as a namespace has ended" \
+	on client1 timeout 10 sh -c 'until pubaddr mode auto >/dev/null 2>&1; do :; done'
+check "and once more, to the one that needs P on our interface" on client1 pubaddr mode tunnel
+is "the host uses P" "$(host_uses)" "$P"
+check "back to the configuration's" on client1 pubaddr mode default
+again
 configure '"outbound": "tunnel", "exec": {"users": ["alice"]}'
 check "where the host itself uses P, there is no namespace for it" sh -c "! '$LAB' exec client1 -- pubaddr exec --netns -- true 2>'$TMP/mode'"
 check "with the reason" grep -q 'outbound mode \\"policy\\"\|outbound mode "policy"' "$TMP/mode"

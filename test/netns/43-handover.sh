@@ -27,6 +27,21 @@ check "the broker knows its gateway" broker_says '"connected": *true'
 check "their clocks agree" gateway_says '"clock-alarm": *false'
 check "another client gets nothing" not gets 0a01
 
+# A question that may wait is answered when its time is up, whatever else goes on: by the time in the answer clocks are compared.
+# Asked in the gateway's name, from where it stands, so nothing changes.
+stands() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" "$TMP/waited"; }
+sync() { echo "{\"command\": \"gateway-sync\", \"arguments\": {\"name\": \"gw1\", \"from\": ${1:-0}, \"reports\": ${2:-0}, \"wait\": 2}}"; }
+wait_idle() { # what is new comes at once, and is asked beyond
+	asked=$(now_ms)
+	{ sync "$(stands number)" "$(stands reports)" && sleep 5; } | on broker socat -t1 - UNIX:/run/pubaddr/broker.sock |
+		{ read -r answer && now_ms >"$TMP/when" && echo "$answer" >"$TMP/waited"; }
+	grep -q '"idle": *true' "$TMP/waited"
+}
+: >"$TMP/waited"
+check "a question with a wait of 2 s is answered that there is nothing new" within 30 wait_idle
+took=$(($(cat "$TMP/when") - asked))
+check "when its time is up: $took ms" test "$took" -ge 1900 -a "$took" -lt 4500
+
 # The client is ended without a word, so that nothing but the broker can end its binding.
 "$LAB" stop client1.dhclient
 "$LAB" stop client1.tunneld

@@ -439,6 +439,13 @@ Test(api, gateway_report)
 	cr_assert_gt(number(r, "reports"), seen);
 	call("gateway-report", "{\"name\": \"gw1\", \"bindings\": [[\"203.0.113.0\", 5]]}");
 	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	/* Epochs have an end, and nobody brings them there. */
+	call("gateway-report", "{\"name\": \"gw1\", \"bindings\": [[\"203.0.113.0\", 9223372036854775807, 12]]}");
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	call("gateway-report", "{\"name\": \"gw1\", \"bindings\": [], \"floors\": [[\"203.0.113.0\", 9223372036854775807]]}");
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	r = call("gateway-sync", "{\"name\": \"gw2\", \"from\": 0}");
+	cr_assert_eq(json_array_size(json_object_get(r, "bindings")), 0u, "nothing of it was taken");
 }
 
 /* A gateway is trusted with the pools that it serves, and with nothing else. */

@@ -34,7 +34,7 @@ static uint32_t some_address(const struct pa_prefix *near, size_t n, uint32_t *s
 	if (r % 3 == 0)
 		return *seed ^ r << 8;
 	p = &near[r / 3 % n];
-	return pa_addr_to_ipv4(&p->addr) + (r % 2 == 0 ? 0 : UINT32_MAX >> p->len) + (r >> 4) % 3 - 1;
+	return pa_addr_to_ipv4(&p->addr) + (r % 2 == 0 || p->len >= 32 ? 0 : UINT32_MAX >> p->len) + (r >> 4) % 3 - 1;
 }
 
 static void compare_destinations(const struct pa_deny *d, const struct pa_prefix *near, size_t n)

@@ -634,6 +634,20 @@ static void compare_xdp(struct bed *b, bool rx, uint32_t seed)
 	cr_expect_gt(forwarded, 300);
 }
 
+/* What XDP says of a packet for P from src in a frame for station to. */
+static uint32_t xdp_for_p(struct bed *b, const char *to, const char *src)
+{
+	uint8_t frame[ETH + 100];
+	struct run r;
+
+	memcpy(frame, to, 6);
+	memcpy(frame + 6, "\x02\x00\x00\x00\x00\x02\x08\x00", 8);
+	make_inner(frame + ETH, src, P, 17, 100);
+	put_sum(frame + ETH);
+	run_prog(b, PA_KERN_XDP, frame, sizeof(frame), &r);
+	return r.verdict;
+}
+
 Test(dp_kern, xdp_carries_as_tc)
 {
 	struct pa_addr p = addr_of(P);
@@ -662,6 +676,12 @@ Test(dp_kern, xdp_carries_as_tc)
 	n = wrap_for(&b, frame, inner, sizeof(inner));
 	run_prog(&b, PA_KERN_XDP, frame, n, &r);
 	cr_expect_eq(r.verdict, XDP_PASS);
+	/* So is what the kernel would not take for P: a frame for many, a source that is this host's own or a private one. */
+	cr_expect_eq(xdp_for_p(&b, "\x02\x00\x00\x00\x00\x01", PEER), XDP_REDIRECT);
+	cr_expect_eq(xdp_for_p(&b, "\xff\xff\xff\xff\xff\xff", PEER), XDP_PASS);
+	cr_expect_eq(xdp_for_p(&b, "\x01\x00\x5e\x00\x00\x01", PEER), XDP_PASS);
+	cr_expect_eq(xdp_for_p(&b, "\x02\x00\x00\x00\x00\x01", "192.0.2.200"), XDP_PASS);
+	cr_expect_eq(xdp_for_p(&b, "\x02\x00\x00\x00\x00\x01", "10.0.0.1"), XDP_PASS);
 	cr_assert_eq(pa_dp_kern.stats(b.kern, &p, NULL, &stats), 0);
 	cr_expect_gt(stats.rx_packets, 600, "both programs count");
 	pa_dp_kern.close(b.kern);
@@ -821,6 +841,7 @@ Test(dp_kern, cleans_up_after_one_that_died)
 	      "! tc qdisc show dev tun0 | grep -q clsact");
 	cr_expect_neq(access(b.dir, F_OK), 0);
 	pa_dp_kern_remove(b.dir, "tun0");
+	pa_dp_kern.close(b.kern); /* it did not really die: its memory is still this process's */
 }
 
 Test(dp_kern, says_why_not)

@@ -642,6 +642,14 @@ Test(dp_user, the_group_keeps_others_out)
 		close(fds[--n]);
 }
 
+static uint64_t thread_us(void)
+{
+	struct timespec ts;
+
+	cr_assert_eq(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 static bool refuse_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct end *e = ctx;
@@ -651,17 +659,10 @@ static bool refuse_control(void *ctx, unsigned local, const struct pa_endpoint *
 	(void)buf;
 	(void)len;
 	e->controls++;
-	for (uint64_t until = uv_hrtime() + 100000; uv_hrtime() < until;)
-		; /* as forged messages cost, and more: a tenth of a millisecond */
+	/* As forged messages cost, and more: a tenth of a millisecond. Of this thread: on a busy machine others have the rest. */
+	for (uint64_t until = thread_us() + 100; thread_us() < until;)
+		;
 	return false;
-}
-
-static uint64_t thread_ms(void)
-{
-	struct timespec ts;
-
-	cr_assert_eq(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 /* However many forged handshakes wait, they get no more than their share of this thread; those of sessions wait in another queue. */
@@ -686,16 +687,16 @@ Test(dp_user, forgeries_have_a_share_of_the_processor)
 	cr_assert_eq(pa_dp_set_group(gw.dp, 0, fds, n), 0);
 	to = (struct pa_endpoint){udp.bind.addr, pa_udp_port(fds[0])};
 	start = pa_now_get().boot_ms;
-	used = thread_ms();
+	used = thread_us();
 	while (pa_now_get().boot_ms < start + 1000) {
 		for (unsigned i = 0; i < 100; i++) /* far more than can be judged; the queue is always full */
 			send_raw(fd, &to, hello, sizeof(hello));
 		(void)uv_run(&loop, UV_RUN_ONCE);
 	}
-	used = thread_ms() - used;
+	used = thread_us() - used;
 	cr_assert_gt(gw.controls, 100, "they get their share");
-	cr_assert_lt(gw.controls, 5500, "%u of 100 us in a second: that is too much", gw.controls);
-	cr_log_info("%u judged, %u ms used", gw.controls, (unsigned)used);
+	cr_assert_lt(gw.controls, 4500, "%u of 100 us in a second: that is too much", gw.controls);
+	cr_log_info("%u judged, %u ms used", gw.controls, (unsigned)(used / 1000));
 	pa_dp_user.close(gw.dp);
 	while (n > 0)
 		close(fds[--n]);

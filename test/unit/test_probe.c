@@ -89,6 +89,22 @@ static void advance(struct fx *f, uint64_t ms)
 	f->now.unix_ms += ms;
 }
 
+/* The client at HOME begins a session. */
+static void bind_client(struct fx *f, uint64_t bind)
+{
+	uint8_t buf[PA_CTL_MAX];
+	struct pa_grant g;
+
+	peer_grant(0, 5, 1, PEER_UNIX + 3600, true, &g);
+	peer_init(&f->p, &g, 0, bind);
+	give(f, 0, HOME, buf, peer_hello(&f->p, buf));
+	memcpy(f->p.cookie, f->sent[0].m.cookie, sizeof(f->p.cookie));
+	give(f, 0, HOME, buf, peer_confirm(&f->p, buf));
+	cr_assert_eq(f->sent[0].m.type, PA_MSG_ACCEPT);
+	memcpy(f->p.session, f->sent[0].m.session, sizeof(f->p.session));
+	memcpy(f->p.token, f->sent[0].m.token, sizeof(f->p.token));
+}
+
 /* A gateway with one address and port for tunnels and n_probes of the other two, and a client bound at HOME. */
 static struct fx *fx_new(size_t n_probes)
 {
@@ -97,22 +113,13 @@ static struct fx *fx_new(size_t n_probes)
 	struct pa_gw_config cfg = {.pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = 25, .max_bindings = 4,
 				   .sockets = sockets, .n_sockets = 1 + n_probes};
 	struct fx *f = calloc(1, sizeof(*f));
-	uint8_t buf[PA_CTL_MAX];
-	struct pa_grant g;
 
 	f->ring = peer_keyring();
 	f->rng.s = 1;
 	f->now = (struct pa_now){.boot_ms = 1000000, .unix_ms = PEER_UNIX * 1000ull};
 	cfg.keys = f->ring;
 	cr_assert_eq(pa_gw_new(&cfg, &ops, f, &f->gw), 0);
-	peer_grant(0, 5, 1, PEER_UNIX + 3600, true, &g);
-	peer_init(&f->p, &g, 0, 1);
-	give(f, 0, HOME, buf, peer_hello(&f->p, buf));
-	memcpy(f->p.cookie, f->sent[0].m.cookie, sizeof(f->p.cookie));
-	give(f, 0, HOME, buf, peer_confirm(&f->p, buf));
-	cr_assert_eq(f->sent[0].m.type, PA_MSG_ACCEPT);
-	memcpy(f->p.session, f->sent[0].m.session, sizeof(f->p.session));
-	memcpy(f->p.token, f->sent[0].m.token, sizeof(f->p.token));
+	bind_client(f, 1);
 	f->n_changes = 0;
 	return f;
 }
@@ -317,6 +324,25 @@ Test(probe, a_client_has_so_many_answers_to_come_and_no_more)
 	cr_assert_eq(wait_until(f, start, 22000), 8);
 	s = probe(f, 0, HOME, &m, 300);
 	cr_assert(s != NULL && s->m.delay == 20, "the places are free again");
+	fx_free(f);
+}
+
+/* Else one client could take the places of all others. */
+Test(probe, a_session_that_is_over_has_no_place)
+{
+	struct pa_msg m = {.answer_length = PA_PROBE_MIN, .delay = 60};
+	struct fx *f = fx_new(0);
+	const struct sent *s;
+
+	for (unsigned i = 0; i < 100; i++) {
+		bind_client(f, i + 2);
+		for (unsigned k = 0; k < 8; k++) {
+			m.echo = k + 1;
+			s = probe(f, 0, HOME, &m, 300);
+			cr_assert_not_null(s, "session %u, probe %u", i, k);
+			cr_assert_eq(s->m.delay, 60, "session %u, probe %u", i, k);
+		}
+	}
 	fx_free(f);
 }
 

@@ -132,6 +132,7 @@ Test(ruleset, who_may_come_in)
 			  "\tchain inbound {\n"
 			  "\t\ttype filter hook prerouting priority -140; policy accept;\n"
 			  "\t\tiifname \"pub0\" goto inbound_new\n"
+			  "\t\tiifname != \"lo\" ip daddr 203.0.113.7 goto inbound_new\n"
 			  "\t}\n" NAMESPACE);
 }
 

@@ -4,10 +4,15 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/err.h"
@@ -15,7 +20,9 @@
 #include "tunnel/dp_steer.h"
 #include "tunnel/net_lan.h"
 #include "tunnel/net_route.h"
+#include "tunnel/net_sysctl.h"
 #include "tunnel/net_tun.h"
+#include "tunnel/net_veth.h"
 #include "tunnel/tunneld_net.h"
 
 TestSuite(tunnel_net, .timeout = 60);
@@ -37,7 +44,7 @@ static void quiet(enum pa_log_level level, const char *event, const char *text)
 
 static void enter(void)
 {
-	if (unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0)
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0)
 		cr_skip_test("needs root, network namespaces and /dev/net/tun");
 	pa_log_set_sink(quiet);
 }
@@ -334,4 +341,65 @@ Test(tunnel_net, another_default_goes_first)
 	cr_assert(changed, "another LAN address does");
 	pa_tunnet_free(net);
 	pa_nl_close(nl);
+}
+
+/* Who has the namespace could advertise himself as the host's router. */
+Test(tunnel_net, a_namespace_has_no_ipv6_to_the_host)
+{
+	struct pa_nl *nl;
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	enter();
+	if (access("/proc/sys/net/ipv6/conf/lo/disable_ipv6", W_OK) < 0)
+		cr_skip_test("this kernel has no IPv6");
+	cr_assert_eq(pipe(ready), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && unshare(CLONE_NEWNET) == 0 && write(ready[1], "x", 1) == 1)
+			(void)pause();
+		_exit(1);
+	}
+	cr_assert_eq(read(ready[0], &c, 1), 1);
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	cr_assert_eq(pa_veth_open(nl, "pub0", pid, 1472), 0);
+	run("test $(cat /proc/sys/net/ipv6/conf/pub0-ns/disable_ipv6) = 1");
+	pa_veth_remove(nl, "pub0");
+	pa_nl_close(nl);
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+}
+
+static void put_text(const char *path, const char *text, mode_t mode)
+{
+	FILE *f = fopen(path, "we");
+
+	cr_assert(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0 && chmod(path, mode) == 0);
+}
+
+/* Members of a group may add files to the folder, and this one says what is written to the kernel. */
+Test(tunnel_net, settings_are_given_back_from_a_file_of_ours_only)
+{
+	static const char path[] = "/tmp/sysctl-test.json";
+	char err[PA_SYSCTL_ERRLEN] = "", *text;
+
+	enter();
+	cr_assert(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("none", "/tmp", "tmpfs", 0, NULL) == 0);
+	cr_assert_eq(pa_sysctl_take(path, "lan0", "net/ipv4/fwmark_reflect", "1", err), 0, "%s", err);
+	cr_assert_eq(pa_sysctl_release(path, "lan0", err), 0, "%s", err);
+	text = output("cat /proc/sys/net/ipv4/fwmark_reflect");
+	cr_assert_str_eq(text, "0\n");
+	free(text);
+	put_text(path, "{\"net/ipv4/fwmark_reflect\": {\"was\": \"1\", \"set\": \"0\", \"users\": [\"lan0\"]}}", 0644);
+	cr_assert_eq(pa_sysctl_release(path, "lan0", err), PA_EAUTH, "others could have written it");
+	cr_assert_eq(chmod(path, 0600), 0);
+	cr_assert_eq(chown(path, 4001, 4001), 0);
+	cr_assert_eq(pa_sysctl_release(path, "lan0", err), PA_EAUTH, "another has written it");
+	put_text("/tmp/other.json", "{\"net/core/somaxconn\": {\"was\": \"77\", \"set\": \"4096\", \"users\": [\"lan0\"]}}", 0600);
+	run("echo 4096 >/proc/sys/net/core/somaxconn");
+	cr_assert_eq(pa_sysctl_release("/tmp/other.json", "lan0", err), 0, "%s", err);
+	run("test $(cat /proc/sys/net/core/somaxconn) = 4096");
+	run("test $(cat /proc/sys/net/ipv4/fwmark_reflect) = 0");
 }

@@ -719,12 +719,15 @@ static __always_inline int xdp_from_client(struct xdp_md *ctx, struct way *w, co
 	return (int)bpf_redirect(fib.ifindex, 0);
 }
 
-/* Sources that no router takes from a wire; the kernel counts them. */
+/*
+ * Sources that no router takes from a wire; the kernel counts them. Nor an address of this host's own, nor one that clients may not
+ * send to: what the kernel's checks of the way back say of these is not known here.
+ */
 static __always_inline bool martian(__be32 src)
 {
 	__u8 first = bpf_ntohl(src) >> 24;
 
-	return first == 0 || first == 127 || first >= 224;
+	return first == 0 || first == 127 || first >= 224 || judge_far(src) != PA_K_FAR_PASS;
 }
 
 /* A frame for a client: as forwarding and pa_gateway_out. */
@@ -768,7 +771,8 @@ int pa_gateway_xdp(struct xdp_md *ctx)
 	struct way w;
 	__u32 frame;
 
-	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || begin(&w) < 0)
+	/* A frame for many stations is not a router's to forward. */
+	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || (eth->h_dest[0] & 1) != 0 || begin(&w) < 0)
 		return XDP_UP;
 	frame = bpf_xdp_get_buff_len(ctx);
 	if (parse_outer(data, end, frame, &a, &in))
