@@ -12,6 +12,8 @@ default_by() { on client1 ip route get "$PEER_IP" | grep -q "dev $1"; }
 our_rules() { on client1 ip rule show | grep -cE '^520[0-3]:'; }
 all_rules() { [ "$(our_rules)" = "$RULES" ]; }
 mapped() { ask_gateway "{\"command\": \"binding-get\", \"arguments\": {\"address\": \"$CLIENT_PUBLIC_IP\"}}" | grep -o '"mapped": *"[^"]*"'; }
+# The programs in the kernel pass packets on by the old address until the daemon has taken notice.
+moved() { local now && now=$(mapped) && [ -n "$now" ] && [ "$now" != "$before" ]; }
 says() { grep -q "$1" "/run/pubaddr-lab/$PUBADDR_LAB/log/client1.tunneld"; }
 epoch() { on client1 pubaddr --json status | sed -n 's/.*"epoch": *\([0-9]*\).*/\1/p'; }
 
@@ -32,9 +34,9 @@ on client1 sysctl -qw net.ipv4.conf.all.promote_secondaries=1
 on client1 ip addr add 10.77.0.240/24 dev eth0
 on client1 ip addr del "$CLIENT_PRIVATE_IP/24" dev eth0
 on client1 ip route replace default via 10.77.0.1 dev eth0
-eventually 10 "the LAN address changes: P is reached" reached
+eventually 10 "the LAN address changes: so does the mapped address" moved
+check "P is reached" reached
 check "and reaches" reaches
-check "from another mapped address" test "$(mapped)" != "$before"
 on client1 ip addr add "$CLIENT_PRIVATE_IP/24" dev eth0
 on client1 ip addr del 10.77.0.240/24 dev eth0
 on client1 ip route replace default via 10.77.0.1 dev eth0
