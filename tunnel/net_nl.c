@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -120,6 +121,30 @@ int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nl
 	if ((msg->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
 		msg->nlmsg_flags |= NLM_F_ACK; /* a single answer: the acknowledgement is its end */
 	return exchange(nl, msg, &r);
+}
+
+struct nlmsghdr *pa_nl_put_link(char *buf, uint16_t type, int ifindex, unsigned flags)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *ifm;
+
+	nlh->nlmsg_type = type;
+	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
+	ifm->ifi_family = AF_UNSPEC;
+	ifm->ifi_index = ifindex;
+	ifm->ifi_flags = flags;
+	ifm->ifi_change = flags;
+	return nlh;
+}
+
+void pa_nl_put_no_ipv6(struct nlmsghdr *nlh)
+{
+	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
+	struct nlattr *inet6 = mnl_attr_nest_start(nlh, AF_INET6);
+
+	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(nlh, inet6);
+	mnl_attr_nest_end(nlh, spec);
 }
 
 int pa_nl_dump_all(struct pa_nl *nl, uint16_t type, uint8_t family, size_t header,

@@ -20,6 +20,13 @@ struct nlattr;
 int pa_nl_open(struct pa_nl **ret);
 void pa_nl_close(struct pa_nl *nl);
 
+/*
+ * Begins a request about one interface, RTM_NEWLINK (0: a new one) or RTM_DELLINK, in buf of PA_NL_BUFLEN; flags (IFF_UP, say)
+ * are to be set, all others stay. The caller adds attributes.
+ */
+struct nlmsghdr *pa_nl_put_link(char *buf, uint16_t type, int ifindex, unsigned flags);
+/* Adds to it that the interface makes no link-local address and sends no router solicitations: P is IPv4. */
+void pa_nl_put_no_ipv6(struct nlmsghdr *msg);
 /* Sends one request (its flags get REQUEST and ACK) and waits for the acknowledgement. */
 int pa_nl_request(struct pa_nl *nl, struct nlmsghdr *msg);
 /* Sends one request and hands each message of the answer to fn until the end; fn returns 0, or a negative code that ends it. */

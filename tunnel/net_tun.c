@@ -160,38 +160,20 @@ static void add_queues(struct pa_tun *t, unsigned flags, unsigned want)
 		pa_tun_single(t);
 }
 
-static struct nlmsghdr *put_link(char *buf, int ifindex, unsigned flags)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct ifinfomsg *ifm;
-
-	nlh->nlmsg_type = RTM_NEWLINK;
-	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
-	ifm->ifi_family = AF_UNSPEC;
-	ifm->ifi_index = ifindex;
-	ifm->ifi_flags = flags;
-	ifm->ifi_change = flags;
-	return nlh;
-}
-
 /* P is IPv4: no link-local address, and so no router solicitations or MLD reports, on the device. */
 static void switch_ipv6_off(struct pa_nl *nl, int ifindex)
 {
 	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = put_link(buf, ifindex, 0);
-	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
-	struct nlattr *inet6 = mnl_attr_nest_start(nlh, AF_INET6);
+	struct nlmsghdr *nlh = pa_nl_put_link(buf, RTM_NEWLINK, ifindex, 0);
 
-	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-	mnl_attr_nest_end(nlh, inet6);
-	mnl_attr_nest_end(nlh, spec);
+	pa_nl_put_no_ipv6(nlh);
 	(void)pa_nl_request(nl, nlh); /* fails where the kernel has no IPv6, which is as good */
 }
 
 int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t, bool on)
 {
 	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = put_link(buf, t->ifindex, 0);
+	struct nlmsghdr *nlh = pa_nl_put_link(buf, RTM_NEWLINK, t->ifindex, 0);
 	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
 	struct nlattr *inet = mnl_attr_nest_start(nlh, AF_INET);
 	struct nlattr *conf = mnl_attr_nest_start(nlh, IFLA_INET_CONF);
@@ -206,7 +188,7 @@ int pa_tun_ignore_idle(struct pa_nl *nl, const struct pa_tun *t, bool on)
 int pa_tun_set_mtu(struct pa_nl *nl, const struct pa_tun *t, uint16_t mtu)
 {
 	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = put_link(buf, t->ifindex, 0);
+	struct nlmsghdr *nlh = pa_nl_put_link(buf, RTM_NEWLINK, t->ifindex, 0);
 
 	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
 	return pa_nl_request(nl, nlh);
@@ -215,7 +197,7 @@ int pa_tun_set_mtu(struct pa_nl *nl, const struct pa_tun *t, uint16_t mtu)
 static int bring_up(struct pa_nl *nl, int ifindex)
 {
 	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = put_link(buf, ifindex, IFF_UP);
+	struct nlmsghdr *nlh = pa_nl_put_link(buf, RTM_NEWLINK, ifindex, IFF_UP);
 
 	mnl_attr_put_u32(nlh, IFLA_TXQLEN, QUEUE_LEN);
 	return pa_nl_request(nl, nlh);

@@ -28,31 +28,6 @@ const char *pa_veth_name(const char *device, char dst[16])
 	return dst;
 }
 
-static struct nlmsghdr *put_link(char *buf, uint16_t type, int ifindex, unsigned flags)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct ifinfomsg *ifm;
-
-	nlh->nlmsg_type = type;
-	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
-	ifm->ifi_family = AF_UNSPEC;
-	ifm->ifi_index = ifindex;
-	ifm->ifi_flags = flags;
-	ifm->ifi_change = flags;
-	return nlh;
-}
-
-/* No link-local address and no router solicitations: P is IPv4. */
-static void put_no_ipv6(struct nlmsghdr *nlh)
-{
-	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
-	struct nlattr *inet6 = mnl_attr_nest_start(nlh, AF_INET6);
-
-	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-	mnl_attr_nest_end(nlh, inet6);
-	mnl_attr_nest_end(nlh, spec);
-}
-
 static void put_end(struct nlmsghdr *nlh, const char *name, uint16_t mtu, const uint8_t mac[MAC_LEN])
 {
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
@@ -64,7 +39,7 @@ static void put_end(struct nlmsghdr *nlh, const char *name, uint16_t mtu, const 
 static int set_ipv4(struct pa_nl *nl, int ifindex, uint32_t forwarding, bool strict)
 {
 	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = put_link(buf, RTM_NEWLINK, ifindex, 0);
+	struct nlmsghdr *nlh = pa_nl_put_link(buf, RTM_NEWLINK, ifindex, 0);
 	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
 	struct nlattr *inet = mnl_attr_nest_start(nlh, AF_INET);
 	struct nlattr *conf = mnl_attr_nest_start(nlh, IFLA_INET_CONF);
@@ -107,7 +82,7 @@ int pa_veth_open(struct pa_nl *nl, const char *device, pid_t pid, uint16_t mtu)
 {
 	uint8_t mac[MAC_LEN];
 	char buf[PA_NL_BUFLEN], name[16];
-	struct nlmsghdr *nlh = put_link(buf, RTM_NEWLINK, 0, IFF_NOARP);
+	struct nlmsghdr *nlh = pa_nl_put_link(buf, RTM_NEWLINK, 0, IFF_NOARP);
 	struct nlattr *info, *data, *peer;
 	struct ifinfomsg *ifm;
 	int ifindex, rc, e;
@@ -131,8 +106,8 @@ int pa_veth_open(struct pa_nl *nl, const char *device, pid_t pid, uint16_t mtu)
 	if (rc < 0)
 		return rc;
 	ifindex = pa_nl_ifindex(name);
-	nlh = put_link(buf, RTM_NEWLINK, ifindex, 0);
-	put_no_ipv6(nlh);
+	nlh = pa_nl_put_link(buf, RTM_NEWLINK, ifindex, 0);
+	pa_nl_put_no_ipv6(nlh);
 	(void)pa_nl_request(nl, nlh); /* fails where the kernel has no IPv6, which is as good */
 	rc = ifindex > 0 ? refuse_ipv6(name) : ifindex;
 	if (rc == 0)
@@ -150,7 +125,7 @@ void pa_veth_remove(struct pa_nl *nl, const char *device)
 	int ifindex = pa_nl_ifindex(pa_veth_name(device, name));
 
 	if (ifindex > 0)
-		(void)pa_nl_request(nl, put_link(buf, RTM_DELLINK, ifindex, 0));
+		(void)pa_nl_request(nl, pa_nl_put_link(buf, RTM_DELLINK, ifindex, 0));
 }
 
 /*
@@ -196,7 +171,7 @@ int pa_veth_divert(struct pa_nl *nl, const char *device, int ifindex, const stru
 	route.dst.addr = *addr;
 	route.dst.len = 32;
 	route.ifindex = pa_nl_ifindex(pa_veth_name(device, name));
-	rc = route.ifindex > 0 ? pa_nl_request(nl, put_link(buf, RTM_NEWLINK, route.ifindex, IFF_UP | IFF_NOARP)) : route.ifindex;
+	rc = route.ifindex > 0 ? pa_nl_request(nl, pa_nl_put_link(buf, RTM_NEWLINK, route.ifindex, IFF_UP | IFF_NOARP)) : route.ifindex;
 	if (rc == 0)
 		rc = pa_net_route_add(nl, &route, false); /* it goes with the interface */
 	if (rc == PA_EEXIST)
@@ -215,13 +190,13 @@ static int inside(struct pa_nl *nl, const char *device, const struct pa_addr *ad
 
 	if (lo < 0 || dev < 0)
 		return PA_ENOTFOUND;
-	rc = pa_nl_request(nl, put_link(buf, RTM_NEWLINK, lo, IFF_UP));
+	rc = pa_nl_request(nl, pa_nl_put_link(buf, RTM_NEWLINK, lo, IFF_UP));
 	if (rc < 0)
 		return rc;
-	nlh = put_link(buf, RTM_NEWLINK, dev, 0);
-	put_no_ipv6(nlh);
+	nlh = pa_nl_put_link(buf, RTM_NEWLINK, dev, 0);
+	pa_nl_put_no_ipv6(nlh);
 	(void)pa_nl_request(nl, nlh);
-	rc = pa_nl_request(nl, put_link(buf, RTM_NEWLINK, dev, IFF_UP | IFF_NOARP));
+	rc = pa_nl_request(nl, pa_nl_put_link(buf, RTM_NEWLINK, dev, IFF_UP | IFF_NOARP));
 	if (rc == 0)
 		rc = pa_net_addr_add(nl, dev, addr);
 	memset(&route, 0, sizeof(route));
