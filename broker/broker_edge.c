@@ -32,7 +32,6 @@
 
 struct broker {
 	uv_loop_t loop;
-	uv_check_t check;
 	uv_prepare_t prepare;
 	uv_timer_t timer;
 	uv_signal_t signals[3];
@@ -88,16 +87,10 @@ static void arm_timer(struct broker *b)
 	(void)uv_timer_start(&b->timer, on_timer, delay, 0);
 }
 
-/* Runs after all input that was ready has been read and handled. */
-static void on_check(uv_check_t *check)
-{
-	struct broker *b = check->data;
-
-	if (pa_batch_size(b->batch) > 0)
-		flush(b);
-}
-
-/* Runs before the loop waits: what timers have handled, as a gateway's question whose time is up, needs no input. */
+/*
+ * Runs before the loop waits: after all input that was ready has been read and handled, and after the timers, for what they
+ * have handled, as a gateway's question whose time is up, needs no input.
+ */
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct broker *b = prepare->data;
@@ -266,7 +259,6 @@ static void stop(struct broker *b)
 	pa_tls_close(b->tls);
 	pa_server_close(b->server);
 	b->server = NULL;
-	uv_close((uv_handle_t *)&b->check, NULL);
 	uv_close((uv_handle_t *)&b->prepare, NULL);
 	uv_close((uv_handle_t *)&b->timer, NULL);
 	for (int i = 0; i < 3; i++)
@@ -298,13 +290,10 @@ static int start_handles(struct broker *b)
 		b->signals[i].data = b;
 		rc = rc < 0 ? rc : uv_signal_start(&b->signals[i], on_signal, numbers[i]);
 	}
-	(void)uv_check_init(&b->loop, &b->check);
 	(void)uv_prepare_init(&b->loop, &b->prepare);
 	(void)uv_timer_init(&b->loop, &b->timer);
-	b->check.data = b;
 	b->prepare.data = b;
 	b->timer.data = b;
-	(void)uv_check_start(&b->check, on_check);
 	(void)uv_prepare_start(&b->prepare, on_prepare);
 	return rc;
 }
