@@ -24,6 +24,7 @@ struct pa_dp_kern_config {
 	size_t n_pools;
 	size_t max_peers; /* gateway */
 	bool accelerate;  /* gateway: XDP at the outer interfaces too */
+	struct pa_rate rate; /* gateway: of each binding; burst_ns 0: no limit */
 	char *err;	  /* PA_DP_KERN_ERRLEN octets: why open failed */
 };
 
@@ -41,6 +42,13 @@ int pa_dp_kern_attach(struct pa_dp *dp, int anchor, uint16_t mtu, char err[PA_DP
 void pa_dp_kern_settle(struct pa_dp *dp);
 /* The rule about destinations (cfg->deny) has changed. */
 void pa_dp_kern_refresh(struct pa_dp *dp);
+/*
+ * Gateway, any thread: where packets of inner go, in outer and local, if the programs know it in full; false: the process has to know
+ * it by itself. take: n packets of so many octets in all went to the client (tx) or came from it; false: they are above its
+ * rate, and not counted.
+ */
+bool pa_dp_kern_peer(const struct pa_dp *dp, const struct pa_addr *inner, struct pa_dp_peer *ret);
+bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, unsigned n, size_t bytes);
 /* Whether XDP is at an outer interface. */
 bool pa_dp_kern_accelerated(const struct pa_dp *dp);
 /* The programs go on for 60 seconds from now; call it more often. */

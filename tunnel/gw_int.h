@@ -47,6 +47,8 @@ struct pa_gw {
 	uint8_t cookie_key[2][PA_KEY_LEN]; /* current, previous */
 	uint64_t cookie_rotated_ms;
 	struct pa_limit rechallenge_limit, hint_limit, probe_limit;
+	struct pa_limit handshake_limit; /* its unit is the microsecond */
+	bool limits_handshakes;
 	struct pa_gw_socket sockets[PA_GW_SOCKETS_MAX];
 	size_t n_sockets;
 	struct pa_gw_prober probers[PA_GW_PROBERS_MAX];
