@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/msg.h"
+#include "tunnel/dp_ecn.h"
 #include "tunnel/dp_user_int.h"
 #include "tunnel/net_udp.h"
 
@@ -15,8 +16,9 @@
 struct datagram {
 	unsigned local;
 	const struct pa_endpoint *from;
-	const uint8_t *buf;
+	uint8_t *buf;
 	size_t len;
+	uint8_t tos; /* of the outer packet */
 };
 
 static bool from_gateway(const struct pa_dp *dp, const struct pa_endpoint *from)
@@ -63,6 +65,8 @@ static enum pa_verdict judge(const struct pa_rx *rx, const struct datagram *d, s
 		v = dp->cfg.role == PA_DP_GATEWAY ? check_gateway(l, d, in, &copy, &p) : check_client(dp, d, in, &p);
 	if (v == PA_PASS && pa_inner_is_redirect(d->buf, in))
 		v = PA_DROP_REDIRECT;
+	if (v == PA_PASS && !pa_ecn_carry(d->buf, d->tos))
+		v = PA_DROP_MALFORMED;
 	if (v == PA_PASS && !pa_lane_take(l, p, rx->now_ms, false, 1, d->len))
 		v = PA_DROP_LIMITED;
 	if (v != PA_PASS)
@@ -155,11 +159,11 @@ static void count_malformed(struct pa_lane *l)
 static unsigned receive_message(struct pa_rx *rx, struct pa_lane *l, unsigned local, unsigned i)
 {
 	struct msghdr *m = &rx->msgs[i].msg_hdr;
-	const uint8_t *buf = rx->iovs[i].iov_base;
+	uint8_t *buf = rx->iovs[i].iov_base;
 	size_t len = rx->msgs[i].msg_len, each = pa_gro_len(m, len), at = 0;
 	unsigned refused = 0;
 	struct pa_endpoint from;
-	struct datagram d = {.local = local, .from = &from};
+	struct datagram d = {.local = local, .from = &from, .tos = pa_gro_class(m)};
 
 	if ((m->msg_flags & MSG_TRUNC) != 0 || !pa_sockaddr_from(&rx->addrs[i], &from)) {
 		count_malformed(l);

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -37,7 +38,7 @@ struct net {
 	uv_loop_t loop;
 	struct end gw, cl;
 	struct pa_addr p; /* the client's public address */
-	struct pa_deny deny;
+	struct pa_deny deny;	struct pa_rate rate; /* of the gateway, when it is opened */
 };
 
 static struct pa_addr addr_of(const char *s)
@@ -84,7 +85,8 @@ static int udp_open(struct pa_endpoint *at)
 
 static void end_open(struct net *n, struct end *e, enum pa_dp_role role)
 {
-	struct pa_dp_config cfg = {.loop = &n->loop, .role = role, .deny = &n->deny, .events = {on_control, on_foreign}, .ctx = e};
+	struct pa_dp_config cfg = {.loop = &n->loop, .role = role, .deny = &n->deny, .events = {on_control, on_foreign}, .ctx = e,
+				   .rate = n->rate};
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, e->device), 0);
 	e->udp = udp_open(&e->at);
@@ -189,6 +191,8 @@ FIELD(tx_unbound, tx_drops[PA_DROP_UNBOUND])
 FIELD(tx_source, tx_drops[PA_DROP_SOURCE])
 FIELD(tx_malformed, tx_drops[PA_DROP_MALFORMED])
 FIELD(tx_redirect, tx_drops[PA_DROP_REDIRECT])
+FIELD(tx_limited, tx_drops[PA_DROP_LIMITED])
+FIELD(rx_limited, rx_drops[PA_DROP_LIMITED])
 FIELD(rx_redirect, rx_drops[PA_DROP_REDIRECT])
 FIELD(tx_errors, tx_errors)
 
@@ -225,6 +229,38 @@ Test(dp_user, packets_pass_whole_both_ways)
 	cr_assert(peer.rx_bytes == 20 + 21 + 100 + 1472 + 9216 && peer.tx_bytes == peer.rx_bytes);
 	cr_assert_eq(pa_dp_user.stats(n.cl.dp, &n.p, NULL, &peer), 0);
 	cr_assert(peer.rx_packets == 5 && peer.tx_packets == 5);
+	net_close(&n);
+}
+
+/* What the network marks on the way arrives at the receiver, and what the sender asked for is seen by the network. */
+Test(dp_user, the_traffic_class_passes)
+{
+	struct pa_dp_stats total;
+	uint8_t sent[100], got[200];
+	int raw, tos = 3;
+	struct net n;
+
+	net_open(&n);
+	for (uint8_t inner = 0; inner < 4; inner++) {
+		(void)make_packet(sent, "203.0.113.7", "8.8.8.8", sizeof(sent), inner);
+		sent[1] = (uint8_t)(0xb8 | inner);
+		cr_assert_eq(send(n.cl.device[1], sent, sizeof(sent), 0), (ssize_t)sizeof(sent));
+		cr_assert_eq(take(&n, &n.gw, got, sizeof(got)), sizeof(sent));
+		cr_assert_arr_eq(sent, got, sizeof(sent), "unmarked, code point %u", inner);
+	}
+	/* Now as the client, from its socket, with congestion experienced on the way. */
+	raw = dup(n.cl.udp);
+	cr_assert_eq(setsockopt(raw, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)), 0);
+	sent[1] = 0xb8 | 2;
+	send_raw(raw, &n.gw.at, sent, sizeof(sent));
+	cr_assert_eq(take(&n, &n.gw, got, sizeof(got)), sizeof(sent));
+	cr_assert_eq(got[1], 0xb8 | 3);
+	sent[1] = 0xb8;
+	send_raw(raw, &n.gw.at, sent, sizeof(sent));
+	wait_count(&n, &n.gw, rx_malformed, 1);
+	cr_assert_eq(pa_dp_user.stats(n.gw.dp, NULL, &total, NULL), 0);
+	cr_assert_eq(total.rx_packets, 5);
+	close(raw);
 	net_close(&n);
 }
 
@@ -363,6 +399,33 @@ Test(dp_user, gateway_refuses)
 	cr_assert_eq(pa_dp_user.stats(n.gw.dp, &other, NULL, &(struct pa_dp_peer_stats){0}), PA_ENOTFOUND);
 	cr_assert_eq(n.gw.controls, 0);
 	close(fd);
+	net_close(&n);
+}
+
+/* Ten packets at once, and then none for an hour; each direction for itself. */
+Test(dp_user, limits_the_rate)
+{
+	struct pa_dp_peer_stats peer;
+	uint8_t buf[100];
+	struct net n;
+
+	net_open(&n);
+	end_close(&n.gw);
+	n.rate = (struct pa_rate){.packet_ns = 3600 * UINT64_C(1000000000), .burst_ns = 9 * 3600 * UINT64_C(1000000000)};
+	end_open(&n, &n.gw, PA_DP_GATEWAY);
+	set_peer(&n, &n.gw, &n.cl.at);
+	for (uint32_t i = 0; i < 10; i++) {
+		send_raw(n.cl.udp, &n.gw.at, buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, i));
+		cr_assert_eq(take(&n, &n.gw, buf, sizeof(buf)), 40);
+	}
+	send_raw(n.cl.udp, &n.gw.at, buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 10));
+	wait_count(&n, &n.gw, rx_limited, 1);
+	for (uint32_t i = 0; i < 11; i++)
+		cr_assert_eq(send(n.gw.device[1], buf, make_packet(buf, "8.8.8.8", "203.0.113.7", 40, i), 0), 40);
+	wait_count(&n, &n.gw, tx_limited, 1);
+	cr_assert_eq(pa_dp_user.stats(n.gw.dp, &n.p, NULL, &peer), 0);
+	cr_expect(peer.rx_packets == 10 && peer.rx_bytes == 400 && peer.tx_packets == 10 && peer.tx_bytes == 400);
+	cr_expect(peer.rx_seen_ms > 0 && peer.rx_seen_ms <= pa_now_get().boot_ms, "and it is known when it sent last");
 	net_close(&n);
 }
 
