@@ -19,7 +19,8 @@ struct pa_kern_maps {
 	char dir[PATH_MAX]; /* pins */
 	struct pa_k_conf *conf;
 	struct pa_k_peer *peers;
-	uint64_t *far, *bits;
+	uint64_t *far, *bits, *ways;
+	struct pa_k_hop *hops;
 	int totals_fd, slots_fd;
 	int progs[PA_KERN_PROGS];
 	unsigned n_cpus;
