@@ -452,6 +452,20 @@ static void kern_close(struct pa_dp *dp)
 void pa_dp_kern_alive(struct pa_dp *dp)
 {
 	PA_KERN_SET(dp->maps.conf->alive_until, boot_ns() + PA_K_ALIVE_NS);
+	if (dp->maps.conf->hops_until != 0)
+		PA_KERN_SET(dp->maps.conf->hops_until, boot_ns() + PA_K_ROUTES_NS);
+}
+
+/* No program uses the tables by now: they were declared invalid well before. */
+void pa_dp_kern_hops(struct pa_dp *dp, const struct pa_hops *hops)
+{
+	PA_KERN_SET(dp->maps.conf->hops_until, 0);
+	if (hops == NULL)
+		return;
+	for (size_t i = 0; i < PA_K_HOPS; i++)
+		dp->maps.hops[i] = (struct pa_k_hop){.gateway = htonl(hops->hop[i].gateway), .ifindex = hops->hop[i].ifindex};
+	memcpy(dp->maps.ways, hops->ways, sizeof(hops->ways));
+	PA_KERN_SET(dp->maps.conf->hops_until, boot_ns() + PA_K_ROUTES_NS);
 }
 
 static int kern_open(const struct pa_dp_config *cfg, struct pa_dp **ret)
@@ -473,6 +487,7 @@ static int kern_open(const struct pa_dp_config *cfg, struct pa_dp **ret)
 	if (rc == 0) {
 		dp->maps.conf->generation++;
 		dp->maps.conf->rate = cfg->kern->rate;
+		pa_dp_kern_hops(dp, NULL); /* until this process has read the routes */
 		dp->attached = dp->maps.adopted && dp->maps.conf->links[0].ifindex != 0;
 		pa_dp_kern_alive(dp);
 		pa_dp_kern_refresh(dp);

@@ -20,7 +20,7 @@
 #include "tunnel/bpf/path.skel.h"
 
 #define LAYOUT_LEN offsetof(struct pa_k_conf, alive_until)
-#define N_MAPS 7
+#define N_MAPS 9
 
 /* libbpf's own lines would be the verifier's reasoning; our callers say in one line what failed. */
 static int on_print(enum libbpf_print_level level, const char *format, va_list args)
@@ -104,7 +104,7 @@ static int open_pin(const char *dir, const char *name)
 
 void pa_kern_unpin(const char *bpf_dir, const char *device)
 {
-	static const char *const names[N_MAPS] = {"conf", "peers", "slots", "far", "bits", "totals", "rates"};
+	static const char *const names[N_MAPS] = {"conf", "peers", "slots", "far", "bits", "ways", "hops", "totals", "rates"};
 	char dir[PATH_MAX], path[PATH_MAX + 32];
 
 	if (pins_of(bpf_dir, device, dir) < 0)
@@ -261,7 +261,10 @@ static int map_all(struct pa_kern_maps *m, const struct pa_k_conf *want, char er
 	m->far = map_memory(bpf_map__fd(m->skel->maps.far), PA_K_FAR_WORDS * sizeof(*m->far));
 	m->bits = map_memory(bpf_map__fd(m->skel->maps.bits), PA_K_BLOCKS * PA_K_BLOCK_WORDS * sizeof(*m->bits));
 	m->rates = map_memory(bpf_map__fd(m->skel->maps.rates), n_rates(want) * sizeof(*m->rates));
-	if (m->conf == NULL || m->peers == NULL || m->rates == NULL || m->far == NULL || m->bits == NULL)
+	m->ways = map_memory(bpf_map__fd(m->skel->maps.ways), PA_K_FAR_WORDS * sizeof(*m->ways));
+	m->hops = map_memory(bpf_map__fd(m->skel->maps.hops), PA_K_HOPS * sizeof(*m->hops));
+	if (m->conf == NULL || m->peers == NULL || m->rates == NULL || m->far == NULL || m->bits == NULL ||
+	    m->ways == NULL || m->hops == NULL)
 		return fail(errno, "cannot map the maps' memory", err);
 	return 0;
 }
@@ -353,6 +356,8 @@ void pa_kern_maps_close(struct pa_kern_maps *m, bool unpin)
 	unmap(m->conf, sizeof(*m->conf));
 	unmap(m->far, PA_K_FAR_WORDS * sizeof(*m->far));
 	unmap(m->bits, PA_K_BLOCKS * PA_K_BLOCK_WORDS * sizeof(*m->bits));
+	unmap(m->ways, PA_K_FAR_WORDS * sizeof(*m->ways));
+	unmap(m->hops, PA_K_HOPS * sizeof(*m->hops));
 	path_bpf__destroy(m->skel);
 	m->skel = NULL;
 	if (unpin && name != NULL) {

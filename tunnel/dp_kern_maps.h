@@ -20,7 +20,8 @@ struct pa_kern_maps {
 	struct pa_k_conf *conf;
 	struct pa_k_peer *peers;
 	struct pa_k_rate *rates; /* one for each peer if conf->limited, else one that is of no use */
-	uint64_t *far, *bits;
+	uint64_t *far, *bits, *ways;
+	struct pa_k_hop *hops;
 	int totals_fd, slots_fd;
 	int progs[PA_KERN_PROGS];
 	unsigned n_cpus;

@@ -34,6 +34,12 @@ void pa_dp_kern_refresh(struct pa_dp *dp)
 	(void)dp;
 }
 
+void pa_dp_kern_hops(struct pa_dp *dp, const struct pa_hops *hops)
+{
+	(void)dp;
+	(void)hops;
+}
+
 bool pa_dp_kern_accelerated(const struct pa_dp *dp)
 {
 	(void)dp;

@@ -7,6 +7,7 @@
 
 #include "common/err.h"
 #include "common/log.h"
+#include "tunnel/dp_routes.h"
 #include "tunnel/net_udp.h"
 
 #define ALIVE_MS 5000 /* several times in the 60 seconds that the programs go on without us */
@@ -16,6 +17,7 @@ struct pa_path {
 	struct pa_dp *user, *kern; /* kern NULL: not wanted, or not possible */
 	bool attached;
 	uv_timer_t *alive;
+	struct pa_routes *routes; /* gateway; NULL: each packet's next hop is looked up */
 	int tun_fd; /* that user has */
 	char why[PA_PATH_ERRLEN];
 	char told[PA_PATH_ERRLEN]; /* what of it is in the log */
@@ -55,6 +57,21 @@ static int start_alive(struct pa_path *path)
 	return 0;
 }
 
+static void on_routes(void *ctx, const struct pa_hops *hops)
+{
+	struct pa_path *path = ctx;
+
+	pa_dp_kern_hops(path->kern, hops);
+}
+
+static void watch_routes(struct pa_path *path)
+{
+	int rc = pa_routes_new(path->cfg.dp.loop, on_routes, path, &path->routes);
+
+	if (rc < 0)
+		pa_log(PA_LOG_DEBUG, "datapath.routes", "next-hops=unknown reason=\"%s\"", pa_strerror(rc));
+}
+
 /*
  * Once for each reason: the client tries again with each change of its network. When there is a device, and not at the start,
  * which may fail for better reasons.
@@ -81,6 +98,8 @@ static int open_kern(struct pa_path *path, char err[PA_PATH_ERRLEN])
 		rc = start_alive(path);
 	if (rc == 0 && cfg.role == PA_DP_GATEWAY)
 		pa_dp_set_others(path->user, &(struct pa_dp_others){pa_dp_kern_peer, pa_dp_kern_take, path->kern});
+	if (rc == 0 && path->cfg.dp.role == PA_DP_GATEWAY)
+		watch_routes(path);
 	if (rc == 0)
 		return 0;
 	if (path->cfg.choice == PA_PATH_AUTO && rc != PA_ENOMEM) {
@@ -121,6 +140,7 @@ void pa_path_close(struct pa_path *path)
 		return;
 	if (path->alive != NULL)
 		uv_close((uv_handle_t *)path->alive, free_handle);
+	pa_routes_close(path->routes);
 	if (path->kern != NULL && path->user != NULL)
 		pa_dp_set_others(path->user, &none);
 	if (path->kern != NULL)

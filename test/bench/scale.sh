@@ -41,7 +41,7 @@ record floor x25519_per_s "$floor" "1/s"
 memory=$(own_memory)
 cpu=$(cpu_ms "$CLIENTS_GATEWAYD_PID")
 play "bind 512" 600
-[ "$(clients_value done)" = "$N" ] || die "not every client is bound: $(cat "$TMP/clients")"
+[ "$(clients_value "done")" = "$N" ] || die "not every client is bound: $(cat "$TMP/clients")"
 each=$(calc "($(cpu_ms "$CLIENTS_GATEWAYD_PID") - $cpu) * 1000 / $N")
 record bind bytes_per_binding "$(calc "($(own_memory) - $memory) * 1024 / $N" 1)" bytes "\"clients\": $N"
 record bind cpu_us_per_handshake "$each" us "\"clients\": $N"

@@ -44,7 +44,7 @@ own_memory() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$CLIENTS_GATE
 before=$(own_memory)
 
 clients_do "bind 256" 120 >"$TMP/said"
-is "every client is bound" "$(clients_value done)" $N
+is "every client is bound" "$(clients_value "done")" $N
 is "as the gateway says" "$(bindings)" $N
 is "nobody spoke in vain" "$(clients_value wrong)" 0
 each=$((($(own_memory) - before) * 1024 / N))
@@ -66,14 +66,14 @@ $(clients_ask binding-get-page '{"from": "there"}')
 END"
 
 clients_do storm 60 >"$TMP/said"
-is "all speak at once: each gets an answer" "$(clients_value done) $(clients_value given-up)" "$N 0"
+is "all speak at once: each gets an answer" "$(clients_value "done") $(clients_value given-up)" "$N 0"
 
 kill -9 "$CLIENTS_GATEWAYD_PID"
 wait "$CLIENTS_GATEWAYD_PID" 2>/dev/null
 check "it is killed, and started again" clients_start_gateway
 is "it knows them all" "$(bindings)" $N
 clients_do storm 60 >"$TMP/said"
-is "all at once again: each gets an answer" "$(clients_value done) $(clients_value given-up)" "$N 0"
+is "all at once again: each gets an answer" "$(clients_value "done") $(clients_value given-up)" "$N 0"
 is "each had to show that it is there" "$(($(clients_value rechallenged) >= N))" 1
 is "no binding is lost" "$(bindings) $(counter timed-out)" "$N 0"
 
@@ -86,7 +86,7 @@ kill -9 "$CLIENTS_GATEWAYD_PID"
 wait "$CLIENTS_GATEWAYD_PID" 2>/dev/null
 check "killed once more, under a flood of forged handshakes" clients_start_gateway
 clients_do storm 60 >"$TMP/said"
-is "all at once beside it: each gets an answer" "$(clients_value done) $(clients_value given-up)" "$N 0"
+is "all at once beside it: each gets an answer" "$(clients_value "done") $(clients_value given-up)" "$N 0"
 kill $flood 2>/dev/null
 wait $flood 2>/dev/null
 is "no binding is lost" "$(bindings) $(counter timed-out)" "$N 0"

@@ -19,6 +19,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "tunnel/dp_kern_int.h"
+#include "tunnel/net_hops.h"
 #include "tunnel/net_udp.h"
 
 TestSuite(dp_kern, .timeout = 120);
@@ -475,13 +476,13 @@ Test(dp_kern, entries_end_by_themselves)
 
 	set_up(&b, PA_DP_GATEWAY);
 	make_inner(inner, P, PEER, 17, sizeof(inner));
-	peer.expires_ms = pa_now_get().boot_ms - 1;
+	peer.expires_ms = pa_now_get().boot_ms - 100; /* the programs' clock ticks */
 	cr_assert_eq(pa_dp_kern.update(b.kern, &peer), 0);
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), SHOT, "the binding has expired");
 	peer.expires_ms = pa_now_get().boot_ms + 60000;
 	cr_assert_eq(pa_dp_kern.update(b.kern, &peer), 0);
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), REDIRECTED);
-	b.kern->maps.conf->alive_until = pa_now_get().boot_ms * 1000000;
+	b.kern->maps.conf->alive_until = (pa_now_get().boot_ms - 100) * 1000000;
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), SHOT, "there is no daemon any more");
 	cr_expect_eq(stats_of(b.kern, &pa_dp_kern).rx_drops[PA_DROP_UNBOUND], 2);
 	pa_dp_kern_alive(b.kern);
@@ -712,6 +713,7 @@ static uint32_t xdp_for_p(struct bed *b, const char *to, const char *src)
 
 Test(dp_kern, xdp_carries_as_tc)
 {
+	static struct pa_hops hops;
 	struct pa_addr p = addr_of(P);
 	struct pa_dp_peer_stats stats;
 	uint8_t inner[100], frame[256];
@@ -731,6 +733,10 @@ Test(dp_kern, xdp_carries_as_tc)
 	shell("ip -d link show dev eth0 | grep -q 'xdp.* name pa_gateway_xdp'");
 	compare_xdp(&b, true, 5);
 	compare_xdp(&b, false, 6);
+	cr_assert_eq(pa_net_hops_read(b.kern->nl, &hops), 0);
+	pa_dp_kern_hops(b.kern, &hops);
+	compare_xdp(&b, true, 7);
+	compare_xdp(&b, false, 8);
 	/* A last hop is the kernel's business, which tells the sender. */
 	make_inner(inner, P, PEER, 17, sizeof(inner));
 	inner[8] = 1;
@@ -748,6 +754,62 @@ Test(dp_kern, xdp_carries_as_tc)
 	cr_expect_gt(stats.rx_packets, 600, "both programs count");
 	pa_dp_kern.close(b.kern);
 	shell("! ip -d link show dev eth0 | grep -q xdp");
+}
+
+/* A frame for P, by XDP; its destination is in r->out. */
+static void forward_to_p(struct bed *b, struct run *r)
+{
+	uint8_t frame[ETH + 100] = "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08";
+
+	make_inner(frame + ETH, PEER, P, 17, 100);
+	put_sum(frame + ETH);
+	run_prog(b, PA_KERN_XDP, frame, sizeof(frame), r);
+}
+
+/* What one packet's look-up found serves the next ones for a second, and no longer; and only while the routes are as the table says. */
+Test(dp_kern, xdp_remembers_next_hops)
+{
+	static struct pa_hops hops;
+	struct pa_k_hop *h;
+	struct run r;
+	struct bed b;
+
+	memset(&b, 0, sizeof(b));
+	new_world(&b);
+	configure(&b, PA_DP_GATEWAY);
+	b.k.accelerate = true;
+	open_kern(&b);
+	update(&b, b.kern, &pa_dp_kern, &(struct pa_endpoint){addr_of(CLIENT), 5000});
+	pa_dp_kern_settle(b.kern);
+	attach(&b);
+	cr_assert_eq(pa_net_hops_read(b.kern->nl, &hops), 0);
+	pa_dp_kern_hops(b.kern, &hops);
+	h = &b.kern->maps.hops[1];
+	cr_assert_eq(h->until, 0);
+	forward_to_p(&b, &r);
+	cr_expect_eq(r.verdict, XDP_REDIRECT);
+	cr_expect_gt(h->until, 0);
+	cr_expect_eq(h->mtu, 1500);
+	shell("ip neigh replace 198.51.100.9 lladdr 02:00:00:00:00:0a dev eth0");
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, next_link, 6, "remembered");
+	h->until = 1;
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, "\x02\x00\x00\x00\x00\x0a", 6, "looked up");
+	h->mtu = 100;
+	forward_to_p(&b, &r);
+	cr_expect_eq(h->mtu, 1500, "what may be too long is looked up");
+	shell("ip neigh add 198.51.100.12 lladdr 02:00:00:00:00:0c dev eth0 && ip route replace default via 198.51.100.12");
+	h->until = 1;
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, "\x02\x00\x00\x00\x00\x0c", 6, "by the route that there is");
+	cr_expect_eq(h->until, 1, "which is not kept in the place of another one");
+	pa_dp_kern_hops(b.kern, NULL);
+	memcpy(&h->dmac, next_link, 6);
+	h->until = UINT64_MAX;
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, "\x02\x00\x00\x00\x00\x0c", 6, "nothing counts while routes change");
+	pa_dp_kern.close(b.kern);
 }
 
 /* Another program stays, and we do without. */
