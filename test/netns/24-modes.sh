@@ -94,6 +94,8 @@ check "connections" open_flows n0
 # From each mode to each other one.
 change native
 is "who said so" "$(mode)" "native (by command)"
+is "as JSON, whatever the order of the words" "$(mode --json) $(on client1 pubaddr --json mode)" \
+	'{"mode": "native", "mode-source": "command"} {"mode": "native", "mode-source": "command"}'
 change tunnel
 change auto
 change tunnel
