@@ -150,6 +150,8 @@ Test(tunneld_conf, mistakes)
 	expect_error(0, "{\"rule-priority\": 32766}", "rule-priority");
 	expect_error(0, "{\"mark\": 0}", "mark");
 	expect_error(0, "{\"device\": \"\"}", "device");
+	expect_error(0, "{\"device\": \"pub*\"}", "device");
+	expect_error(0, "{\"device\": \"p\\\"; x\"}", "device");
 	expect_error(0, "{\"run-dir\": \"run\"}", "run-dir");
 	expect_error(0, "{\"keyfile\": \"/k\"}", "keyfile: unknown");
 	expect_error(0, "[]", "object");
@@ -207,6 +209,13 @@ Test(tunneld_state, bind_numbers_rise_and_last)
 	(void)fclose(f);
 	cr_assert_eq(pa_bind_load(path, &again, err), PA_EFORMAT);
 	cr_assert_eq(again, 1002u);
+	cr_assert_eq(chmod(path, 0666), 0);
+	cr_assert_eq(pa_bind_load(path, &again, err), PA_EAUTH, "others could write it");
+	cr_assert_eq(chmod(path, 0600), 0);
+	if (geteuid() == 0) {
+		cr_assert_eq(chown(path, 12345, 12345), 0);
+		cr_assert_eq(pa_bind_load(path, &again, err), PA_EAUTH, "somebody else's");
+	}
 	(void)unlink(path);
 	(void)rmdir(dir);
 	last = 5;
