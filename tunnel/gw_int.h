@@ -11,7 +11,7 @@
 /* What the files of the gateway's core (gw*.c) share; nobody else includes it. */
 #define PA_GW_PROBERS_MAX 64  /* clients that look at their path at the same time */
 #define PA_GW_PENDING_MAX 256 /* second answers, in all, and of one client, as many as one run of its probes may want */
-#define PA_GW_PENDING_EACH 8
+#define PA_GW_PENDING_EACH 10 /* eight, and one or two for the keepalive interval that it learns meanwhile */
 
 /* A client that sends PROBEs. Not in its entry, for few do it, and for a few seconds. */
 struct pa_gw_prober {
