@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "tunnel/dp_kern_int.h"
+#include "tunnel/net_hops.h"
 #include "tunnel/net_udp.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -313,6 +314,20 @@ struct client_end {
 	uint16_t gateway_port, own_port;
 };
 
+/* The route to the gateway is looked up here, now and then, and not for each packet. */
+static void find_next_hop(struct pa_dp *dp)
+{
+	struct pa_k_conf *c = dp->maps.conf;
+	uint32_t hop;
+
+	if (c->enabled == 0 || pa_net_hop_get(dp->nl, c->own, c->gateway, (int)c->outer_ifindex, dp->kern.mark, &hop) < 0) {
+		PA_KERN_SET(c->hops_until, 0);
+		return;
+	}
+	PA_KERN_SET(c->next_hop, hop);
+	PA_KERN_SET(c->hops_until, boot_ns() + PA_K_ROUTES_NS);
+}
+
 static void write_client(struct pa_dp *dp, const struct client_end *e)
 {
 	struct pa_k_conf *c = dp->maps.conf;
@@ -332,6 +347,7 @@ static void write_client(struct pa_dp *dp, const struct client_end *e)
 	c->mark = dp->kern.mark;
 	PA_KERN_SET(dp->maps.peers[0].until, until_of(&dp->peer));
 	PA_KERN_SET(c->enabled, on ? 1 : 0);
+	find_next_hop(dp);
 }
 
 void pa_kern_client_apply(struct pa_dp *dp)
@@ -452,7 +468,9 @@ static void kern_close(struct pa_dp *dp)
 void pa_dp_kern_alive(struct pa_dp *dp)
 {
 	PA_KERN_SET(dp->maps.conf->alive_until, boot_ns() + PA_K_ALIVE_NS);
-	if (dp->maps.conf->hops_until != 0)
+	if (dp->cfg.role == PA_DP_CLIENT && dp->maps.conf->hops_until != 0)
+		find_next_hop(dp);
+	else if (dp->maps.conf->hops_until != 0)
 		PA_KERN_SET(dp->maps.conf->hops_until, boot_ns() + PA_K_ROUTES_NS);
 }
 

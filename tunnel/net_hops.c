@@ -7,6 +7,7 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/err.h"
@@ -124,6 +125,61 @@ int pa_net_hops_read(struct pa_nl *nl, struct pa_hops *ret)
 		pa_hops_make(list.routes, list.n, ret);
 	free(list.routes);
 	return rc < 0 ? rc : 0;
+}
+
+/* ---- one destination ---- */
+
+struct answer {
+	uint32_t gateway, ifindex; /* gateway 0: on the link */
+	bool plain;
+};
+
+static int take_answer(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct answer *a = arg;
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE)
+		return 0;
+	a->plain = rtm->rtm_type == RTN_UNICAST;
+	PA_NL_EACH_ATTR(attr, nlh, sizeof(*rtm)) {
+		uint16_t type = mnl_attr_get_type(attr), len = mnl_attr_get_payload_len(attr);
+
+		if (type == RTA_GATEWAY && len == 4)
+			memcpy(&a->gateway, mnl_attr_get_payload(attr), 4);
+		else if (type == RTA_OIF && len == 4)
+			a->ifindex = mnl_attr_get_u32(attr);
+		else if (type == RTA_VIA || type == RTA_ENCAP)
+			a->plain = false;
+	}
+	return 0;
+}
+
+int pa_net_hop_get(struct pa_nl *nl, uint32_t src, uint32_t dst, int ifindex, uint32_t mark, uint32_t *ret)
+{
+	char buf[PA_NL_BUFLEN];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct answer a = {0, 0, false};
+	struct rtmsg *rtm;
+	int rc;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	rtm->rtm_family = AF_INET;
+	rtm->rtm_dst_len = rtm->rtm_src_len = 32;
+	mnl_attr_put_u32(nlh, RTA_DST, dst);
+	mnl_attr_put_u32(nlh, RTA_SRC, src);
+	mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)ifindex);
+	if (mark != 0)
+		mnl_attr_put_u32(nlh, RTA_MARK, mark);
+	rc = pa_nl_dump(nl, nlh, take_answer, &a);
+	if (rc < 0)
+		return rc;
+	if (!a.plain || a.ifindex != (uint32_t)ifindex)
+		return PA_ENOTSUP;
+	*ret = a.gateway != 0 ? a.gateway : dst;
+	return 0;
 }
 
 /* ---- changes ---- */

@@ -13,6 +13,12 @@
  */
 int pa_net_hops_read(struct pa_nl *nl, struct pa_hops *ret);
 
+/*
+ * The next hop of this host's own packets from src to dst by one interface, with a mark (0: none): dst itself if it is on the link.
+ * Addresses in network byte order. PA_ENOTFOUND: there is no way; PA_ENOTSUP: no plain one.
+ */
+int pa_net_hop_get(struct pa_nl *nl, uint32_t src, uint32_t dst, int ifindex, uint32_t mark, uint32_t *ret);
+
 /* A non-blocking socket that becomes readable when that may change. Errors as of net_nl.h. */
 int pa_net_hops_watch(int *ret_fd);
 /* Reads all that waits, and tells whether any of it matters. True after an overrun, too, when notices were lost. */

@@ -4,6 +4,7 @@
  * namespace and a BPF file system of its own, which needs root. What a program decides is compared with what the data
  * path of the process does with the same packet, real sockets and all.
  */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <criterion/criterion.h>
@@ -431,6 +432,28 @@ Test(dp_kern, client_both_ways)
 	cr_expect_arr_eq(r.out + ETH, inner, sizeof(inner));
 	pa_dp_kern_port(b.kern, 0, 0);
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), UP, "without a socket the daemon is asked");
+	tear_down(&b);
+}
+
+/* The client's one way out is known beforehand, and follows the routes. */
+Test(dp_kern, client_knows_its_next_hop)
+{
+	struct pa_k_conf *c;
+	struct bed b;
+
+	set_up(&b, PA_DP_CLIENT);
+	c = b.kern->maps.conf;
+	cr_expect_eq(c->next_hop, inet_addr("198.51.100.9"));
+	cr_expect_gt(c->hops_until, pa_now_get().boot_ms * 1000000);
+	shell("ip route replace default via 198.51.100.12");
+	attach(&b);
+	cr_expect_eq(c->next_hop, inet_addr("198.51.100.12"));
+	shell("ip route add " PEER " dev eth0");
+	pa_dp_kern_alive(b.kern);
+	cr_expect_eq(c->next_hop, inet_addr(PEER), "on the link");
+	shell("ip route replace unreachable " PEER);
+	pa_dp_kern_alive(b.kern);
+	cr_expect_eq(c->hops_until, 0, "the kernel finds out for each packet");
 	tear_down(&b);
 }
 

@@ -451,6 +451,7 @@ up:
 
 static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 {
+	struct bpf_redir_neigh to = {.nh_family = AF_INET};
 	__u32 zero = 0, packets;
 	struct pa_k_peer *p;
 	struct inner in;
@@ -481,7 +482,10 @@ static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 		return fail_tx(&w);
 	count_tx(&w, p, packets, in.len);
 	skb->mark = w.c->mark;
-	return bpf_redirect_neigh(w.c->outer_ifindex, NULL, 0, 0);
+	if (w.c->hops_until <= w.now)
+		return bpf_redirect_neigh(w.c->outer_ifindex, NULL, 0, 0);
+	to.ipv4_nh = w.c->next_hop; /* spares the look-up of the route */
+	return bpf_redirect_neigh(w.c->outer_ifindex, &to, sizeof(to), 0);
 up:
 	w.t->tx_up++;
 	return UP;

@@ -93,6 +93,7 @@ struct pa_k_conf {
 	__be32 own;	/* ours */
 	__be16 gateway_port, own_port;
 	__u32 outer_ifindex, outer_mtu, mark;
+	__be32 next_hop; /* to the gateway, while hops_until is to come */
 	struct pa_k_link links[PA_K_LINKS];
 };
 
