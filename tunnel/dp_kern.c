@@ -66,6 +66,7 @@ static void make_layout(const struct pa_dp_config *cfg, struct pa_k_conf *ret)
 	ret->netns = own_netns();
 	if (cfg->role == PA_DP_CLIENT)
 		return;
+	ret->limited = k->rate.burst_ns != 0;
 	ret->hashed = !array_fits(k);
 	ret->n_peers = (uint32_t)k->max_peers;
 	if (ret->hashed != 0)
@@ -84,7 +85,7 @@ static void make_layout(const struct pa_dp_config *cfg, struct pa_k_conf *ret)
 
 /* ---- peers ---- */
 
-static int find_slot(struct pa_dp *dp, const struct pa_addr *inner, uint32_t *ret)
+static int find_slot(const struct pa_dp *dp, const struct pa_addr *inner, uint32_t *ret)
 {
 	const struct pa_k_conf *c = dp->maps.conf;
 	uint32_t a = pa_addr_to_ipv4(inner);
@@ -228,6 +229,48 @@ static int update_gateway(struct pa_dp *dp, const struct pa_dp_peer *peer)
 	}
 	PA_KERN_SET(p->until, until_of(peer));
 	return 0;
+}
+
+/* ---- peers, as the process's own data path wants them ---- */
+
+/* The words as update_gateway writes them: if until is the same before and after, the others belong together or are newer. */
+bool pa_dp_kern_peer(const struct pa_dp *dp, const struct pa_addr *inner, struct pa_dp_peer *ret)
+{
+	struct pa_k_peer now = {.until = 0};
+	const struct pa_k_peer *p;
+	uint32_t slot;
+
+	if (find_slot(dp, inner, &slot) < 0)
+		return false;
+	p = &dp->maps.peers[slot];
+	now.until = __atomic_load_n(&p->until, __ATOMIC_ACQUIRE);
+	now.outer = __atomic_load_n(&p->outer, __ATOMIC_ACQUIRE);
+	if (now.until == 0 || now.until != __atomic_load_n(&p->until, __ATOMIC_ACQUIRE) || (now.flags & PA_K_PEER_USER) != 0)
+		return false;
+	ret->outer.addr = pa_addr_from_ipv4(ntohl(now.addr));
+	ret->outer.port = ntohs(now.port);
+	ret->local = now.local;
+	return true;
+}
+
+bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, unsigned n, size_t bytes)
+{
+	struct pa_k_peer *p;
+	struct pa_k_rate *r;
+	uint64_t now = boot_ns();
+	uint32_t slot;
+
+	if (find_slot(dp, inner, &slot) < 0)
+		return false;
+	p = &dp->maps.peers[slot];
+	r = &dp->maps.rates[dp->maps.conf->limited != 0 ? slot : 0];
+	if (dp->maps.conf->limited != 0 && !pa_rate_take(&dp->maps.conf->rate, tx ? &r->tx : &r->rx, now, n, (uint32_t)bytes))
+		return false;
+	(void)__atomic_fetch_add(tx ? &p->tx_packets : &p->rx_packets, n, __ATOMIC_RELAXED);
+	(void)__atomic_fetch_add(tx ? &p->tx_bytes : &p->rx_bytes, bytes, __ATOMIC_RELAXED);
+	if (!tx)
+		__atomic_store_n(&p->rx_seen, now, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* ---- rules ---- */
@@ -461,6 +504,7 @@ static int kern_open(const struct pa_dp_config *cfg, struct pa_dp **ret)
 		rc = pa_kern_maps_open(cfg->kern, &want, &dp->maps, cfg->kern->err);
 	if (rc == 0) {
 		dp->maps.conf->generation++;
+		dp->maps.conf->rate = cfg->kern->rate;
 		pa_dp_kern_hops(dp, NULL); /* until this process has read the routes */
 		dp->attached = dp->maps.adopted && dp->maps.conf->links[0].ifindex != 0;
 		pa_dp_kern_alive(dp);

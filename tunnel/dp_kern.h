@@ -25,6 +25,7 @@ struct pa_dp_kern_config {
 	size_t n_pools;
 	size_t max_peers; /* gateway */
 	bool accelerate;  /* gateway: XDP at the outer interfaces too */
+	struct pa_rate rate; /* gateway: of each binding; burst_ns 0: no limit */
 	char *err;	  /* PA_DP_KERN_ERRLEN octets: why open failed */
 };
 
@@ -42,6 +43,13 @@ int pa_dp_kern_attach(struct pa_dp *dp, int anchor, uint16_t mtu, char err[PA_DP
 void pa_dp_kern_settle(struct pa_dp *dp);
 /* The rule about destinations (cfg->deny) has changed. */
 void pa_dp_kern_refresh(struct pa_dp *dp);
+/*
+ * Gateway, any thread: where packets of inner go, in outer and local, if the programs know it in full; false: the process has to know
+ * it by itself. take: n packets of so many octets in all went to the client (tx) or came from it; false: they are above its
+ * rate, and not counted.
+ */
+bool pa_dp_kern_peer(const struct pa_dp *dp, const struct pa_addr *inner, struct pa_dp_peer *ret);
+bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, unsigned n, size_t bytes);
 /*
  * Gateway: what the host's routes say about next hops, so that the programs need not look up each packet's. NULL: they are changing, or
  * nothing is known. Call it with NULL at least 100 ms before other hops than the last ones; it holds for 15 seconds, see

@@ -96,6 +96,8 @@ static int open_kern(struct pa_path *path, char err[PA_PATH_ERRLEN])
 	rc = pa_dp_kern.open(&cfg, &path->kern);
 	if (rc == 0)
 		rc = start_alive(path);
+	if (rc == 0 && cfg.role == PA_DP_GATEWAY)
+		pa_dp_set_others(path->user, &(struct pa_dp_others){pa_dp_kern_peer, pa_dp_kern_take, path->kern});
 	if (rc == 0 && path->cfg.dp.role == PA_DP_GATEWAY)
 		watch_routes(path);
 	if (rc == 0)
@@ -132,11 +134,15 @@ int pa_path_open(const struct pa_path_config *cfg, struct pa_path **ret, char er
 
 void pa_path_close(struct pa_path *path)
 {
+	static const struct pa_dp_others none;
+
 	if (path == NULL)
 		return;
 	if (path->alive != NULL)
 		uv_close((uv_handle_t *)path->alive, free_handle);
 	pa_routes_close(path->routes);
+	if (path->kern != NULL && path->user != NULL)
+		pa_dp_set_others(path->user, &none);
 	if (path->kern != NULL)
 		pa_dp_kern.close(path->kern);
 	if (path->user != NULL)
@@ -221,6 +227,17 @@ void pa_path_send_control(struct pa_path *path, unsigned local, const struct pa_
 	pa_dp_send_control(path->user, local, to, buf, len);
 }
 
+/* What the programs know in full the process asks them for, and does not keep by itself. */
+static int update_gateway(struct pa_path *path, const struct pa_dp_peer *peer)
+{
+	struct pa_dp_peer gone = {.inner = peer->inner}, found;
+	int rc = pa_dp_kern.update(path->kern, peer);
+
+	if (rc < 0)
+		return rc;
+	return pa_dp_user.update(path->user, pa_dp_kern_peer(path->kern, &peer->inner, &found) ? &gone : peer);
+}
+
 /* The process's first when a peer comes, for what the programs leave; the kernel's first when one goes. */
 int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer)
 {
@@ -228,6 +245,8 @@ int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer)
 
 	if (path->kern == NULL)
 		return pa_dp_user.update(path->user, peer);
+	if (path->cfg.dp.role == PA_DP_GATEWAY)
+		return update_gateway(path, peer);
 	if (peer->outer.port == 0) {
 		(void)pa_dp_kern.update(path->kern, peer);
 		return pa_dp_user.update(path->user, peer);
@@ -252,22 +271,26 @@ static void add_stats(struct pa_dp_stats *sum, const struct pa_dp_stats *more)
 
 int pa_path_stats(struct pa_path *path, const struct pa_addr *inner, struct pa_dp_stats *total, struct pa_dp_peer_stats *peer)
 {
-	struct pa_dp_peer_stats more;
+	struct pa_dp_peer_stats own = {0}, more = {0};
 	struct pa_dp_stats kern;
-	int rc = pa_dp_user.stats(path->user, inner, total, peer);
+	int rc = inner != NULL ? pa_dp_user.stats(path->user, inner, NULL, &own) : 0, rc_kern = PA_ENOTFOUND;
 
-	if (rc < 0 || path->kern == NULL)
+	if (inner != NULL && path->kern != NULL)
+		rc_kern = pa_dp_kern.stats(path->kern, inner, NULL, &more);
+	if (rc < 0 && rc_kern < 0)
 		return rc;
-	if (total != NULL && pa_dp_kern.stats(path->kern, NULL, &kern, NULL) == 0)
+	if (inner != NULL)
+		*peer = (struct pa_dp_peer_stats){.tx_packets = own.tx_packets + more.tx_packets,
+						  .tx_bytes = own.tx_bytes + more.tx_bytes,
+						  .rx_packets = own.rx_packets + more.rx_packets,
+						  .rx_bytes = own.rx_bytes + more.rx_bytes,
+						  .rx_seen_ms = own.rx_seen_ms > more.rx_seen_ms ? own.rx_seen_ms : more.rx_seen_ms};
+	if (total == NULL)
+		return 0;
+	rc = pa_dp_user.stats(path->user, NULL, total, NULL);
+	if (rc == 0 && path->kern != NULL && pa_dp_kern.stats(path->kern, NULL, &kern, NULL) == 0)
 		add_stats(total, &kern);
-	if (inner != NULL && pa_dp_kern.stats(path->kern, inner, NULL, &more) == 0) {
-		peer->tx_packets += more.tx_packets;
-		peer->tx_bytes += more.tx_bytes;
-		peer->rx_packets += more.rx_packets;
-		peer->rx_bytes += more.rx_bytes;
-		peer->rx_seen_ms = more.rx_seen_ms;
-	}
-	return 0;
+	return rc;
 }
 
 void pa_path_settle(struct pa_path *path)

@@ -327,6 +327,68 @@ Test(dp_kern, gateway_takes_out)
 	tear_down(&b);
 }
 
+static struct pa_addr no_addr(void)
+{
+	struct pa_addr none = {{0}};
+
+	return none;
+}
+
+static void set_up_limited(struct bed *b)
+{
+	struct pa_endpoint outer = {addr_of(CLIENT), 5000};
+
+	memset(b, 0, sizeof(*b));
+	new_world(b);
+	configure(b, PA_DP_GATEWAY);
+	/* Ten packets at once, and then none for an hour. */
+	b->k.rate = (struct pa_rate){.packet_ns = 3600 * UINT64_C(1000000000), .burst_ns = 9 * 3600 * UINT64_C(1000000000)};
+	cr_assert_eq(uv_loop_init(&b->loop), 0);
+	open_kern(b);
+	update(b, b->kern, &pa_dp_kern, &outer);
+	pa_dp_kern_settle(b->kern);
+	attach(b);
+}
+
+static void tear_down_limited(struct bed *b)
+{
+	pa_dp_kern.close(b->kern);
+	cr_assert_eq(uv_run(&b->loop, UV_RUN_DEFAULT), 0);
+	cr_assert_eq(uv_loop_close(&b->loop), 0);
+}
+
+/* What is above a binding's rate does not pass, each direction for itself; the process's path draws on the same rate. */
+Test(dp_kern, limits_the_rate)
+{
+	struct pa_addr p = addr_of(P), none = no_addr();
+	struct pa_dp_peer_stats peer;
+	struct pa_dp_stats total;
+	struct pa_dp_peer known;
+	uint8_t inner[100];
+	struct run r;
+	struct bed b;
+
+	set_up_limited(&b);
+	cr_assert(pa_dp_kern_peer(b.kern, &p, &known) && known.outer.port == 5000 && known.local == 0);
+	cr_assert_not(pa_dp_kern_peer(b.kern, &none, &known));
+	make_inner(inner, P, PEER, 17, sizeof(inner));
+	for (unsigned i = 0; i < 7; i++)
+		cr_assert_eq(receive(&b, inner, sizeof(inner), &r), REDIRECTED, "packet %u", i);
+	cr_assert(pa_dp_kern_take(b.kern, &p, false, 3, 300), "as the process does");
+	cr_assert_eq(receive(&b, inner, sizeof(inner), &r), SHOT);
+	cr_assert_not(pa_dp_kern_take(b.kern, &p, false, 1, 100));
+	make_inner(inner, PEER, P, 17, sizeof(inner));
+	for (unsigned i = 0; i < 10; i++)
+		cr_assert_eq(transmit(&b, inner, sizeof(inner), &r), REDIRECTED, "packet %u", i);
+	cr_assert_eq(transmit(&b, inner, sizeof(inner), &r), SHOT);
+	total = stats_of(b.kern, &pa_dp_kern);
+	cr_expect(total.rx_drops[PA_DROP_LIMITED] == 1 && total.tx_drops[PA_DROP_LIMITED] == 1);
+	cr_assert_eq(pa_dp_kern.stats(b.kern, &p, NULL, &peer), 0);
+	cr_expect(peer.rx_packets == 10 && peer.rx_bytes == 1000 && peer.tx_packets == 10 && peer.tx_bytes == 1000);
+	cr_expect(peer.rx_seen_ms > 0);
+	tear_down_limited(&b);
+}
+
 Test(dp_kern, gateway_puts_in)
 {
 	uint8_t inner[1000], want[ETH + OUTER];

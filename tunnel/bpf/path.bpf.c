@@ -94,11 +94,21 @@ struct {
 	__type(value, struct pa_k_totals);
 } totals SEC(".maps");
 
+/* By the number of the peer, if there are limits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before loading */
+	__type(key, __u32);
+	__type(value, struct pa_k_rate);
+} rates SEC(".maps");
+
 /* What a packet's way through a program needs. */
 struct way {
 	struct pa_k_conf *c;
 	struct pa_k_totals *t;
 	__u64 now; /* of this tick: up to 10 ms ago */
+	__u32 slot; /* of the peer that was found last */
 };
 
 static __always_inline int begin(struct way *w)
@@ -225,6 +235,7 @@ static __always_inline struct pa_k_peer *find_peer(struct way *w, __be32 addr)
 			}
 		}
 	}
+	w->slot = slot;
 	return bpf_map_lookup_elem(&peers, &slot);
 }
 
@@ -251,6 +262,18 @@ static __always_inline void count_rx(struct way *w, struct pa_k_peer *p, __u32 p
 	p->rx_seen = w->now;
 	w->t->rx_packets += packets;
 	w->t->rx_bytes += bytes;
+}
+
+/* Whether the peer that was found last may send (tx: to the client) so much now. */
+static __always_inline bool within_rate(struct way *w, bool tx, __u32 packets, __u32 bytes)
+{
+	struct pa_k_rate *r;
+	__u32 slot = w->slot;
+
+	if (!w->c->limited)
+		return true;
+	r = bpf_map_lookup_elem(&rates, &slot);
+	return !r || pa_rate_take(&w->c->rate, tx ? &r->tx : &r->rx, w->now, packets, bytes);
 }
 
 static __always_inline bool bit_of(__u32 block, __u32 bit)
@@ -411,6 +434,8 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 	if ((p->flags & PA_K_PEER_USER) || !route_out(&w, skb, &o, &in, &next))
 		goto up;
 	packets = packets_in(skb);
+	if (!within_rate(&w, true, packets, in.len))
+		return drop_tx(&w, PA_DROP_LIMITED);
 	rc = encapsulate(skb, l2, &o);
 	if (rc > 0)
 		goto up;
@@ -627,6 +652,8 @@ int pa_gateway_in(struct __sk_buff *skb)
 		return drop_rx(&w, PA_DROP_PORT);
 	if (in.redirect)
 		return drop_rx(&w, PA_DROP_REDIRECT);
+	if (!within_rate(&w, false, packets_in(skb), in.len))
+		return drop_rx(&w, PA_DROP_LIMITED);
 	return deliver(&w, skb, &a, &in, p);
 up:
 	w.t->rx_up++;

@@ -4,6 +4,7 @@
 
 #include <linux/types.h>
 
+#include "tunnel/bpf/rate.h"
 #include "tunnel/verdict.h"
 
 /*
@@ -13,7 +14,7 @@
  * in conf tell the next one whether they are what it would have made.
  * Addresses and ports are in network byte order, times are nanoseconds of CLOCK_BOOTTIME.
  */
-#define PA_K_VERSION 3
+#define PA_K_VERSION 4
 #define PA_K_LISTEN 16 /* outer addresses of a gateway */
 #define PA_K_POOLS 16  /* more, and the peers are found by hash */
 #define PA_K_LINKS 16  /* interfaces with a filter of ours */
@@ -40,6 +41,11 @@ struct pa_k_peer {
 	__u64 rx_seen; /* last data */
 };
 #define PA_K_PEER_USER 1 /* left to the daemon: an outer address that the programs cannot do */
+
+/* What a peer's rates are at; beside the peer, for most gateways have no limits. */
+struct pa_k_rate {
+	struct pa_rate_state tx, rx;
+};
 
 struct pa_k_listen {
 	__be32 addr;
@@ -68,9 +74,11 @@ struct pa_k_conf {
 	__u32 version, role, hashed, n_pools;
 	struct pa_k_pool pools[PA_K_POOLS];
 	__u64 netns; /* of the daemons, its inode number: another one has other interfaces */
-	__u32 n_peers, pad;
+	__u32 n_peers;
+	__u32 limited; /* there is a rate, and a struct pa_k_rate for each peer */
 	/* What changes. */
 	__u64 alive_until;
+	struct pa_rate rate; /* gateway: of each binding and direction */
 	__u64 hops_until; /* ways and hops hold until then; 0: routes are changing */
 	__u32 enabled;	  /* 0: everything is left to the daemon */
 	__u32 generation;

@@ -53,6 +53,10 @@ static __always_inline int xdp_from_client(struct xdp_md *ctx, struct way *w, co
 		return XDP_UP;
 	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
 		return XDP_UP;
+	if (!within_rate(w, false, 1, in->len)) {
+		w->t->rx_drops[PA_DROP_LIMITED]++;
+		return XDP_DROP;
+	}
 	count_hop(ip);
 	if (bpf_xdp_adjust_head(ctx, OUTER_LEN) < 0)
 		return XDP_DROP;
@@ -95,6 +99,10 @@ static __always_inline int xdp_to_client(struct xdp_md *ctx, struct way *w, cons
 		return XDP_UP;
 	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
 		return XDP_UP;
+	if (!within_rate(w, true, 1, in->len)) {
+		w->t->tx_drops[PA_DROP_LIMITED]++;
+		return XDP_DROP;
+	}
 	if (bpf_xdp_adjust_head(ctx, -(int)OUTER_LEN) < 0)
 		return XDP_UP;
 	data = (void *)(long)ctx->data;
