@@ -46,7 +46,7 @@ void pa_relay_auth_seal(uint8_t buf[PA_RELAY_AUTH_LEN], const uint8_t c2g[PA_KEY
 
 int pa_relay_auth_decode(const uint8_t *buf, size_t len, struct pa_relay_auth *ret)
 {
-	struct pa_relay_auth a;
+	struct pa_relay_auth a = {0};
 	struct pa_reader r;
 	uint8_t version, reserved[3];
 
@@ -99,7 +99,7 @@ int pa_relay_auth_ok_encode(const struct pa_relay_auth_ok *a, const uint8_t g2c[
 int pa_relay_auth_ok_decode(const uint8_t *buf, size_t len, const uint8_t nonce[PA_NONCE_LEN],
 			    const uint8_t g2c[PA_KEY_LEN], struct pa_relay_auth_ok *ret)
 {
-	struct pa_relay_auth_ok a;
+	struct pa_relay_auth_ok a = {0};
 	struct pa_reader r;
 	uint8_t version, flags;
 
