@@ -9,7 +9,6 @@
 #include "broker/paths.h"
 #include "common/conf.h"
 #include "common/err.h"
-#include "common/grant.h"
 
 static void list_clear(struct pa_string_list *list)
 {
@@ -129,10 +128,7 @@ static void read_grant(const struct pa_node *root, struct pa_brokerconf *conf)
 	conf->keepalive = (uint16_t)pa_node_int(&n, "keepalive", PA_KEEPALIVE_MIN, PA_KEEPALIVE_MAX,
 						PA_KEEPALIVE_DEFAULT);
 	pa_brokerconf_outbound(&n, "tunnel", &conf->outbound);
-	pa_conf_inpolicy(&n, "inbound", &conf->inbound);
-	if (conf->inbound.n > PA_GRANT_INRULES_MAX)
-		pa_node_fail(&n, "inbound", "expected at most %d entries, got %zu: the DHCP option has no room for more",
-			     PA_GRANT_INRULES_MAX, conf->inbound.n);
+	pa_brokerconf_inbound(&n, &conf->inbound);
 }
 
 static void read_log_level(const struct pa_node *root, struct pa_brokerconf *conf)
@@ -160,31 +156,6 @@ static int read_listen(const struct pa_node *root, struct pa_brokerconf *conf)
 	    (rc = read_path(&n, "key", PA_REQUIRED_STR, &conf->listen.key)) < 0)
 		return rc;
 	return read_path(&n, "ca", PA_REQUIRED_STR, &conf->listen.ca);
-}
-
-/* The longest option that would be made must fit, else nobody of that group gets any. */
-static void check_option(const struct pa_node *root, const struct pa_brokerconf *conf)
-{
-	uint8_t buf[PA_GRANT_MAX];
-	struct pa_grant g;
-
-	if (conf->inbound.n == 0 || conf->inbound.n > PA_GRANT_INRULES_MAX)
-		return;
-	for (size_t i = 0; i < conf->n_groups; i++) {
-		memset(&g, 0, sizeof(g));
-		g.claims.addr = pa_addr_from_ipv4(1);
-		g.claims.inbound = conf->inbound.kind;
-		g.n_inbound = (unsigned)conf->inbound.n;
-		memcpy(g.inbound, conf->inbound.rules, g.n_inbound * sizeof(g.inbound[0]));
-		memcpy(g.gateways, conf->groups[i].gateways, sizeof(g.gateways));
-		g.n_gateways = conf->groups[i].n_gateways;
-		g.lifetime = 1;
-		g.mtu = conf->mtu;
-		g.keepalive = conf->keepalive;
-		if (g.n_gateways > 0 && pa_grant_encode(&g, buf, sizeof(buf)) == PA_ETRUNC)
-			pa_node_fail(root, "grant", "\"inbound\" and the gateways of group \"%s\" do not fit a DHCP option of %d octets "
-				     "together; list fewer entries, or less exact sources", conf->groups[i].name, PA_GRANT_MAX);
-	}
 }
 
 static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
@@ -215,7 +186,8 @@ static int read_root(const struct pa_node *root, struct pa_brokerconf *conf)
 	read_log_level(root, conf);
 	if ((rc = read_listen(root, conf)) < 0 || (rc = pa_brokerconf_read_groups(root, conf)) < 0)
 		return rc;
-	check_option(root, conf);
+	for (size_t i = 0; i < conf->n_groups; i++)
+		pa_brokerconf_fits(root, "grant", conf, &conf->inbound, &conf->groups[i]);
 	if ((rc = pa_brokerconf_read_pools(root, conf)) < 0)
 		return rc;
 	return pa_brokerconf_read_reservations(root, conf);

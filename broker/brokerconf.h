@@ -47,6 +47,7 @@ struct pa_pool_conf {
 	uint64_t n_reserved;	    /* addresses of it that are reserved */
 	size_t group;		    /* index of its gateway group */
 	uint16_t outbound;	    /* enum pa_outbound that its grants propose */
+	struct pa_inpolicy inbound; /* what its grants let in */
 	struct pa_string_list realms;  /* empty: all */
 	struct pa_string_list classes; /* empty: all */
 };
@@ -79,7 +80,7 @@ struct pa_brokerconf {
 	size_t n_reservations;
 	uint16_t mtu, keepalive; /* proposals of the grant; keepalive in seconds */
 	uint16_t outbound;	 /* enum pa_outbound, where the pool says nothing else */
-	struct pa_inpolicy inbound;
+	struct pa_inpolicy inbound; /* the same */
 	enum pa_log_level log_level;
 	struct pa_conf *source; /* owned; the file as it was read: pa_conf_json, pa_conf_place. It holds no secret */
 };

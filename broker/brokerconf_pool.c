@@ -258,9 +258,53 @@ void pa_brokerconf_outbound(const struct pa_node *n, const char *def, uint16_t *
 		*ret = (uint16_t)v;
 }
 
+void pa_brokerconf_inbound(const struct pa_node *n, struct pa_inpolicy *ret)
+{
+	pa_conf_inpolicy(n, "inbound", ret);
+	if (ret->n > PA_GRANT_INRULES_MAX)
+		pa_node_fail(n, "inbound", "expected at most %d entries, got %zu: the DHCP option has no room for more",
+			     PA_GRANT_INRULES_MAX, ret->n);
+}
+
+void pa_brokerconf_fits(const struct pa_node *n, const char *key, const struct pa_brokerconf *conf, const struct pa_inpolicy *inbound,
+			const struct pa_gateway_group *group)
+{
+	uint8_t buf[PA_GRANT_MAX];
+	struct pa_grant g;
+
+	if (inbound->n == 0 || inbound->n > PA_GRANT_INRULES_MAX || group->n_gateways == 0)
+		return;
+	memset(&g, 0, sizeof(g));
+	g.claims.addr = pa_addr_from_ipv4(1);
+	g.claims.inbound = inbound->kind;
+	g.n_inbound = (unsigned)inbound->n;
+	memcpy(g.inbound, inbound->rules, g.n_inbound * sizeof(g.inbound[0]));
+	memcpy(g.gateways, group->gateways, sizeof(g.gateways));
+	g.n_gateways = group->n_gateways;
+	g.lifetime = 1;
+	g.mtu = conf->mtu;
+	g.keepalive = conf->keepalive;
+	if (pa_grant_encode(&g, buf, sizeof(buf)) == PA_ETRUNC)
+		pa_node_fail(n, key, "\"inbound\" and the gateways of group \"%s\" do not fit a DHCP option of %d octets "
+			     "together; list fewer entries, or less exact sources", group->name, PA_GRANT_MAX);
+}
+
+/* So that Kea's classes choose what comes in, too. */
+static void read_inbound(const struct pa_node *n, const struct pa_brokerconf *conf, struct pa_pool_conf *pool)
+{
+	if (!pa_node_has(n, "inbound")) {
+		pool->inbound = conf->inbound;
+		return;
+	}
+	pa_brokerconf_inbound(n, &pool->inbound);
+	if (pool->group < conf->n_groups)
+		pa_brokerconf_fits(n, "inbound", conf, &pool->inbound, &conf->groups[pool->group]);
+}
+
 static int read_pool(const struct pa_node *n, struct pa_brokerconf *conf, struct pa_pool_conf *pool)
 {
-	static const char *const keys[] = {"id", "name", "prefix", "exclude", "gateway-group", "realms", "classes", "outbound", NULL};
+	static const char *const keys[] = {"id", "name", "prefix", "exclude", "gateway-group", "realms", "classes", "outbound", "inbound",
+					   NULL};
 	const char *name;
 	int rc;
 
@@ -272,6 +316,7 @@ static int read_pool(const struct pa_node *n, struct pa_brokerconf *conf, struct
 	read_prefix(n, pool);
 	find_group(n, conf, pool);
 	pa_brokerconf_outbound(n, pa_outbound_name(conf->outbound), &pool->outbound);
+	read_inbound(n, conf, pool);
 	if (pa_addr_is_none(&pool->prefix.addr))
 		return 0; /* an error that is kept already */
 	if ((rc = read_exclude(n, pool)) < 0 || (rc = pa_string_list_read(n, "realms", &pool->realms)) < 0 ||

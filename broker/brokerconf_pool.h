@@ -17,6 +17,11 @@ void pa_brokerconf_free_reservations(struct pa_brokerconf *conf);
 
 /* "outbound" of n, or def. */
 void pa_brokerconf_outbound(const struct pa_node *n, const char *def, uint16_t *ret);
+/* "inbound" of n; absent: open. */
+void pa_brokerconf_inbound(const struct pa_node *n, struct pa_inpolicy *ret);
+/* The longest option that would be made must fit, else nobody of that group gets any; key of n names what is too long. */
+void pa_brokerconf_fits(const struct pa_node *n, const char *key, const struct pa_brokerconf *conf, const struct pa_inpolicy *inbound,
+			const struct pa_gateway_group *group);
 
 int pa_string_list_read(const struct pa_node *n, const char *key, struct pa_string_list *ret);
 bool pa_string_list_has(const struct pa_string_list *list, const char *s);

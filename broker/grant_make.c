@@ -35,9 +35,9 @@ int pa_grant_make(const struct pa_lease *lease, const struct pa_brokerconf *conf
 	g.claims.pool_id = lease->pool_id;
 	g.claims.prefix_len = 32;
 	g.claims.outbound = pool->outbound;
-	g.claims.inbound = conf->inbound.kind;
-	g.n_inbound = (unsigned)conf->inbound.n;
-	memcpy(g.inbound, conf->inbound.rules, g.n_inbound * sizeof(g.inbound[0]));
+	g.claims.inbound = pool->inbound.kind;
+	g.n_inbound = (unsigned)pool->inbound.n;
+	memcpy(g.inbound, pool->inbound.rules, g.n_inbound * sizeof(g.inbound[0]));
 	g.claims.addr = lease->addr;
 	g.claims.epoch = lease->epoch;
 	g.claims.expires = lease->expires;

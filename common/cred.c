@@ -111,6 +111,16 @@ void pa_claims_hash(const uint8_t claims[PA_CLAIMS_LEN], uint8_t ret[PA_KEY_LEN]
 	hash_end(&h, ret);
 }
 
+void pa_derive_c2g(const uint8_t k1[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN])
+{
+	derive_label(k1, "c2g", ret);
+}
+
+void pa_derive_g2c(const uint8_t k1[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN])
+{
+	derive_label(k1, "g2c", ret);
+}
+
 int pa_derive_session(const struct pa_session_input *in, struct pa_session_keys *ret)
 {
 	uint8_t shared[PA_KEY_LEN], bind[8];
@@ -133,8 +143,8 @@ int pa_derive_session(const struct pa_session_input *in, struct pa_session_keys 
 	hash_add(&h, in->exporter != NULL ? in->exporter : zeros, PA_KEY_LEN);
 	hash_end(&h, ret->k1);
 	sodium_memzero(shared, sizeof(shared));
-	derive_label(ret->k1, "c2g", ret->c2g);
-	derive_label(ret->k1, "g2c", ret->g2c);
+	pa_derive_c2g(ret->k1, ret->c2g);
+	pa_derive_g2c(ret->k1, ret->g2c);
 	return 0;
 }
 

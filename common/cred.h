@@ -58,6 +58,10 @@ struct pa_session_keys {
 /* K1 and the directions' keys. 0, or PA_EAUTH if X25519 gives zero (a low-order public key); *ret untouched then. */
 int pa_derive_session(const struct pa_session_input *in, struct pa_session_keys *ret);
 
+/* The key of one direction, H(K1, "c2g") or H(K1, "g2c"), for whoever keeps K1 alone. */
+void pa_derive_c2g(const uint8_t k1[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN]);
+void pa_derive_g2c(const uint8_t k1[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN]);
+
 /* MAC over msg; verify compares in constant time. */
 void pa_mac(const uint8_t key[PA_KEY_LEN], const uint8_t *msg, size_t len, uint8_t ret[PA_MAC_LEN]);
 bool pa_mac_verify(const uint8_t key[PA_KEY_LEN], const uint8_t *msg, size_t len, const uint8_t mac[PA_MAC_LEN]);

@@ -22,7 +22,8 @@
 #include "tunnel/net_tun.h"
 #include "tunnel/net_udp.h"
 
-#define TICK_MAX_MS 250 /* the core is told the time this often at least; a tick looks at every binding */
+#define TICK_MAX_MS 250 /* the core is told the time this often at least; a tick looks only at what is due */
+#define RENEW_MS 4	/* from one piece of a new state file to the next */
 #define REFUSED_LOG_MS 60000 /* one line for each reason about refused clients in this time */
 #define FORWARD_SYSCTL "/proc/sys/net/ipv4/ip_forward"
 
@@ -47,8 +48,9 @@ struct pa_gatewayd {
 	struct pa_prefix *own;	 /* what deny.own points to */
 	struct pa_prefix *pools; /* what deny.pools points to */
 	uv_timer_t timer;
+	uv_check_t round;
 	uv_poll_t monitor;
-	bool has_timer, has_monitor, stopped;
+	bool has_timer, has_round, has_monitor, stopped;
 	uint64_t started_ms;
 	struct {
 		uint64_t told_ms; /* boot time of the last line; 0: none yet */
@@ -140,8 +142,6 @@ static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from
 
 	if (why != PA_GW_NOT_REFUSED && why != PA_GW_REFUSED_SILENTLY)
 		tell_refused(g, now, from, why);
-	if (pa_gw_has_changes(g->gw))
-		pa_gatewayd_state_flush(g->state, g->gw, now);
 	return why == PA_GW_NOT_REFUSED;
 }
 
@@ -163,11 +163,21 @@ static void on_timer(uv_timer_t *t)
 {
 	struct pa_gatewayd *g = t->data;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
-	uint64_t next = pa_gw_tick(g->gw, now), wait;
+	uint64_t next = pa_gw_tick(g->gw, now), wait, most = TICK_MAX_MS;
 
-	pa_gatewayd_state_flush(g->state, g->gw, now);
+	if (pa_gatewayd_state_renew(g->state, g->gw, now))
+		most = RENEW_MS;
 	wait = next > now.boot_ms ? next - now.boot_ms : 1;
-	(void)uv_timer_start(t, on_timer, wait < TICK_MAX_MS ? wait : TICK_MAX_MS, 0);
+	(void)uv_timer_start(t, on_timer, wait < most ? wait : most, 0);
+}
+
+/* After each round of the loop: what changed by all its messages is written at once. */
+static void on_round(uv_check_t *h)
+{
+	struct pa_gatewayd *g = h->data;
+
+	if (pa_gw_has_changes(g->gw))
+		pa_gatewayd_state_flush(g->state, g->gw, pa_broker_link_now(g->broker, pa_now_get()));
 }
 
 /* What this host takes for itself is refused as a destination: a client must not reach it from behind. */
@@ -523,7 +533,12 @@ static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		g->monitor.data = g;
 		(void)uv_poll_start(&g->monitor, UV_READABLE, on_monitor);
 	}
-	if (!g->has_timer || !g->has_monitor) {
+	if (uv_check_init(g->loop, &g->round) == 0) {
+		g->has_round = true;
+		g->round.data = g;
+		(void)uv_check_start(&g->round, on_round);
+	}
+	if (!g->has_timer || !g->has_round || !g->has_monitor) {
 		(void)snprintf(err, PA_GATEWAYD_ERRLEN, "cannot make a timer or watch own addresses");
 		return PA_EIO;
 	}
@@ -650,6 +665,8 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 	g->server = NULL;
 	if (g->has_timer)
 		uv_close((uv_handle_t *)&g->timer, NULL);
+	if (g->has_round)
+		uv_close((uv_handle_t *)&g->round, NULL);
 	if (g->has_monitor)
 		uv_close((uv_handle_t *)&g->monitor, NULL);
 	pa_path_close(g->path);

@@ -27,6 +27,7 @@ struct pa_gatewayd_state {
 	int fd;	     /* the file in use; -1: none */
 	int next_fd; /* the one that will replace it; -1: none */
 	size_t n, next_n; /* records in them */
+	uint32_t walked;  /* how far the entries are in the next one */
 	uint64_t alive_ms, retry_ms; /* boot time */
 	bool failing;		     /* and said so */
 	uint8_t buf[BATCH * PA_GW_STATE_RECORD_LEN];
@@ -90,7 +91,7 @@ static bool append(int *fd, const uint8_t *buf, size_t len)
 	return false;
 }
 
-static void begin_next(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_now now)
+static void begin_next(struct pa_gatewayd_state *st, struct pa_now now)
 {
 	uint8_t header[PA_GW_STATE_HEADER_LEN];
 	char folder[PATH_MAX], err[PA_FILE_ERRLEN];
@@ -105,7 +106,7 @@ static void begin_next(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa
 		return;
 	}
 	st->next_n = 0;
-	pa_gw_change_all(gw);
+	st->walked = 0;
 }
 
 static void take_next(struct pa_gatewayd_state *st, struct pa_now now)
@@ -146,27 +147,51 @@ static void write_changes(struct pa_gatewayd_state *st, struct pa_gw *gw, struct
 		st->alive_ms = now.boot_ms;
 }
 
+/* A piece of what has not changed goes to the next file. True if that was the last: a file is changed to in steps, however large. */
+static bool copy_some(struct pa_gatewayd_state *st, const struct pa_gw *gw, struct pa_now now)
+{
+	struct pa_gw_record r;
+	bool more = true;
+	size_t n = 0;
+
+	while (n < BATCH && (more = pa_gw_walk_records(gw, now, &st->walked, &r))) {
+		PA_REQUIRE(pa_gw_record_encode(&r, st->buf + n * PA_GW_STATE_RECORD_LEN) == 0);
+		n++;
+	}
+	pa_wipe(&r, sizeof(r));
+	if (!append(&st->next_fd, st->buf, n * PA_GW_STATE_RECORD_LEN))
+		fail(st, now, st->next_path, "cannot append");
+	pa_wipe(st->buf, n * PA_GW_STATE_RECORD_LEN);
+	st->next_n += n;
+	return !more;
+}
+
 void pa_gatewayd_state_flush(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_now now)
 {
-	bool wanted = st->fd < 0 || st->n > 2 * pa_gw_known(gw) + SLACK;
-
-	if (st->next_fd < 0 && wanted && now.boot_ms >= st->retry_ms)
-		begin_next(st, gw, now);
-	if (pa_gw_has_changes(gw))
+	while (pa_gw_has_changes(gw))
 		write_changes(st, gw, now);
-	if (st->next_fd >= 0 && !pa_gw_has_changes(gw))
-		take_next(st, now);
 	if (st->fd >= 0 && now.boot_ms >= st->alive_ms + ALIVE_MS) {
 		(void)futimens(st->fd, NULL);
 		st->alive_ms = now.boot_ms;
 	}
 }
 
+bool pa_gatewayd_state_renew(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_now now)
+{
+	bool wanted = st->fd < 0 || st->n > 2 * pa_gw_known(gw) + SLACK;
+
+	pa_gatewayd_state_flush(st, gw, now);
+	if (st->next_fd < 0 && wanted && now.boot_ms >= st->retry_ms)
+		begin_next(st, now);
+	if (st->next_fd >= 0 && copy_some(st, gw, now) && st->next_fd >= 0)
+		take_next(st, now);
+	return st->next_fd >= 0;
+}
+
 void pa_gatewayd_state_finish(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_now now)
 {
-	do
-		pa_gatewayd_state_flush(st, gw, now);
-	while (pa_gw_has_changes(gw));
+	while (pa_gatewayd_state_renew(st, gw, now))
+		;
 }
 
 /* ---- reading ---- */
@@ -195,33 +220,48 @@ static void renumber(const struct pa_gatewayd_state *st, const struct pa_gw_stat
 	r->bound = r->delivering = false;
 }
 
-/* Reads until the end or the first record that is damaged. */
+/* Whether records may be appended to a file with this header: the numbers of the sockets mean the same. */
+static bool same_header(const struct pa_gatewayd_state *st, const struct pa_gw_state_header *h)
+{
+	bool same = h->n_listen == st->header.n_listen;
+
+	for (size_t i = 0; same && i < h->n_listen; i++)
+		same = pa_endpoint_eq(&h->listen[i], &st->header.listen[i]);
+	return same;
+}
+
+/* Reads until the end or the first record that is damaged. 0: whole, and good to go on with; 1: only to be read. */
 static int read_records(struct pa_gatewayd_state *st, FILE *f, struct pa_gw *gw, struct pa_now now)
 {
 	uint8_t buf[PA_GW_STATE_HEADER_LEN > PA_GW_STATE_RECORD_LEN ? PA_GW_STATE_HEADER_LEN : PA_GW_STATE_RECORD_LEN];
 	struct pa_gw_state_header h;
 	struct pa_gw_record r;
-	int rc = PA_ETRUNC;
+	int rc = PA_ETRUNC, taken;
+	bool differs = false;
+	size_t len = 0;
 
+	memset(&h, 0, sizeof(h));
 	if (fread(buf, 1, PA_GW_STATE_HEADER_LEN, f) == PA_GW_STATE_HEADER_LEN)
 		rc = pa_gw_state_header_decode(buf, &h);
 	if (rc == 0 && memcmp(h.gateway, st->header.gateway, sizeof(h.gateway)) != 0)
 		rc = PA_EAUTH;
-	while (rc == 0 && fread(buf, 1, PA_GW_STATE_RECORD_LEN, f) == PA_GW_STATE_RECORD_LEN) {
+	while (rc == 0 && (len = fread(buf, 1, PA_GW_STATE_RECORD_LEN, f)) == PA_GW_STATE_RECORD_LEN) {
 		rc = pa_gw_record_decode(buf, &r);
 		if (rc < 0)
 			break;
+		st->n++;
 		renumber(st, &h, &r);
-		(void)pa_gw_adopt(gw, now, &r); /* what is refused is out of date, or of no pool of ours */
+		taken = pa_gw_adopt(gw, now, &r); /* what is refused is out of date, or of no pool of ours */
+		differs = differs || (taken < 0 && taken != PA_EEXPIRED);
 	}
 	pa_wipe(&r, sizeof(r));
 	pa_wipe(buf, sizeof(buf));
-	return rc;
+	return rc < 0 ? rc : differs || len != 0 || !same_header(st, &h);
 }
 
 static void read_file(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_now now)
 {
-	int fd = open(st->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc;
+	int fd = open(st->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc;
 	uint64_t alive_ms = 0;
 	size_t bound;
 	FILE *f;
@@ -239,6 +279,8 @@ static void read_file(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_
 	}
 	(void)setvbuf(f, (char *)st->buf, _IOFBF, sizeof(st->buf)); /* ours, to be wiped */
 	rc = read_records(st, f, gw, now);
+	if (rc == 0)
+		st->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* it goes on to serve */
 	(void)fclose(f);
 	pa_wipe(st->buf, sizeof(st->buf));
 	bound = pa_gw_adopted(gw, now, alive_ms);
@@ -252,5 +294,5 @@ static void read_file(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_
 void pa_gatewayd_state_load(struct pa_gatewayd_state *st, struct pa_gw *gw, struct pa_now now)
 {
 	read_file(st, gw, now);
-	pa_gatewayd_state_finish(st, gw, now);
+	(void)pa_gatewayd_state_renew(st, gw, now);
 }

@@ -31,11 +31,18 @@ struct rx {
 struct proof {
 	struct pa_claims claims;
 	uint8_t secret[PA_KEY_LEN], k0[PA_KEY_LEN];
+	uint8_t pin[PA_FINGERPRINT_LEN]; /* of the client's key */
 };
 
 static uint64_t silence_ms(const struct pa_gw *gw)
 {
 	return (uint64_t)gw->keepalive * 2500;
+}
+
+/* True if rx comes from where the client of e is known to be. */
+static bool is_at(const struct pa_gw_entry *e, const struct rx *rx)
+{
+	return e->local == rx->local && pa_endpoint_eq(&e->mapped, rx->from);
 }
 
 /* Counts why a message is refused, and says so to who asked for it to be received. Always false. */
@@ -46,9 +53,9 @@ static bool refuse(struct pa_gw *gw, uint64_t *counter, enum pa_gw_refusal why)
 	return false;
 }
 
-static bool claims_expired(const struct pa_claims *c, struct pa_now now)
+static bool is_past(uint64_t unix_s, struct pa_now now)
 {
-	return c->expires <= now.unix_ms / 1000;
+	return unix_s <= now.unix_ms / 1000;
 }
 
 /* ---------------------------------------------------------------- sending */
@@ -73,41 +80,52 @@ static void answer(struct pa_gw *gw, const struct rx *rx, const struct pa_msg *m
 static void send_unbound(struct pa_gw *gw, const struct pa_gw_entry *e, enum pa_reason reason)
 {
 	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = (uint8_t)reason};
-	uint8_t buf[PA_CTL_MAX];
+	uint8_t buf[PA_CTL_MAX], g2c[PA_KEY_LEN];
 	int n;
 
-	memcpy(m.session, e->b.session, sizeof(m.session));
-	n = pa_msg_encode(&m, e->g2c, buf, sizeof(buf));
+	memcpy(m.session, e->session, sizeof(m.session));
+	pa_derive_g2c(e->k1, g2c);
+	n = pa_msg_encode(&m, g2c, buf, sizeof(buf));
+	pa_wipe(g2c, sizeof(g2c));
 	PA_REQUIRE(n > 0);
-	gw->ops->send(gw->ctx, e->b.local, &e->b.mapped, buf, (size_t)n);
+	gw->ops->send(gw->ctx, e->local, &e->mapped, buf, (size_t)n);
 }
 
+/* The same, by a client that is bound. */
+static void answer_bound(struct pa_gw *gw, const struct rx *rx, const struct pa_msg *m, const struct pa_gw_entry *e)
+{
+	uint8_t g2c[PA_KEY_LEN];
+
+	pa_derive_g2c(e->k1, g2c);
+	answer(gw, rx, m, g2c);
+	pa_wipe(g2c, sizeof(g2c));
+}
+
+/* Of the CONFIRM rx. */
 static void send_accept(struct pa_gw *gw, const struct rx *rx, const struct pa_gw_entry *e)
 {
 	struct pa_msg m = {.type = PA_MSG_ACCEPT, .routed = true};
-	uint64_t left = e->b.claims.expires - rx->now.unix_ms / 1000;
-	uint8_t claims[PA_CLAIMS_LEN];
+	uint64_t left = e->expires - rx->now.unix_ms / 1000;
 
-	memcpy(m.nonce, e->nonce, sizeof(m.nonce));
-	m.bind = e->b.bind;
-	memcpy(m.session, e->b.session, sizeof(m.session));
-	PA_REQUIRE(pa_claims_encode(&e->b.claims, claims) > 0);
-	pa_claims_hash(claims, m.claims_hash);
-	m.mapped = e->b.mapped;
+	memcpy(m.nonce, rx->m.nonce, sizeof(m.nonce));
+	m.bind = e->bind;
+	memcpy(m.session, e->session, sizeof(m.session));
+	pa_claims_hash(rx->m.claims, m.claims_hash);
+	m.mapped = e->mapped;
 	m.lifetime = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
 	m.mtu = gw->mtu;
 	m.keepalive = gw->keepalive;
-	memcpy(m.token, e->token, sizeof(m.token));
-	answer(gw, rx, &m, e->g2c);
+	pa_gw_token(gw, e, 0, m.token);
+	answer_bound(gw, rx, &m, e);
 }
 
 static void send_alive(struct pa_gw *gw, const struct rx *rx, const struct pa_gw_entry *e)
 {
-	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = rx->m.seq, .echo = rx->m.echo, .mapped = e->b.mapped};
+	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = rx->m.seq, .echo = rx->m.echo, .mapped = e->mapped};
 
-	memcpy(m.session, e->b.session, sizeof(m.session));
-	memcpy(m.token, e->token, sizeof(m.token));
-	answer(gw, rx, &m, e->g2c);
+	memcpy(m.session, e->session, sizeof(m.session));
+	pa_gw_token(gw, e, 0, m.token);
+	answer_bound(gw, rx, &m, e);
 }
 
 /* ---------------------------------------------------------------- cookies */
@@ -169,18 +187,32 @@ static bool check_cookie(struct pa_gw *gw, const struct rx *rx, const uint8_t *s
 	return refuse(gw, &gw->count.bad_cookie, PA_GW_REFUSED_SILENTLY);
 }
 
-/* Asks whether the client of e is at rx->from, if that may be asked now. Changes nothing but the limits. */
-static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e, uint64_t *tat)
+/* A limit of one binding whose state is *tat, in steps of its interval: 32 bits of them are decades. */
+static bool limit_binding(uint32_t *tat, uint64_t now_ms, uint32_t interval_ms, uint32_t burst)
 {
+	uint64_t steps = *tat;
+	bool ok = pa_limit_one(&steps, now_ms / interval_ms, 1, burst);
+
+	*tat = (uint32_t)steps;
+	return ok;
+}
+
+/*
+ * Asks whether the client of e is at rx->from, if that may be asked now. Changes nothing but the limits. known: that is where it was
+ * all the time; then only its own limit counts, for after a restart all clients of a prefix are asked at once.
+ */
+static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e, uint32_t *tat, bool known)
+{
+	const struct pa_gw_contest *c = pa_gw_contest_of(gw, e);
 	struct pa_msg m = {.type = PA_MSG_RECHALLENGE};
 	uint64_t now = rx->now.boot_ms;
 
-	if (now < e->quiet_until_ms || !pa_limit_one(tat, now, BINDING_INTERVAL_MS, BINDING_BURST) ||
-	    !pa_limit_source(&gw->rechallenge_limit, now, &rx->from->addr)) {
+	if ((c != NULL && now < c->quiet_until_ms) || !limit_binding(tat, now, BINDING_INTERVAL_MS, BINDING_BURST) ||
+	    (!known && !pa_limit_source(&gw->rechallenge_limit, now, &rx->from->addr))) {
 		gw->count.limited++;
 		return;
 	}
-	make_cookie(gw, rx, e->b.session, 0, m.cookie);
+	make_cookie(gw, rx, e->session, 0, m.cookie);
 	answer(gw, rx, &m, NULL);
 }
 
@@ -188,20 +220,33 @@ static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entr
 
 void pa_gw_schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now)
 {
-	uint64_t due = now.boot_ms + REVIEW_MS, until = e->bound ? e->b.claims.expires : e->floor_until, left;
+	uint64_t due = now.boot_ms + REVIEW_MS, until = e->bound ? e->expires : pa_gw_floor_until(e), left;
 
 	if (until <= (now.unix_ms + REVIEW_MS) / 1000) {
 		left = until * 1000 > now.unix_ms ? until * 1000 - now.unix_ms : 0;
 		due = now.boot_ms + left;
 	}
-	if (e->bound && e->b.delivering && e->b.last_seen_ms + silence_ms(gw) < due)
-		due = e->b.last_seen_ms + silence_ms(gw);
+	if (e->bound && e->delivering && e->last_seen_ms + silence_ms(gw) < due)
+		due = e->last_seen_ms + silence_ms(gw);
+	if (pa_gw_contest_end(gw, e) < due)
+		due = pa_gw_contest_end(gw, e);
 	pa_gw_table_schedule(gw->table, e, due);
+}
+
+static void deliver(struct pa_gw *gw, const struct pa_gw_entry *e)
+{
+	struct pa_gw_binding b;
+
+	pa_gw_view(e, &b);
+	gw->ops->deliver(gw->ctx, &b);
 }
 
 static void event(struct pa_gw *gw, const char *name, const struct pa_gw_entry *e, unsigned reason)
 {
-	gw->ops->event(gw->ctx, name, &e->b, reason);
+	struct pa_gw_binding b;
+
+	pa_gw_view(e, &b);
+	gw->ops->event(gw->ctx, name, &b, reason);
 }
 
 /* The floor (claims.epoch, bind) and the pin stay until no grant seen for this address is valid any more. */
@@ -209,16 +254,14 @@ void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *
 {
 	if (tell)
 		send_unbound(gw, e, reason);
-	gw->ops->stop(gw->ctx, &e->b.claims.addr);
-	e->b.delivering = false;
+	gw->ops->stop(gw->ctx, &e->addr);
+	e->delivering = false;
 	event(gw, "binding.end", e, reason);
 	pa_gw_table_unindex(gw->table, e);
 	e->bound = false;
 	gw->n_bound--;
-	pa_wipe(e->c2g, sizeof(e->c2g));
-	pa_wipe(e->g2c, sizeof(e->g2c));
-	pa_wipe(e->token, sizeof(e->token));
-	pa_wipe(e->old_token, sizeof(e->old_token));
+	pa_wipe(e->k1, sizeof(e->k1));
+	pa_gw_contest_drop(gw, e);
 	pa_gw_changed(gw, e);
 	pa_gw_schedule(gw, e, now);
 }
@@ -226,12 +269,12 @@ void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *
 /* An authentic message came from where the client is known to be. */
 static void seen(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 {
-	e->b.last_seen_ms = now.boot_ms;
-	if (e->b.delivering)
+	pa_gw_set_seen(e, now.boot_ms);
+	if (e->delivering)
 		return;
-	e->b.delivering = true;
+	e->delivering = true;
 	pa_gw_changed(gw, e);
-	gw->ops->deliver(gw->ctx, &e->b);
+	deliver(gw, e);
 	event(gw, "binding.resumed", e, 0);
 	pa_gw_schedule(gw, e, now);
 }
@@ -255,22 +298,20 @@ bool pa_gw_serves(const struct pa_gw *gw, const struct pa_claims *c)
 static bool check_claims(struct pa_gw *gw, const struct rx *rx, struct proof *p)
 {
 	static const uint8_t unpinned[PA_FINGERPRINT_LEN];
-	uint8_t fingerprint[PA_FINGERPRINT_LEN];
 	const struct pa_key *pool_key;
 
 	if (pa_claims_decode(rx->m.claims, &p->claims) < 0 ||
 	    p->claims.prefix_len != (pa_addr_is_ipv4(&p->claims.addr) ? 32 : 128))
 		return refuse(gw, &gw->count.malformed, PA_GW_REFUSED_SILENTLY);
-	if (claims_expired(&p->claims, rx->now))
+	if (is_past(p->claims.expires, rx->now))
 		return refuse(gw, &gw->count.expired, PA_GW_REFUSED_EXPIRED);
 	if (!pa_gw_serves(gw, &p->claims))
 		return refuse(gw, &gw->count.unknown_pool, PA_GW_REFUSED_POOL);
 	pool_key = pool_key_of(gw, &p->claims);
-	if (memcmp(p->claims.fingerprint, unpinned, sizeof(unpinned)) != 0) {
-		pa_fingerprint(rx->m.client_key, fingerprint);
-		if (memcmp(p->claims.fingerprint, fingerprint, sizeof(fingerprint)) != 0)
-			return refuse(gw, &gw->count.bad_key, PA_GW_REFUSED_KEY);
-	}
+	pa_fingerprint(rx->m.client_key, p->pin);
+	if (memcmp(p->claims.fingerprint, unpinned, sizeof(unpinned)) != 0 &&
+	    memcmp(p->claims.fingerprint, p->pin, sizeof(p->pin)) != 0)
+		return refuse(gw, &gw->count.bad_key, PA_GW_REFUSED_KEY);
 	pa_derive_secret(pool_key->key, rx->m.claims, p->secret);
 	pa_derive_k0(p->secret, p->k0);
 	if (!pa_msg_verify(rx->buf, rx->len, p->k0))
@@ -311,32 +352,42 @@ static int derive_session(const struct pa_gw *gw, const struct rx *rx, const str
 	return pa_derive_session(&in, ret);
 }
 
+/* True if this CONFIRM made the session of e: whatever it is made of went into the key of its second MAC. */
+static bool made(const struct rx *rx, const struct pa_gw_entry *e)
+{
+	uint8_t c2g[PA_KEY_LEN];
+	bool same;
+
+	pa_derive_c2g(e->k1, c2g);
+	same = pa_msg_verify_seal(rx->buf, rx->len, c2g);
+	pa_wipe(c2g, sizeof(c2g));
+	return same;
+}
+
 /*
  * May this CONFIRM bind, seen from what is known of P? A CONFIRM that was accepted before and comes again, because ACCEPT
  * was lost, gets the ACCEPT again.
  */
-static bool check_floor(struct pa_gw *gw, const struct rx *rx, const struct proof *p, const uint8_t *id,
-			const struct pa_gw_entry *e)
+static bool check_floor(struct pa_gw *gw, const struct rx *rx, const struct proof *p, const struct pa_gw_entry *e)
 {
 	const struct pa_claims *c = &p->claims;
 
-	if (e->bound && memcmp(e->confirm_id, id, sizeof(e->confirm_id)) == 0 && e->b.local == rx->local &&
-	    pa_endpoint_eq(&e->b.mapped, rx->from)) {
+	if (e->bound && c->epoch == e->epoch && rx->m.bind == e->bind && is_at(e, rx) && made(rx, e)) {
 		gw->count.repeated_confirm++;
 		send_accept(gw, rx, e);
 		return false;
 	}
-	if (c->epoch < e->b.claims.epoch || (c->epoch == e->b.claims.epoch && rx->m.bind <= e->b.bind))
+	if (c->epoch < e->epoch || (c->epoch == e->epoch && rx->m.bind <= e->bind))
 		return refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
-	if (c->epoch == e->b.claims.epoch && memcmp(e->client_key, rx->m.client_key, sizeof(e->client_key)) != 0)
+	if (c->epoch == e->epoch && memcmp(e->pin, p->pin, sizeof(e->pin)) != 0)
 		return refuse(gw, &gw->count.bad_key, PA_GW_REFUSED_KEY);
 	return true;
 }
 
 /* Takes leave of the binding that a CONFIRM replaces. Returns whether it was the same client's. */
-static bool leave_old(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
+static bool leave_old(struct pa_gw *gw, const struct proof *p, struct pa_gw_entry *e)
 {
-	bool same = memcmp(e->client_key, rx->m.client_key, sizeof(e->client_key)) == 0;
+	bool same = memcmp(e->pin, p->pin, sizeof(e->pin)) == 0;
 
 	if (!same) {
 		send_unbound(gw, e, PA_REASON_REPLACED);
@@ -351,34 +402,28 @@ static bool leave_old(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry 
 static void new_session(struct pa_gw *gw, struct pa_gw_entry *e)
 {
 	do
-		gw->ops->random(gw->ctx, e->b.session, sizeof(e->b.session));
-	while (pa_gw_table_find_session(gw->table, e->b.session) != NULL);
-	gw->ops->random(gw->ctx, e->token, sizeof(e->token));
-	memcpy(e->old_token, e->token, sizeof(e->old_token));
-	e->repeats = 0;
+		gw->ops->random(gw->ctx, e->session, sizeof(e->session));
+	while (pa_gw_table_find_session(gw->table, e->session) != NULL);
+	e->token = 0;
+	e->repeats = TOKEN_REPEATS; /* there is none before it */
 }
 
-static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof *p, const uint8_t *id,
-		       const struct pa_session_keys *keys, struct pa_gw_entry *e)
+static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof *p, const struct pa_session_keys *keys,
+		       struct pa_gw_entry *e)
 {
-	bool same = e->bound ? leave_old(gw, rx, e) : false;
+	bool same = e->bound ? leave_old(gw, p, e) : false;
 
-	e->b.claims = p->claims;
-	e->b.mapped = *rx->from;
-	e->b.local = rx->local;
-	e->b.bind = rx->m.bind;
-	e->b.bound_at_ms = e->b.last_seen_ms = rx->now.boot_ms;
-	e->b.delivering = true;
-	if (p->claims.expires > e->floor_until)
-		e->floor_until = p->claims.expires;
+	pa_gw_set_claims(e, &p->claims, pa_gw_floor_until(e));
+	e->mapped = *rx->from;
+	e->local = (uint8_t)rx->local;
+	e->bind = rx->m.bind;
+	e->bound_at_s = (uint32_t)(rx->now.boot_ms / 1000);
+	pa_gw_set_seen(e, rx->now.boot_ms);
+	e->delivering = true;
 	e->seq = 0;
-	memcpy(e->client_key, rx->m.client_key, sizeof(e->client_key));
-	memcpy(e->c2g, keys->c2g, sizeof(e->c2g));
-	memcpy(e->g2c, keys->g2c, sizeof(e->g2c));
-	memcpy(e->confirm_id, id, sizeof(e->confirm_id));
-	memcpy(e->nonce, rx->m.nonce, sizeof(e->nonce));
-	e->contest_until_ms = 0;
-	e->quiet_until_ms = 0;
+	memcpy(e->pin, p->pin, sizeof(e->pin));
+	memcpy(e->k1, keys->k1, sizeof(e->k1));
+	pa_gw_contest_drop(gw, e);
 	new_session(gw, e);
 	e->bound = true;
 	e->adopted = false;
@@ -388,7 +433,7 @@ static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof
 	pa_gw_schedule(gw, e, rx->now);
 	gw->count.confirm++;
 	gw->count.accept++;
-	gw->ops->deliver(gw->ctx, &e->b);
+	deliver(gw, e);
 	event(gw, same ? "binding.renewed" : "binding.new", e, 0);
 	send_accept(gw, rx, e);
 }
@@ -398,14 +443,12 @@ static void handle_confirm(struct pa_gw *gw, const struct rx *rx)
 	struct pa_session_keys keys;
 	struct pa_gw_entry *e;
 	struct proof p;
-	uint8_t id[PA_MAC_LEN];
 
 	memset(&keys, 0, sizeof(keys));
 	if (!check_claims(gw, rx, &p) || !check_cookie(gw, rx, NULL))
 		goto out;
-	pa_mac(p.k0, rx->buf, rx->len, id);
 	e = pa_gw_table_find(gw->table, &p.claims.addr);
-	if (e != NULL && !check_floor(gw, rx, &p, id, e))
+	if (e != NULL && !check_floor(gw, rx, &p, e))
 		goto out;
 	if (derive_session(gw, rx, &p, &keys) < 0) {
 		(void)refuse(gw, &gw->count.bad_key, PA_GW_REFUSED_KEY);
@@ -419,7 +462,7 @@ static void handle_confirm(struct pa_gw *gw, const struct rx *rx)
 		(void)refuse(gw, &gw->count.full, PA_GW_REFUSED_FULL);
 		goto out;
 	}
-	bind_entry(gw, rx, &p, id, &keys, e);
+	bind_entry(gw, rx, &p, &keys, e);
 out:
 	pa_wipe(&keys, sizeof(keys));
 	pa_wipe(&p, sizeof(p));
@@ -431,17 +474,22 @@ struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const u
 				    const struct pa_msg *m)
 {
 	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, m->session);
+	uint8_t c2g[PA_KEY_LEN];
+	bool genuine;
 
 	if (e == NULL) {
 		gw->count.unknown_session++;
 		return NULL;
 	}
-	if (!pa_msg_verify(buf, len, e->c2g)) {
+	pa_derive_c2g(e->k1, c2g);
+	genuine = pa_msg_verify(buf, len, c2g);
+	pa_wipe(c2g, sizeof(c2g));
+	if (!genuine) {
 		(void)refuse(gw, &gw->count.bad_mac, PA_GW_REFUSED_PROOF);
 		return NULL;
 	}
 	gw->refusal = PA_GW_NOT_REFUSED;
-	if (claims_expired(&e->b.claims, now)) {
+	if (is_past(e->expires, now)) {
 		(void)refuse(gw, &gw->count.expired, PA_GW_REFUSED_EXPIRED);
 		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
 		return NULL;
@@ -467,11 +515,6 @@ static void send_hint(struct pa_gw *gw, const struct rx *rx)
 	answer(gw, rx, &m, NULL);
 }
 
-static bool is_at(const struct pa_gw_entry *e, const struct rx *rx)
-{
-	return e->b.local == rx->local && pa_endpoint_eq(&e->b.mapped, rx->from);
-}
-
 static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_gw_entry *e;
@@ -486,26 +529,25 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	if (e == NULL)
 		return;
 	if (e->adopted && rx->m.seq > e->seq) {
-		rechallenge(gw, rx, e, &e->tat_control);
+		rechallenge(gw, rx, e, &e->tat_control, is_at(e, rx));
 		return;
 	}
-	current = pa_secret_eq(rx->m.token, e->token, sizeof(e->token));
+	current = pa_gw_has_token(gw, e, 0, rx->m.token);
 	/* The ALIVE with the current one may have been lost, so what is said again soon after it may have the one before. */
-	former = e->repeats < TOKEN_REPEATS && rx->now.boot_ms < e->b.last_seen_ms + TOKEN_GRACE_MS &&
-		 pa_secret_eq(rx->m.token, e->old_token, sizeof(e->old_token));
+	former = e->repeats < TOKEN_REPEATS && rx->now.boot_ms < e->last_seen_ms + TOKEN_GRACE_MS &&
+		 pa_gw_has_token(gw, e, 1, rx->m.token);
 	/* A stale token: whoever sends this no longer receives what we send. */
 	if (rx->m.seq <= e->seq || (!current && !former)) {
 		(void)refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
 		return;
 	}
 	if (!is_at(e, rx)) {
-		rechallenge(gw, rx, e, &e->tat_control);
+		rechallenge(gw, rx, e, &e->tat_control, is_at(e, rx));
 		return;
 	}
 	e->seq = rx->m.seq;
 	if (current) {
-		memcpy(e->old_token, e->token, sizeof(e->old_token));
-		gw->ops->random(gw->ctx, e->token, sizeof(e->token));
+		e->token++;
 		e->repeats = 0;
 	} else {
 		e->repeats++;
@@ -516,49 +558,55 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 }
 
 /* True if rx comes from where the client was until a moment ago. */
-static bool may_object(const struct pa_gw_entry *e, const struct rx *rx)
+static bool may_object(const struct pa_gw *gw, const struct pa_gw_entry *e, const struct rx *rx)
 {
-	return rx->now.boot_ms < e->contest_until_ms && e->old_local == rx->local &&
-	       pa_endpoint_eq(&e->old_mapped, rx->from);
+	const struct pa_gw_contest *c = pa_gw_contest_of(gw, e);
+
+	return c != NULL && rx->now.boot_ms < c->until_ms && c->old_local == rx->local &&
+	       pa_endpoint_eq(&c->old_mapped, rx->from);
+}
+
+static void ask_old(struct pa_gw *gw, const struct rx *rx, const struct pa_gw_entry *e, const struct pa_gw_contest *c)
+{
+	struct pa_msg m = {.type = PA_MSG_RECHALLENGE};
+	struct rx ask = *rx;
+
+	ask.from = &c->old_mapped;
+	ask.local = c->old_local;
+	make_cookie(gw, &ask, e->session, 0, m.cookie);
+	answer(gw, &ask, &m, NULL);
 }
 
 /* Moves e to where rx came from, and asks at the old place whether that is right; only once, or two would play ping-pong. */
 static void move(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
 {
 	uint64_t now = rx->now.boot_ms;
-	bool back = may_object(e, rx);
-	struct pa_endpoint old = e->b.mapped;
-	unsigned old_local = e->b.local;
-	struct rx ask = *rx;
+	bool back = may_object(gw, e, rx);
+	struct pa_gw_contest *c = pa_gw_contest_make(gw, e);
 
-	e->b.mapped = *rx->from;
-	e->b.local = rx->local;
-	e->b.delivering = true;
-	gw->ops->deliver(gw->ctx, &e->b);
+	if (c == NULL)
+		return; /* without memory nobody could object */
 	if (back) {
-		e->contest_until_ms = 0;
-		e->quiet_until_ms = now + QUIET_MS;
+		c->until_ms = 0;
+		c->quiet_until_ms = now + QUIET_MS;
 		gw->count.contested++;
-		event(gw, "binding.contested", e, 0);
 	} else {
-		e->old_mapped = old;
-		e->old_local = old_local;
-		e->contest_until_ms = now + PA_RECHALLENGE_MS;
+		c->old_mapped = e->mapped;
+		c->old_local = e->local;
+		c->until_ms = now + PA_RECHALLENGE_MS;
 		gw->count.rebind++;
-		event(gw, "binding.moved", e, 0);
 	}
-	e->b.last_seen_ms = now;
+	e->mapped = *rx->from;
+	e->local = (uint8_t)rx->local;
+	e->delivering = true;
+	pa_gw_set_seen(e, now);
+	deliver(gw, e);
+	event(gw, back ? "binding.contested" : "binding.moved", e, 0);
 	pa_gw_changed(gw, e);
 	pa_gw_schedule(gw, e, rx->now);
 	send_alive(gw, rx, e);
-	if (!back) {
-		struct pa_msg m = {.type = PA_MSG_RECHALLENGE};
-
-		ask.from = &old;
-		ask.local = old_local;
-		make_cookie(gw, &ask, e->b.session, 0, m.cookie);
-		answer(gw, &ask, &m, NULL);
-	}
+	if (!back)
+		ask_old(gw, rx, e, c);
 }
 
 static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
@@ -568,7 +616,7 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 	if (e == NULL)
 		return;
 	/* The very packet that moved the binding comes from the former place too: that one was a listener's copy. */
-	if (rx->m.seq == e->seq && may_object(e, rx)) {
+	if (rx->m.seq == e->seq && may_object(gw, e, rx)) {
 		move(gw, rx, e);
 		return;
 	}
@@ -654,28 +702,29 @@ void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const st
 	struct rx rx = {.now = now, .local = local, .from = from, .len = len};
 	struct pa_gw_entry *e = pa_gw_table_find(gw->table, inner);
 
-	if (e == NULL || !e->bound || is_at(e, &rx) || claims_expired(&e->b.claims, now))
+	if (e == NULL || !e->bound || is_at(e, &rx) || is_past(e->expires, now))
 		return;
 	rotate_cookies(gw, now.boot_ms);
-	rechallenge(gw, &rx, e, &e->tat_data);
+	rechallenge(gw, &rx, e, &e->tat_data, false);
 }
 
 /* ---------------------------------------------------------------- timers */
 
 static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 {
-	if (e->bound && claims_expired(&e->b.claims, now))
+	if (e->bound && is_past(e->expires, now))
 		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
-	if (e->bound && e->b.delivering && now.boot_ms >= e->b.last_seen_ms + silence_ms(gw)) {
-		e->b.delivering = false;
+	if (e->bound && e->delivering && now.boot_ms >= e->last_seen_ms + silence_ms(gw)) {
+		e->delivering = false;
 		pa_gw_changed(gw, e);
 		gw->count.timed_out++;
-		gw->ops->stop(gw->ctx, &e->b.claims.addr);
+		gw->ops->stop(gw->ctx, &e->addr);
 		event(gw, "binding.silent", e, 0);
 	}
-	if (!e->bound && e->floor_until <= now.unix_ms / 1000) {
-		pa_gw_unchanged(gw, e); /* a record of it expires by itself */
-		pa_gw_table_remove(gw->table, e);
+	if (now.boot_ms >= pa_gw_contest_end(gw, e))
+		pa_gw_contest_drop(gw, e);
+	if (!e->bound && is_past(pa_gw_floor_until(e), now)) {
+		pa_gw_table_remove(gw->table, e); /* a record of it expires by itself */
 	} else {
 		pa_gw_schedule(gw, e, now);
 	}
@@ -706,12 +755,10 @@ int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, e
 
 void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now)
 {
-	while (gw->n_bound > 0) { /* ending one moves others in the table */
-		for (size_t i = 0; i < pa_gw_table_size(gw->table); i++) {
-			struct pa_gw_entry *e = pa_gw_table_at(gw->table, i);
+	struct pa_gw_entry *e;
+	uint32_t at = 0;
 
-			if (e->bound)
-				pa_gw_end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
-		}
-	}
+	while ((e = pa_gw_table_walk(gw->table, &at)) != NULL)
+		if (e->bound)
+			pa_gw_end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
 }

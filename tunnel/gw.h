@@ -35,7 +35,7 @@ enum pa_gw_refusal {
 
 /* A binding as others may see it. A value type without secrets. */
 struct pa_gw_binding {
-	struct pa_claims claims;
+	struct pa_claims claims; /* but for outbound and inbound, which are the client's business: zero */
 	struct pa_endpoint mapped;
 	unsigned local; /* which of the gateway's sockets the client talks to */
 	uint8_t session[PA_SESSION_LEN];
@@ -140,11 +140,12 @@ void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now);
 
 /*
  * What outlives the process. Each entry whose record has changed is in a list; take_changed takes one out of it, in no order,
- * and writes its record (which holds keys: wipe it); false when there is none. change_all puts all in, for a new copy;
- * known tells how many that are: bindings and what is remembered of former ones. Keepalives change nothing here.
+ * and writes its record (which holds keys: wipe it); false when there is none. walk_records gives the records of all, for a new
+ * copy, as pa_gw_walk does; known tells how many that are: bindings and what is remembered of former ones. Keepalives change
+ * nothing here.
  */
 bool pa_gw_take_changed(struct pa_gw *gw, struct pa_now now, struct pa_gw_record *ret);
-void pa_gw_change_all(struct pa_gw *gw);
+bool pa_gw_walk_records(const struct pa_gw *gw, struct pa_now now, uint32_t *at, struct pa_gw_record *ret);
 bool pa_gw_has_changes(const struct pa_gw *gw);
 size_t pa_gw_known(const struct pa_gw *gw);
 /*
@@ -157,6 +158,11 @@ int pa_gw_adopt(struct pa_gw *gw, struct pa_now now, const struct pa_gw_record *
 /* After the last record: delivers. alive_unix_ms: when the former process was last alive. Returns the number of bindings. */
 size_t pa_gw_adopted(struct pa_gw *gw, struct pa_now now, uint64_t alive_unix_ms);
 
+/*
+ * A walk through all bindings, in no order and in pieces: *at begins as 0 and is nobody's business in between; false: it is over.
+ * Bindings that are there all the time are given exactly once, whatever comes and goes meanwhile.
+ */
+bool pa_gw_walk(const struct pa_gw *gw, uint32_t *at, struct pa_gw_binding *ret);
 /* Calls fn for each binding in no order until it returns false. fn must not change the gateway. */
 void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg);
 /* PA_ENOTFOUND. */

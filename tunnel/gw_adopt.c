@@ -6,43 +6,16 @@
 #include "tunnel/gw_int.h"
 #include "tunnel/gw_state.h"
 
-/* ---- changes, in a list through the entries ---- */
+/* ---- changes ---- */
 
 void pa_gw_changed(struct pa_gw *gw, struct pa_gw_entry *e)
 {
-	if (e->changed)
-		return;
-	e->changed = true;
-	e->prev_changed = NULL;
-	e->next_changed = gw->changed;
-	if (gw->changed != NULL)
-		gw->changed->prev_changed = e;
-	gw->changed = e;
-}
-
-void pa_gw_unchanged(struct pa_gw *gw, struct pa_gw_entry *e)
-{
-	if (!e->changed)
-		return;
-	if (e->prev_changed != NULL)
-		e->prev_changed->next_changed = e->next_changed;
-	else
-		gw->changed = e->next_changed;
-	if (e->next_changed != NULL)
-		e->next_changed->prev_changed = e->prev_changed;
-	e->prev_changed = e->next_changed = NULL;
-	e->changed = false;
-}
-
-void pa_gw_change_all(struct pa_gw *gw)
-{
-	for (size_t i = 0; i < pa_gw_table_size(gw->table); i++)
-		pa_gw_changed(gw, pa_gw_table_at(gw->table, i));
+	pa_gw_table_mark(gw->table, e);
 }
 
 bool pa_gw_has_changes(const struct pa_gw *gw)
 {
-	return gw->changed != NULL;
+	return pa_gw_table_has_marked(gw->table);
 }
 
 size_t pa_gw_known(const struct pa_gw *gw)
@@ -64,31 +37,42 @@ static uint64_t to_boot(struct pa_now now, uint64_t unix_ms)
 	return now.boot_ms > age ? now.boot_ms - age : 0;
 }
 
+static void record_of(const struct pa_gw_entry *e, struct pa_now now, struct pa_gw_record *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	pa_gw_claims_of(e, &ret->claims);
+	ret->bind = e->bind;
+	ret->floor_until = pa_gw_floor_until(e);
+	memcpy(ret->pin, e->pin, sizeof(ret->pin));
+	ret->bound_at_ms = to_unix(now, (uint64_t)e->bound_at_s * 1000);
+	ret->last_seen_ms = to_unix(now, e->last_seen_ms);
+	if (!e->bound)
+		return;
+	ret->bound = true;
+	ret->delivering = e->delivering;
+	ret->local = e->local;
+	ret->mapped = e->mapped;
+	memcpy(ret->session, e->session, sizeof(ret->session));
+	ret->seq = e->seq;
+	memcpy(ret->k1, e->k1, sizeof(ret->k1));
+}
+
 bool pa_gw_take_changed(struct pa_gw *gw, struct pa_now now, struct pa_gw_record *ret)
 {
-	struct pa_gw_entry *e = gw->changed;
+	const struct pa_gw_entry *e = pa_gw_table_take_marked(gw->table);
 
-	if (e == NULL)
-		return false;
-	pa_gw_unchanged(gw, e);
-	memset(ret, 0, sizeof(*ret));
-	ret->claims = e->b.claims;
-	ret->bind = e->b.bind;
-	ret->floor_until = e->floor_until;
-	memcpy(ret->client_key, e->client_key, sizeof(ret->client_key));
-	ret->bound_at_ms = to_unix(now, e->b.bound_at_ms);
-	ret->last_seen_ms = to_unix(now, e->b.last_seen_ms);
-	if (!e->bound)
-		return true;
-	ret->bound = true;
-	ret->delivering = e->b.delivering;
-	ret->local = (uint16_t)e->b.local;
-	ret->mapped = e->b.mapped;
-	memcpy(ret->session, e->b.session, sizeof(ret->session));
-	ret->seq = e->seq;
-	memcpy(ret->c2g, e->c2g, sizeof(ret->c2g));
-	memcpy(ret->g2c, e->g2c, sizeof(ret->g2c));
-	return true;
+	if (e != NULL)
+		record_of(e, now, ret);
+	return e != NULL;
+}
+
+bool pa_gw_walk_records(const struct pa_gw *gw, struct pa_now now, uint32_t *at, struct pa_gw_record *ret)
+{
+	const struct pa_gw_entry *e = pa_gw_table_walk(gw->table, at);
+
+	if (e != NULL)
+		record_of(e, now, ret);
+	return e != NULL;
 }
 
 /* ---- adoption ---- */
@@ -105,14 +89,13 @@ static void forget_session(struct pa_gw *gw, struct pa_gw_entry *e)
 /* The tokens of before are gone, which is no loss: nothing is believed before a RECONFIRM, and its answer brings new ones. */
 static void take_session(struct pa_gw *gw, struct pa_gw_entry *e, const struct pa_gw_record *r)
 {
-	e->b.local = r->local;
-	e->b.mapped = r->mapped;
-	e->b.delivering = r->delivering;
-	memcpy(e->b.session, r->session, sizeof(e->b.session));
-	memcpy(e->c2g, r->c2g, sizeof(e->c2g));
-	memcpy(e->g2c, r->g2c, sizeof(e->g2c));
-	gw->ops->random(gw->ctx, e->token, sizeof(e->token));
-	memcpy(e->old_token, e->token, sizeof(e->old_token));
+	e->local = (uint8_t)r->local;
+	e->mapped = r->mapped;
+	e->delivering = r->delivering;
+	memcpy(e->session, r->session, sizeof(e->session));
+	memcpy(e->k1, r->k1, sizeof(e->k1));
+	e->token = 0;
+	e->repeats = UINT8_MAX;
 	e->adopted = true;
 	e->bound = true;
 	gw->n_bound++;
@@ -132,21 +115,18 @@ int pa_gw_adopt(struct pa_gw *gw, struct pa_now now, const struct pa_gw_record *
 	if (e != NULL)
 		forget_session(gw, e);
 	if (r->floor_until <= now.unix_ms / 1000) {
-		if (e != NULL) {
-			pa_gw_unchanged(gw, e);
+		if (e != NULL)
 			pa_gw_table_remove(gw->table, e);
-		}
 		return PA_EEXPIRED;
 	}
 	if (e == NULL && pa_gw_table_add(gw->table, &c->addr, &e) < 0)
 		return PA_ENOMEM;
-	e->b.claims = *c;
-	e->b.bind = r->bind;
+	pa_gw_set_claims(e, c, r->floor_until);
+	e->bind = r->bind;
 	e->seq = r->seq;
-	e->b.bound_at_ms = to_boot(now, r->bound_at_ms);
-	e->b.last_seen_ms = to_boot(now, r->last_seen_ms);
-	e->floor_until = r->floor_until;
-	memcpy(e->client_key, r->client_key, sizeof(e->client_key));
+	e->bound_at_s = (uint32_t)(to_boot(now, r->bound_at_ms) / 1000);
+	pa_gw_set_seen(e, to_boot(now, r->last_seen_ms));
+	memcpy(e->pin, r->pin, sizeof(e->pin));
 	if (r->bound && c->expires > now.unix_ms / 1000 && pa_gw_admits(gw, c) && pa_gw_table_find_session(gw->table, r->session) == NULL)
 		take_session(gw, e, r);
 	pa_gw_schedule(gw, e, now);
@@ -156,20 +136,22 @@ int pa_gw_adopt(struct pa_gw *gw, struct pa_now now, const struct pa_gw_record *
 size_t pa_gw_adopted(struct pa_gw *gw, struct pa_now now, uint64_t alive_unix_ms)
 {
 	uint64_t alive = to_boot(now, alive_unix_ms);
+	struct pa_gw_binding b;
+	struct pa_gw_entry *e;
+	uint32_t at = 0;
 	size_t n = 0;
 
-	for (size_t i = 0; i < pa_gw_table_size(gw->table); i++) {
-		struct pa_gw_entry *e = pa_gw_table_at(gw->table, i);
-
+	while ((e = pa_gw_table_walk(gw->table, &at)) != NULL) {
 		if (!e->bound)
 			continue;
 		n++;
 		/* It was not silent when the gateway died, so it was seen not long before. The next tick stops the others. */
-		if (e->b.delivering && e->b.last_seen_ms < alive)
-			e->b.last_seen_ms = alive;
-		if (e->b.delivering)
-			gw->ops->deliver(gw->ctx, &e->b);
-		gw->ops->event(gw->ctx, "binding.adopted", &e->b, 0);
+		if (e->delivering && e->last_seen_ms < alive)
+			pa_gw_set_seen(e, alive);
+		pa_gw_view(e, &b);
+		if (e->delivering)
+			gw->ops->deliver(gw->ctx, &b);
+		gw->ops->event(gw->ctx, "binding.adopted", &b, 0);
 	}
 	gw->count.adopted += n;
 	return n;

@@ -27,23 +27,23 @@ void pa_gw_floor_raised(struct pa_gw *gw, struct pa_now now, const struct pa_add
 	struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);
 	uint64_t floor = gw->floors != NULL ? pa_floors_get(gw->floors, addr) : 0;
 
-	if (e == NULL || !e->bound || e->b.claims.epoch >= floor)
+	if (e == NULL || !e->bound || e->epoch >= floor)
 		return;
 	/* The floor is one above the lease that ended; higher, and somebody has had another lease since. */
-	pa_gw_end_binding(gw, now, e, floor == e->b.claims.epoch + 1 ? PA_REASON_RELEASED : PA_REASON_REPLACED, true);
+	pa_gw_end_binding(gw, now, e, floor == e->epoch + 1 ? PA_REASON_RELEASED : PA_REASON_REPLACED, true);
 }
 
 void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, uint64_t epoch, uint64_t bind)
 {
 	struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);
 
-	if (e == NULL || e->b.claims.epoch > epoch || (e->b.claims.epoch == epoch && e->b.bind >= bind))
+	if (e == NULL || e->epoch > epoch || (e->epoch == epoch && e->bind >= bind))
 		return;
 	if (e->bound)
 		pa_gw_end_binding(gw, now, e, PA_REASON_REPLACED, true);
 	/* An older CONFIRM may be on its way. Of a higher epoch the client's key is not known here, so that has no entry. */
-	if (e->b.claims.epoch == epoch) {
-		e->b.bind = bind;
+	if (e->epoch == epoch) {
+		e->bind = bind;
 		pa_gw_changed(gw, e);
 	}
 }

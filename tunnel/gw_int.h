@@ -6,6 +6,7 @@
 #include "tunnel/gw.h"
 #include "tunnel/gw_table.h"
 #include "tunnel/limit.h"
+#include "tunnel/slab.h"
 
 /* What the files of the gateway's core (gw*.c) share; nobody else includes it. */
 #define PA_GW_PROBERS_MAX 64  /* clients that look at their path at the same time */
@@ -40,6 +41,8 @@ struct pa_gw {
 	size_t n_pools;
 	uint16_t mtu, keepalive;
 	struct pa_gw_table *table;
+	struct pa_slab contests; /* struct pa_gw_contest */
+	uint8_t token_key[PA_GW_HASH_KEY_LEN];
 	size_t n_bound;
 	uint8_t cookie_key[2][PA_KEY_LEN]; /* current, previous */
 	uint64_t cookie_rotated_ms;
@@ -50,7 +53,6 @@ struct pa_gw {
 	struct pa_gw_pending pending[PA_GW_PENDING_MAX];
 	struct pa_gw_counters count;
 	enum pa_gw_refusal refusal; /* of the message that is being received */
-	struct pa_gw_entry *changed; /* list of those not yet taken by pa_gw_take_changed */
 	const struct pa_floors *floors; /* borrowed; NULL: every grant that verifies is good */
 };
 
@@ -58,9 +60,25 @@ struct pa_gw {
 void pa_gw_schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now);
 /* True if a pool of ours holds the claims' address and there is a key for it. */
 bool pa_gw_serves(const struct pa_gw *gw, const struct pa_claims *c);
-/* Puts e into the list of changes (harmless a second time), or takes it out before it goes. */
+/* Puts e into the list of changes (harmless a second time). */
 void pa_gw_changed(struct pa_gw *gw, struct pa_gw_entry *e);
-void pa_gw_unchanged(struct pa_gw *gw, struct pa_gw_entry *e);
+
+/* gw_entry.c: the claims of an entry, as in struct pa_gw_binding; set keeps the latest expiry of all, which was floor_until. */
+void pa_gw_claims_of(const struct pa_gw_entry *e, struct pa_claims *ret);
+void pa_gw_set_claims(struct pa_gw_entry *e, const struct pa_claims *c, uint64_t floor_until);
+uint64_t pa_gw_floor_until(const struct pa_gw_entry *e); /* Unix seconds */
+void pa_gw_set_seen(struct pa_gw_entry *e, uint64_t boot_ms);
+/* The binding as others may see it. */
+void pa_gw_view(const struct pa_gw_entry *e, struct pa_gw_binding *ret);
+/* The latest token of e (age 0) or the one before (1; only once there was one). has compares in constant time. */
+void pa_gw_token(const struct pa_gw *gw, const struct pa_gw_entry *e, unsigned age, uint8_t ret[PA_TOKEN_LEN]);
+bool pa_gw_has_token(const struct pa_gw *gw, const struct pa_gw_entry *e, unsigned age, const uint8_t token[PA_TOKEN_LEN]);
+/* What is kept after a move, or NULL. make: makes it (zeroed) if it is not there; NULL without memory. */
+struct pa_gw_contest *pa_gw_contest_of(const struct pa_gw *gw, const struct pa_gw_entry *e);
+struct pa_gw_contest *pa_gw_contest_make(struct pa_gw *gw, struct pa_gw_entry *e);
+void pa_gw_contest_drop(struct pa_gw *gw, struct pa_gw_entry *e);
+/* Boot time (ms) from which on it is of no use any more; UINT64_MAX: there is none. */
+uint64_t pa_gw_contest_end(const struct pa_gw *gw, const struct pa_gw_entry *e);
 
 /* The bound entry of a session message, if it is authentic and the grant has not expired. Counts why not. */
 struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,

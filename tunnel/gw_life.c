@@ -25,7 +25,7 @@ int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys)
 
 int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void *ctx, struct pa_gw **ret)
 {
-	uint8_t hash_key[4][PA_GW_HASH_KEY_LEN];
+	uint8_t hash_key[5][PA_GW_HASH_KEY_LEN];
 	struct pa_gw *gw;
 	int rc = PA_EINVAL;
 
@@ -35,6 +35,7 @@ int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void 
 	gw = calloc(1, sizeof(*gw));
 	if (gw == NULL)
 		return PA_ENOMEM;
+	pa_slab_init(&gw->contests, sizeof(struct pa_gw_contest));
 	gw->ops = ops;
 	gw->ctx = ctx;
 	gw->mtu = cfg->mtu;
@@ -53,6 +54,7 @@ int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void 
 	memcpy(gw->pools, cfg->pools, cfg->n_pools * sizeof(*gw->pools));
 	ops->random(ctx, (uint8_t *)hash_key, sizeof(hash_key));
 	ops->random(ctx, (uint8_t *)gw->cookie_key, sizeof(gw->cookie_key));
+	memcpy(gw->token_key, hash_key[4], sizeof(gw->token_key));
 	rc = pa_gw_table_new(hash_key[0], cfg->max_bindings, &gw->table);
 	if (rc < 0)
 		goto fail;
@@ -71,19 +73,30 @@ void pa_gw_free(struct pa_gw *gw)
 	if (gw == NULL)
 		return;
 	pa_gw_table_free(gw->table);
+	pa_slab_clear(&gw->contests);
 	free(gw->pools);
 	pa_wipe(gw, sizeof(*gw));
 	free(gw);
 }
 
+bool pa_gw_walk(const struct pa_gw *gw, uint32_t *at, struct pa_gw_binding *ret)
+{
+	const struct pa_gw_entry *e = pa_gw_table_walk(gw->table, at);
+
+	while (e != NULL && !e->bound)
+		e = pa_gw_table_walk(gw->table, at);
+	if (e != NULL)
+		pa_gw_view(e, ret);
+	return e != NULL;
+}
+
 void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw_binding *b), void *arg)
 {
-	for (size_t i = 0; i < pa_gw_table_size(gw->table); i++) {
-		const struct pa_gw_entry *e = pa_gw_table_at(gw->table, i);
+	struct pa_gw_binding b;
+	uint32_t at = 0;
 
-		if (e->bound && !fn(arg, &e->b))
-			return;
-	}
+	while (pa_gw_walk(gw, &at, &b) && fn(arg, &b))
+		;
 }
 
 int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_binding *ret)
@@ -92,7 +105,7 @@ int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_
 
 	if (e == NULL || !e->bound)
 		return PA_ENOTFOUND;
-	*ret = e->b;
+	pa_gw_view(e, ret);
 	return 0;
 }
 

@@ -46,7 +46,7 @@ static void send_probed(struct pa_gw *gw, struct pa_now now, const struct pa_gw_
 	const struct pa_gw_socket *port = find_other(gw, q->local, PA_PROBE_PORT);
 	const struct pa_gw_socket *address = find_other(gw, q->local, PA_PROBE_ADDRESS);
 	const struct pa_gw_socket *by = from == PA_PROBE_PORT ? port : from == PA_PROBE_ADDRESS ? address : NULL;
-	uint8_t buf[PA_PROBE_MAX];
+	uint8_t buf[PA_PROBE_MAX], g2c[PA_KEY_LEN];
 	int n;
 
 	memcpy(m.session, q->session, sizeof(m.session));
@@ -56,7 +56,9 @@ static void send_probed(struct pa_gw *gw, struct pa_now now, const struct pa_gw_
 		m.other = address->at;
 	if (by != NULL)
 		m.from = (uint8_t)from;
-	n = pa_msg_encode(&m, e->g2c, buf, sizeof(buf));
+	pa_derive_g2c(e->k1, g2c);
+	n = pa_msg_encode(&m, g2c, buf, sizeof(buf));
+	pa_wipe(g2c, sizeof(g2c));
 	PA_REQUIRE(n > 0);
 	gw->ops->send(gw->ctx, by != NULL ? by->local : q->local, &q->to, buf, (size_t)n);
 }
@@ -116,10 +118,9 @@ static struct pa_gw_prober *find_prober(struct pa_gw *gw, struct pa_now now, con
 	return place;
 }
 
-static bool has_token(const struct pa_gw_entry *e, const struct pa_msg *m)
+static bool has_token(const struct pa_gw *gw, const struct pa_gw_entry *e, const struct pa_msg *m)
 {
-	return pa_secret_eq(m->token, e->token, sizeof(e->token)) ||
-	       pa_secret_eq(m->token, e->old_token, sizeof(e->old_token));
+	return pa_gw_has_token(gw, e, 0, m->token) || (e->token > 0 && pa_gw_has_token(gw, e, 1, m->token));
 }
 
 /* May e's PROBE be answered? Counts why not. */
@@ -133,7 +134,7 @@ static bool admit(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry 
 		return false;
 	}
 	/* Of an adopted binding even an old token would be news, and who is silent keeps his for long. */
-	if (e->adopted || !e->b.delivering || !has_token(e, m)) {
+	if (e->adopted || !e->delivering || !has_token(gw, e, m)) {
 		gw->count.replayed++;
 		return false;
 	}
@@ -147,7 +148,7 @@ static bool admit(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry 
 		p->used_ms = now.boot_ms;
 	}
 	if (p == NULL || !pa_limit_one(&p->tat, now.boot_ms, PROBE_INTERVAL_MS, PROBE_BURST) ||
-	    (!pa_endpoint_eq(from, &e->b.mapped) && !pa_limit_source(&gw->probe_limit, now.boot_ms, &from->addr))) {
+	    (!pa_endpoint_eq(from, &e->mapped) && !pa_limit_source(&gw->probe_limit, now.boot_ms, &from->addr))) {
 		gw->count.limited++;
 		return false;
 	}

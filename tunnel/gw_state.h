@@ -20,7 +20,8 @@
 #define PA_GW_STATE_LISTEN_MAX 8
 #define PA_GW_STATE_CHECK_LEN 16
 #define PA_GW_STATE_HEADER_LEN (12 + PA_FINGERPRINT_LEN + PA_GW_STATE_LISTEN_MAX * 18 + PA_GW_STATE_CHECK_LEN)
-#define PA_GW_STATE_RECORD_LEN (4 + PA_CLAIMS_LEN + 18 + PA_SESSION_LEN + 5 * 8 + 3 * PA_KEY_LEN + PA_GW_STATE_CHECK_LEN)
+#define PA_GW_STATE_RECORD_LEN (4 + PA_CLAIMS_LEN + 18 + PA_SESSION_LEN + 5 * 8 + PA_FINGERPRINT_LEN + PA_KEY_LEN + \
+				PA_GW_STATE_CHECK_LEN)
 
 /* Whose state it is, and which socket a number in the records means. */
 struct pa_gw_state_header {
@@ -39,8 +40,8 @@ struct pa_gw_record {
 	uint64_t bind, seq;
 	uint64_t bound_at_ms, last_seen_ms; /* Unix time */
 	uint64_t floor_until;		    /* Unix seconds: the latest expiry of the grants seen for this address */
-	uint8_t client_key[PA_KEY_LEN];
-	uint8_t c2g[PA_KEY_LEN], g2c[PA_KEY_LEN];
+	uint8_t pin[PA_FINGERPRINT_LEN]; /* of the client's key */
+	uint8_t k1[PA_KEY_LEN];		 /* of the session */
 };
 
 /* PA_EINVAL: a value that the form has no room for. decode(encode(x)) == x. */

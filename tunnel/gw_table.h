@@ -10,32 +10,47 @@
 
 /*
  * The gateway's table: one entry for each P that was ever bound and whose grants have not all expired, found by P and by
- * session id, and ordered by when it needs attention. Private to gw.c; one thread.
+ * session id, and ordered by when it needs attention. Private to gw*.c; one thread.
  *
- * Hashes are keyed with a secret, so nobody can make chains long. Entries stay where they are until they are removed.
+ * Hashes are keyed with a secret, so nobody can make chains long. Entries stay where they are until they are removed. There may be
+ * a million of them, so what can be computed is not kept (tokens, the keys of the two directions), and links are numbers.
  */
 struct pa_gw_entry {
-	struct pa_gw_entry *next_addr, *next_session;
-	struct pa_gw_entry *next_changed, *prev_changed; /* while changed */
-	size_t heap_pos;
-	uint64_t due_ms;      /* boot time; not later than when this entry needs attention */
-	struct pa_gw_binding b; /* while not bound: the floor (claims.epoch, bind) */
-	uint64_t floor_until; /* Unix seconds: the latest expiry of the grants seen for this address */
+	struct pa_addr addr;
+	struct pa_endpoint mapped;
+	uint8_t k1[PA_KEY_LEN];		 /* of the session */
+	uint8_t pin[PA_FINGERPRINT_LEN]; /* of the client's key, pinned for epoch */
+	uint8_t session[PA_SESSION_LEN];
+	uint8_t repeats; /* KEEPALIVEs with the token before since the latest is new */
+	bool bound : 1;
+	bool delivering : 1;
+	bool adopted : 1; /* from a former process: nothing is believed before a RECONFIRM */
+	bool pinned : 1;  /* the claims have the fingerprint too */
+	bool has_contest : 1;
+	bool live : 1;	 /* the table's: not removed */
+	bool marked : 1; /* the table's */
+	uint32_t token;	     /* number of the latest; see pa_gw_token */
+	uint32_t bound_at_s; /* boot time */
+	uint32_t floor_left; /* seconds from expires to the latest expiry of the grants seen for this address */
+	uint64_t epoch, bind; /* while not bound: the floor */
+	uint64_t expires;     /* Unix seconds, of the claims; of these only what a gateway looks at is kept */
 	uint64_t seq;	      /* highest seen from the client */
-	uint8_t client_key[PA_KEY_LEN]; /* pinned for b.claims.epoch */
-	uint8_t c2g[PA_KEY_LEN], g2c[PA_KEY_LEN];
-	uint8_t confirm_id[PA_MAC_LEN]; /* of the CONFIRM that was accepted, to know it again */
-	uint8_t nonce[PA_NONCE_LEN];	/* its nonce, for repeating ACCEPT */
-	uint8_t token[PA_TOKEN_LEN], old_token[PA_TOKEN_LEN];
-	struct pa_endpoint old_mapped; /* may object until contest_until_ms */
-	bool bound;
-	bool changed; /* since its record was last taken */
-	uint8_t repeats; /* KEEPALIVEs with old_token since token is new */
-	bool adopted; /* from a former process: nothing is believed before a RECONFIRM */
+	uint64_t last_seen_ms : 48; /* boot time of the last authentic message */
+	uint64_t local : 8;
+	uint64_t key_id : 8;
+	uint64_t due_ms : 48; /* boot time; not later than when this entry needs attention */
+	uint64_t pool_id : 16;
+	uint32_t tat_data, tat_control, tat_session; /* limits of RECHALLENGE and of ALIVE: limit.h, in their own unit */
+	uint32_t contest; /* number of its struct pa_gw_contest, while has_contest */
+	uint32_t next_addr, next_session, next_marked, heap_pos; /* the table's */
+};
+
+/* What is kept for a moment of a binding that has moved. */
+struct pa_gw_contest {
+	struct pa_endpoint old_mapped; /* may object until until_ms */
 	unsigned old_local;
-	uint64_t contest_until_ms; /* boot time */
-	uint64_t quiet_until_ms;   /* boot time: no RECHALLENGE before, after an objection */
-	uint64_t tat_data, tat_control; /* limits of RECHALLENGE, see limit.h */
+	uint64_t until_ms;	 /* boot time */
+	uint64_t quiet_until_ms; /* boot time: no RECHALLENGE before, after an objection */
 };
 
 struct pa_gw_table;
@@ -55,7 +70,7 @@ struct pa_gw_entry *pa_gw_table_find_session(const struct pa_gw_table *t, const 
 int pa_gw_table_add(struct pa_gw_table *t, const struct pa_addr *addr, struct pa_gw_entry **ret);
 /* Wipes and frees; it must not be indexed by session any more. */
 void pa_gw_table_remove(struct pa_gw_table *t, struct pa_gw_entry *e);
-/* Puts e into and takes it out of the index by e->b.session, which must not change in between. */
+/* Puts e into and takes it out of the index by e->session, which must not change in between. */
 void pa_gw_table_index(struct pa_gw_table *t, struct pa_gw_entry *e);
 void pa_gw_table_unindex(struct pa_gw_table *t, struct pa_gw_entry *e);
 
@@ -63,8 +78,17 @@ void pa_gw_table_unindex(struct pa_gw_table *t, struct pa_gw_entry *e);
 void pa_gw_table_schedule(struct pa_gw_table *t, struct pa_gw_entry *e, uint64_t due_ms);
 struct pa_gw_entry *pa_gw_table_first(const struct pa_gw_table *t);
 
-/* All entries by number, in no order; valid until the table changes. */
+/* Marks e (harmless a second time); take gives and unmarks one that is marked and was not removed, in no order, or NULL. */
+void pa_gw_table_mark(struct pa_gw_table *t, struct pa_gw_entry *e);
+struct pa_gw_entry *pa_gw_table_take_marked(struct pa_gw_table *t);
+/* False: there is none. True: there may be one. */
+bool pa_gw_table_has_marked(const struct pa_gw_table *t);
+
 size_t pa_gw_table_size(const struct pa_gw_table *t);
-struct pa_gw_entry *pa_gw_table_at(const struct pa_gw_table *t, size_t i);
+/*
+ * A walk through all entries, in pieces: *at begins as 0. NULL: it is over. Entries that are there all the time are given exactly
+ * once, whatever is added and removed meanwhile.
+ */
+struct pa_gw_entry *pa_gw_table_walk(const struct pa_gw_table *t, uint32_t *at);
 
 #endif

@@ -93,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct pa_gw_config cfg = {.pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = 25, .max_bindings = 4};
 	static struct pa_keyring *ring; /* kept: it never changes */
 	struct pa_gw_record r;
+	uint32_t walked = 0;
 	struct pa_gw *gw;
 
 	if (ring == NULL)
@@ -108,7 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	now.boot_ms += 100000;
 	now.unix_ms += 100000;
 	(void)pa_gw_tick(gw, now);
-	pa_gw_change_all(gw);
+	while (pa_gw_walk_records(gw, now, &walked, &r))
+		;
 	while (pa_gw_take_changed(gw, now, &r))
 		;
 	pa_gw_shutdown(gw, now);

@@ -382,10 +382,10 @@ void world_kill_gateway(struct world *w, unsigned g)
 	struct pa_gw *old = w->g[g].gw;
 	uint8_t buf[PA_GW_STATE_RECORD_LEN];
 	struct pa_gw_record r;
+	uint32_t at = 0;
 
 	gateway_start(&w->g[g]);
-	pa_gw_change_all(old);
-	while (pa_gw_take_changed(old, w->now, &r)) {
+	while (pa_gw_walk_records(old, w->now, &at, &r)) {
 		PA_REQUIRE(pa_gw_record_encode(&r, buf) == 0 && pa_gw_record_decode(buf, &r) == 0);
 		(void)pa_gw_adopt(w->g[g].gw, w->now, &r);
 	}

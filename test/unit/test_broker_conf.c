@@ -30,7 +30,8 @@ Test(conf, reads_everything)
 		"\"gateway-groups\": [{\"name\": \"g\", \"public-key\": \"" PUBLIC_KEY
 		"\", \"gateways\": [\"198.51.100.1:7000\", \"[2001:db8::1]:6080\"]}],\n"
 		"\"pools\": [{\"id\": 9, \"name\": \"p\", \"prefix\": \"203.0.113.0/28\", \"exclude\": [\"203.0.113.4/30\","
-		"\"203.0.113.0/32\", \"203.0.113.5/32\"], \"gateway-group\": \"g\", \"realms\": [\"a\"], \"classes\": [\"c\"], \"outbound\": \"auto\"}],\n"
+		"\"203.0.113.0/32\", \"203.0.113.5/32\"], \"gateway-group\": \"g\", \"realms\": [\"a\"], \"classes\": [\"c\"], \"outbound\": \"auto\","
+		"\"inbound\": [\"5060/udp\", \"icmp\"]}],\n"
 		"\"grant\": {\"mtu\": 1400, \"keepalive\": 30, \"outbound\": \"native\", \"inbound\": \"closed\"},\n"
 		"\"log-level\": \"debug\"}");
 	const struct pa_pool_conf *p = &c->pools[0];
@@ -48,6 +49,7 @@ Test(conf, reads_everything)
 	cr_assert_eq(c->log_level, PA_LOG_DEBUG);
 	cr_assert_eq(p->id, 9);
 	cr_assert_eq(p->outbound, PA_OUT_AUTO);
+	cr_assert(p->inbound.kind == PA_IN_LIST && p->inbound.n == 2);
 	cr_assert_eq(p->n_exclude, 2u, "the nested one is dropped");
 	cr_assert_eq(p->usable, 11u);
 	cr_assert(pa_brokerconf_has_realm(c, "b"));
@@ -147,6 +149,21 @@ static void assert_setting_refused(const char *setting, const char *place)
 
 	(void)snprintf(text, sizeof(text), CONF_HEAD "%s, \"pools\": [" POOL("\"prefix\": \"203.0.113.0/24\"") "]}", setting);
 	assert_refused(text, place, "expected");
+}
+
+Test(conf, pools_say_what_comes_in)
+{
+	struct pa_brokerconf *c = conf_of(CONF_HEAD "\"grant\": {\"inbound\": [\"22/tcp\"]}, \"pools\": ["
+					  POOL("\"prefix\": \"203.0.113.0/25\"") ","
+					  POOL2("\"prefix\": \"203.0.113.128/25\", \"inbound\": \"open\"") "]}");
+
+	cr_assert(pa_inpolicy_eq(&c->pools[0].inbound, &c->inbound), "left out: that of the grant");
+	cr_assert_eq(c->pools[1].inbound.kind, PA_IN_OPEN);
+	pa_brokerconf_free(c);
+	assert_refused(WITH_POOLS(POOL("\"prefix\": \"203.0.113.0/24\", \"inbound\": \"ajar\"")), "pools[0].inbound", "expected");
+	assert_refused(WITH_POOLS(POOL("\"prefix\": \"203.0.113.0/24\", \"inbound\": [\"1/tcp\", \"2/tcp\", \"3/tcp\", \"4/tcp\", "
+				       "\"5/tcp\", \"6/tcp\", \"7/tcp\", \"8/tcp\", \"9/tcp\", \"10/tcp\", \"11/tcp\", \"12/tcp\", "
+				       "\"13/tcp\"]")), "pools[0].inbound", "at most 12");
 }
 
 Test(conf, ranges)

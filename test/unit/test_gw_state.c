@@ -134,9 +134,9 @@ static size_t die(struct fx *f, uint64_t away_ms)
 	struct pa_gw *next = gateway(f, &pool, 100);
 	uint64_t alive = f->now.unix_ms;
 	struct pa_gw_record r;
+	uint32_t at = 0;
 
-	pa_gw_change_all(f->gw);
-	while (pa_gw_take_changed(f->gw, f->now, &r)) {
+	while (pa_gw_walk_records(f->gw, f->now, &at, &r)) {
 		struct pa_now later = {f->now.boot_ms + away_ms, f->now.unix_ms + away_ms, 0};
 
 		(void)pa_gw_adopt(next, later, &r);
@@ -171,9 +171,8 @@ static void sample(struct pa_gw_record *r)
 	r->bound_at_ms = 3;
 	r->last_seen_ms = 4;
 	r->floor_until = PEER_UNIX + 3600;
-	memset(r->client_key, 0x22, sizeof(r->client_key));
-	memset(r->c2g, 0x33, sizeof(r->c2g));
-	memset(r->g2c, 0x44, sizeof(r->g2c));
+	memset(r->pin, 0x22, sizeof(r->pin));
+	memset(r->k1, 0x33, sizeof(r->k1));
 }
 
 Test(gw_state, records_come_back_the_same)
@@ -189,9 +188,8 @@ Test(gw_state, records_come_back_the_same)
 	cr_assert(back.bound && back.delivering && back.local == 7 && back.bind == 1 && back.seq == 2);
 	cr_assert(back.bound_at_ms == 3 && back.last_seen_ms == 4 && back.floor_until == r.floor_until);
 	cr_assert_arr_eq(back.session, r.session, sizeof(r.session));
-	cr_assert_arr_eq(back.client_key, r.client_key, PA_KEY_LEN);
-	cr_assert_arr_eq(back.c2g, r.c2g, PA_KEY_LEN);
-	cr_assert_arr_eq(back.g2c, r.g2c, PA_KEY_LEN);
+	cr_assert_arr_eq(back.pin, r.pin, PA_FINGERPRINT_LEN);
+	cr_assert_arr_eq(back.k1, r.k1, PA_KEY_LEN);
 	for (size_t i = 0; i < sizeof(buf); i++) {
 		buf[i] ^= 0x10;
 		cr_assert_eq(pa_gw_record_decode(buf, &back), PA_EFORMAT, "octet %zu", i);
@@ -461,9 +459,11 @@ Test(gw_state, the_file_stays_small)
 	pa_gatewayd_state_load(st, f->gw, f->now);
 	cr_assert(bind_host(f, &p, 1, 1, 100, buf));
 	for (unsigned i = 0; i < 20000; i++) {
-		pa_gw_change_all(f->gw);
-		pa_gatewayd_state_flush(st, f->gw, f->now);
+		pa_gw_superseded(f->gw, f->now, &p.grant.claims.addr, 1, 101 + i);
+		(void)pa_gatewayd_state_renew(st, f->gw, f->now);
 	}
+	cr_assert(bind_host(f, &p, 1, 1, 1000000, buf));
+	pa_gatewayd_state_flush(st, f->gw, f->now);
 	cr_assert_eq(stat(s.path, &sb), 0);
 	cr_assert_lt((size_t)sb.st_size, 5000 * PA_GW_STATE_RECORD_LEN);
 	pa_gatewayd_state_free(st);

@@ -6,6 +6,7 @@
 #include "common/err.h"
 #include "test/sim/peer.h"
 #include "tunnel/gw_table.h"
+#include "tunnel/slab.h"
 
 #define HOSTS 400
 
@@ -24,6 +25,23 @@ static void session(unsigned host, uint8_t ret[PA_SESSION_LEN])
 	memset(ret, 0, PA_SESSION_LEN);
 	ret[0] = (uint8_t)host;
 	ret[7] = (uint8_t)(host >> 8);
+}
+
+/* Each entry once, and nothing else. */
+static void check_walk(const struct pa_gw_table *t, size_t n)
+{
+	bool seen[HOSTS] = {false};
+	struct pa_gw_entry *e;
+	uint32_t at = 0;
+	size_t walked = 0;
+
+	for (; (e = pa_gw_table_walk(t, &at)) != NULL; walked++) {
+		unsigned host = pa_addr_to_ipv4(&e->addr) - 0xcb000000u;
+
+		cr_assert(host < HOSTS && !seen[host]);
+		seen[host] = true;
+	}
+	cr_assert_eq(walked, n);
 }
 
 static void check(const struct pa_gw_table *t, const struct model *m)
@@ -48,8 +66,7 @@ static void check(const struct pa_gw_table *t, const struct model *m)
 		cr_assert_null(pa_gw_table_first(t));
 	else
 		cr_assert_eq(pa_gw_table_first(t)->due_ms, min);
-	for (size_t i = 0; i < n; i++)
-		cr_assert_eq(pa_gw_table_at(t, i)->heap_pos, i);
+	check_walk(t, n);
 }
 
 static void add(struct pa_gw_table *t, struct model *m, unsigned host, struct peer_rng *rng)
@@ -59,7 +76,7 @@ static void add(struct pa_gw_table *t, struct model *m, unsigned host, struct pe
 	cr_assert_eq(pa_gw_table_add(t, &a, &m->e), 0);
 	cr_assert_eq(pa_gw_table_first(t), m->e, "due at once");
 	pa_gw_table_schedule(t, m->e, 1 + peer_next(rng) % 100000);
-	session(host, m->e->b.session);
+	session(host, m->e->session);
 }
 
 static void change(struct pa_gw_table *t, struct model *m, struct peer_rng *rng)
@@ -124,4 +141,56 @@ Test(gw_table, is_bounded)
 	pa_gw_table_remove(t, e);
 	cr_expect_eq(pa_gw_table_add(t, &a, &e), 0);
 	pa_gw_table_free(t);
+}
+
+/* What is marked is given once, also when it was removed and came back; what is gone is not given. */
+Test(gw_table, marks)
+{
+	static const uint8_t key[PA_GW_HASH_KEY_LEN] = {5};
+	struct pa_gw_entry *e[3];
+	struct pa_gw_table *t;
+
+	cr_assert_eq(pa_gw_table_new(key, 10, &t), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		struct pa_addr a = addr(i);
+
+		cr_assert_eq(pa_gw_table_add(t, &a, &e[i]), 0);
+		pa_gw_table_mark(t, e[i]);
+		pa_gw_table_mark(t, e[i]);
+	}
+	pa_gw_table_remove(t, e[1]);
+	cr_assert_eq(pa_gw_table_size(t), 2);
+	for (unsigned n = 0; n < 2; n++) {
+		struct pa_gw_entry *got = pa_gw_table_take_marked(t);
+
+		cr_assert(got == e[0] || got == e[2]);
+		cr_assert(!got->marked);
+	}
+	cr_assert_null(pa_gw_table_take_marked(t));
+	cr_assert_not(pa_gw_table_has_marked(t));
+	pa_gw_table_free(t);
+}
+
+/* Numbers are used again, items come zeroed, and stay where they are however many there are. */
+Test(gw_table, slab)
+{
+	struct pa_slab s;
+	uint64_t *item[1000], *again;
+	uint32_t number;
+
+	pa_slab_init(&s, sizeof(uint64_t));
+	for (uint32_t i = 0; i < 1000; i++) {
+		item[i] = pa_slab_get(&s, &number);
+		cr_assert(item[i] != NULL && number == i && *item[i] == 0);
+		*item[i] = i + 1;
+	}
+	for (uint32_t i = 0; i < 1000; i++)
+		cr_assert(pa_slab_at(&s, i) == item[i] && *item[i] == i + 1);
+	pa_slab_put(&s, 5);
+	pa_slab_put(&s, 700);
+	again = pa_slab_get(&s, &number);
+	cr_assert(number == 700 && again == item[700] && *again == 0);
+	again = pa_slab_get(&s, &number);
+	cr_assert(number == 5 && *again == 0 && pa_slab_end(&s) == 1000);
+	pa_slab_clear(&s);
 }
