@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MPL-2.0
 # BitTorrent: aria2 on the client has the file and waits for others; opentracker on the peer hands out the address that it saw, and
 # aria2 beside it fetches the file from there. Only what the other dials counts: the client is told of nobody to dial.
-app bittorrent 'aria2c opentracker mktorrent' 'tunnel=works native=fails auto=works'
+app bittorrent 'aria2c opentracker mktorrent' 'tunnel=works native=fails auto=works policy=works' BitTorrent
 
 bt_clean() {
 	local pid
@@ -29,7 +29,7 @@ bt_tracker() {
 try_bittorrent() {
 	local seed tracker_log_PID rc=0 quiet=(--console-log-level=error --summary-interval=0 --disable-ipv6 --enable-dht=false --enable-peer-exchange=false --bt-enable-lpd=false --file-allocation=none)
 	bt_torrent && bt_tracker || return
-	"$LAB" exec client1 -- timeout 60 aria2c "${quiet[@]}" --check-integrity=true --seed-ratio=0 --seed-time=5 --listen-port=6881 -d "$TMP/seed" \
+	"$LAB" exec client1 -- "${EXEC[@]}" timeout 60 aria2c "${quiet[@]}" --check-integrity=true --seed-ratio=0 --seed-time=5 --listen-port=6881 -d "$TMP/seed" \
 		"$TMP/data.torrent" >"$TMP/seeder" 2>&1 &
 	seed=$!
 	within 10 bt_announced || rc=1

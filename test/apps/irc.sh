@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MPL-2.0
 # IRC DCC: weechat on both sides and ngircd on the peer. The client offers a file with the address of its connection to the server,
 # and the one who takes it dials that.
-app irc-dcc 'ngircd weechat-headless' 'tunnel=works native=works auto=works'
+app irc-dcc 'ngircd weechat-headless' 'tunnel=works native=works auto=works policy=works' 'IRC DCC'
 
 IRC_TRY=0
 irc_server() {
@@ -13,13 +13,14 @@ irc_server() {
 }
 # irc HOST NICK COMMANDS...: a person at the keyboard; ends with its host, or by its file in $TMP/NICK.
 irc() {
-	local host=$1 nick=$2 c args=()
+	local host=$1 nick=$2 c args=() by=()
 	shift 2
+	[ "$host" != client1 ] || by=("${EXEC[@]}")
 	for c; do
 		args+=(-r "$c")
 	done
 	rm -rf "$TMP/irc.$nick" && mkdir "$TMP/irc.$nick"
-	"$LAB" exec "$host" -- timeout 60 weechat-headless -d "$TMP/irc.$nick" "${args[@]}" >"$TMP/$nick" 2>&1 </dev/null &
+	"$LAB" exec "$host" -- "${by[@]}" timeout 60 weechat-headless -d "$TMP/irc.$nick" "${args[@]}" >"$TMP/$nick" 2>&1 </dev/null &
 	IRC+=("$!")
 }
 irc_received() { cmp -s "$TMP/irc.file" "$TMP/irc.bob$IRC_TRY/xfer/irc.file"; }

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 # Java RMI: the client hands an object to the server, which calls it back by the address that Java put into the reference. That is what
 # the host's own name resolves to: P where /etc/hosts says so. If the name resolves to nothing, Java asks its first peer (unnamed).
-app java-rmi 'java javac' 'tunnel=works native=works auto=works'
-app java-rmi-unnamed 'java javac' 'tunnel=works native=fails auto=works'
+app java-rmi 'java javac' 'tunnel=works native=works auto=works policy=works' 'Java RMI'
+app java-rmi-unnamed 'java javac' 'tunnel=works native=fails auto=works policy=works' 'Java RMI, name unknown'
 
 rmi_ready() {
 	listening peer tcp 1099 && return
@@ -15,7 +15,7 @@ rmi_ready() {
 rmi_call() { # rmi_call LINE: with that in the client's /etc/hosts
 	rmi_ready || return
 	printf '127.0.0.1 localhost\n%s\n' "$1" | on client1 tee /etc/hosts >/dev/null
-	on client1 timeout 40 java -Xmx64m -cp "$TMP/rmi" Peer client "$PEER_IP" >"$TMP/rmi_client" 2>&1
+	on client1 "${EXEC[@]}" timeout 40 java -Xmx64m -cp "$TMP/rmi" Peer client "$PEER_IP" >"$TMP/rmi_client" 2>&1
 	tail -n 5 "$TMP/rmi_client"
 	grep -q '^called back by server$' "$TMP/rmi_client"
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MPL-2.0
 # TFTP: the server answers from another port of its own to the address that it saw (RFC 1350, 4).
-app tftp 'tftp in.tftpd' 'tunnel=works native=fails auto=works'
+app tftp 'tftp in.tftpd' 'tunnel=works native=fails auto=works policy=works' TFTP
 
 tftp_ready() {
 	listening peer udp 69 && return
@@ -13,9 +13,9 @@ tftp_ready() {
 try_tftp() {
 	tftp_ready || return
 	rm -f "$TMP/got"
-	on client1 timeout 12 tftp -m octet "$PEER_IP" -c get file "$TMP/got"
+	on client1 "${EXEC[@]}" timeout 12 tftp -m octet "$PEER_IP" -c get file "$TMP/got"
 	cmp "$TMP/tftp/file" "$TMP/got"
 }
 filter_tftp() { echo 'udp dst port 69'; }
 embeds_tftp() { :; }
-reason_tftp() { echo "the answer comes from another port, and the NAT lets it not in"; }
+reason_tftp() { echo "the answer comes from another port, and the NAT does not let it in"; }
