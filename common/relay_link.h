@@ -118,6 +118,8 @@ void pa_rlink_close(struct pa_rsession *s, enum pa_relay_error error);
 void *pa_rsession_user(const struct pa_rsession *s);
 void pa_rsession_set_user(struct pa_rsession *s, void *user);
 uint32_t pa_rsession_id(const struct pa_rsession *s);
+/* Is it a RESOLVE? */
+bool pa_rsession_is_name(const struct pa_rsession *s);
 struct pa_rlink *pa_rsession_link(const struct pa_rsession *s);
 /* Bytes that the data op gave and pa_rlink_consumed has not told of yet. */
 uint32_t pa_rsession_unread(const struct pa_rsession *s);

@@ -109,6 +109,11 @@ uint32_t pa_rsession_id(const struct pa_rsession *s)
 	return s->id;
 }
 
+bool pa_rsession_is_name(const struct pa_rsession *s)
+{
+	return s->name;
+}
+
 struct pa_rlink *pa_rsession_link(const struct pa_rsession *s)
 {
 	return s->link;
