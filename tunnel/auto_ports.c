@@ -11,6 +11,8 @@ static const struct pa_auto_entry table[] = {
 	{"ftp", IPPROTO_TCP, 21, 21, true},	 /* PORT must name the control connection's peer, PASV's data come from it */
 	{"tftp", IPPROTO_UDP, 69, 69, false},	 /* the server answers from another port to the peer it saw */
 	{"rtsp", IPPROTO_TCP, 554, 554, true},	 /* media goes to the peer of the RTSP connection */
+	/* A rank refuses another one from an address that it was not told. Each takes the first free port from 1024 on. */
+	{"open-mpi", IPPROTO_TCP, 1024, 1087, false},
 	{"java-rmi", IPPROTO_TCP, 1099, 1099, true}, /* a host whose name does not resolve names the address that the server saw */
 	{"bittorrent", IPPROTO_TCP, 6881, 6889, false}, /* others dial the peer that they saw */
 	{"bittorrent", IPPROTO_UDP, 6881, 6889, false},

@@ -9,6 +9,7 @@
 #include "tunnel/limit.h"
 
 #define TRIES 3			 /* unanswered messages before a gateway is given up */
+#define QUICK_RETRIES 2		 /* of a KEEPALIVE while there is traffic */
 #define LAST_MISS_MS 2000	 /* how long the last keepalive retry is waited for */
 #define LEAVE_MS 44000		 /* after so long without a word plain NAT is better than hoping: in all within 45 s */
 #define HINT_INTERVAL_MS 5000	 /* an unauthenticated UNBOUND makes us ask at most so often */
@@ -66,11 +67,6 @@ unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint 
 	return 0;
 }
 
-static bool session_healthy(const struct pa_client *cl)
-{
-	return cl->s.valid && !cl->s.lost;
-}
-
 /* Forgets the keys; the description stays for the status while the interface is still up. */
 static void drop_session(struct pa_client *cl)
 {
@@ -109,6 +105,7 @@ static void finish(struct pa_client *cl, unsigned reason)
 	cl->up = false;
 	cl->expires_ms = 0;
 	cl->rtt_us = 0;
+	cl->due_ms = 0;
 	cl->ops->down(cl->ctx, true, reason);
 }
 
@@ -144,9 +141,12 @@ static void try_again(struct pa_client *cl, struct pa_now now)
 	h->tries++;
 	h->attempt++;
 	h->sent_ms = now.boot_ms;
-	h->next_ms = now.boot_ms +
-		     (shift < 5 ? min_u64((uint64_t)PA_HELLO_RETRY_MS << shift, PA_HELLO_RETRY_MAX_MS) :
-				  PA_HELLO_RETRY_MAX_MS);
+	if (cl->quick > 0)
+		h->next_ms = now.boot_ms + pa_client_quick_ms(cl);
+	else
+		h->next_ms = now.boot_ms +
+			     (shift < 5 ? min_u64((uint64_t)PA_HELLO_RETRY_MS << shift, PA_HELLO_RETRY_MAX_MS) :
+					  PA_HELLO_RETRY_MAX_MS);
 }
 
 /* A higher bind number each time: a CONFIRM of which only the ACCEPT was lost has used the last one up. */
@@ -167,6 +167,18 @@ void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway)
 {
 	cl->failed = 0;
 	cl->round = 0;
+	cl->quick = 0;
+	start_handshake(cl, now, gateway);
+}
+
+/* Nobody has answered so far and there is traffic: the next one, while none of this counts towards plain NAT yet. */
+static void quick_next(struct pa_client *cl, struct pa_now now)
+{
+	unsigned gateway = (cl->h.gateway + 1) % cl->grant.n_gateways;
+
+	cl->quick--;
+	if (gateway != cl->h.gateway)
+		pa_client_event(cl, "gateway.next", &cl->grant.gateways[gateway], 0);
 	start_handshake(cl, now, gateway);
 }
 
@@ -176,9 +188,14 @@ static void give_up(struct pa_client *cl, struct pa_now now)
 	unsigned gateway = cl->h.gateway;
 
 	pa_client_event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
-	if (session_healthy(cl)) {
+	if (pa_client_healthy(cl)) {
 		cl->round++;
+		cl->quick = 0;
 		start_handshake(cl, now, gateway);
+		return;
+	}
+	if (cl->quick > 0) {
+		quick_next(cl, now);
 		return;
 	}
 	cl->failed++;
@@ -254,6 +271,7 @@ static void handle_challenge(struct pa_client *cl, struct pa_now now, const uint
 		return;
 	}
 	take_rtt(cl, (now.boot_ms - h->sent_ms) * 1000);
+	cl->quick = 0; /* this one lives */
 	h->tries = 0;
 	try_again(cl, now);
 }
@@ -269,9 +287,14 @@ static uint16_t pick_keepalive(const struct pa_client *cl, const struct pa_msg *
 	return s < PA_KEEPALIVE_MIN ? PA_KEEPALIVE_MIN : s;
 }
 
+static uint16_t interval_of(const struct pa_client *cl)
+{
+	return cl->interval != 0 && cl->interval < cl->s.b.keepalive ? cl->interval : cl->s.b.keepalive;
+}
+
 static void schedule_keepalive(struct pa_client *cl, struct pa_now now)
 {
-	uint64_t interval = (uint64_t)cl->s.b.keepalive * 1000;
+	uint64_t interval = (uint64_t)interval_of(cl) * 1000;
 	uint8_t r[2];
 
 	cl->ops->random(cl->ctx, r, sizeof(r));
@@ -279,6 +302,7 @@ static void schedule_keepalive(struct pa_client *cl, struct pa_now now)
 	if (interval < PA_KEEPALIVE_MIN * 1000)
 		interval = PA_KEEPALIVE_MIN * 1000;
 	cl->s.waiting = false;
+	cl->s.urgent = false;
 	cl->s.misses = 0;
 	cl->s.next_ms = now.boot_ms + interval;
 }
@@ -380,7 +404,9 @@ void pa_client_keepalive(struct pa_client *cl, struct pa_now now)
 	memcpy(m.token, s->token, sizeof(m.token));
 	send_msg(cl, &s->b.gateway, &m, s->c2g);
 	s->waiting = true;
-	if (s->misses < PA_KEEPALIVE_RETRIES)
+	if (s->urgent)
+		s->next_ms = now.boot_ms + pa_client_quick_ms(cl);
+	else if (s->misses < PA_KEEPALIVE_RETRIES)
 		s->next_ms = now.boot_ms + ((uint64_t)1000 << s->misses);
 	else
 		s->next_ms = now.boot_ms + LAST_MISS_MS;
@@ -389,22 +415,32 @@ void pa_client_keepalive(struct pa_client *cl, struct pa_now now)
 /* The gateway is silent. The NAT may have lost us, so a fresh port and the same gateway first. */
 static void lose(struct pa_client *cl, struct pa_now now)
 {
+	unsigned gateway = pa_client_gateway(cl, &cl->s.b.gateway);
+
 	cl->s.lost = true;
 	cl->count.lost++;
 	pa_client_event(cl, "gateway.lost", &cl->s.b.gateway, cl->s.misses);
 	cl->ops->fresh_port(cl->ctx);
-	pa_client_begin(cl, now, pa_client_gateway(cl, &cl->s.b.gateway));
+	if (!cl->s.urgent) {
+		pa_client_begin(cl, now, gateway);
+		return;
+	}
+	cl->failed = 0;
+	cl->round = 0;
+	cl->quick = cl->grant.n_gateways;
+	start_handshake(cl, now, gateway);
 }
 
 static void keepalive_due(struct pa_client *cl, struct pa_now now)
 {
 	struct pa_client_session *s = &cl->s;
+	unsigned retries = s->urgent ? QUICK_RETRIES : PA_KEEPALIVE_RETRIES;
 
 	if (s->waiting) {
 		s->misses++;
 		cl->count.misses++;
 		pa_client_event(cl, "gateway.miss", &s->b.gateway, s->misses);
-		if (s->misses > PA_KEEPALIVE_RETRIES) {
+		if (s->misses > retries) {
 			lose(cl, now);
 			return;
 		}
@@ -412,10 +448,24 @@ static void keepalive_due(struct pa_client *cl, struct pa_now now)
 	pa_client_keepalive(cl, now);
 }
 
+/*
+ * The gateway that was given up has answered, at our former port maybe. No handshake is needed then, nor with another one, but it
+ * must learn where we are now.
+ */
+static void revive(struct pa_client *cl, struct pa_now now)
+{
+	if (cl->h.active && pa_claims_eq(&cl->s.b.claims, &cl->grant.claims))
+		pa_wipe(&cl->h, sizeof(cl->h));
+	cl->failed = 0;
+	cl->quick = 0;
+	pa_client_ask(cl, now);
+}
+
 static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len,
 			 const struct pa_msg *m)
 {
 	struct pa_client_session *s = &cl->s;
+	bool was_lost = s->lost;
 
 	if (memcmp(m->session, s->b.session, sizeof(s->b.session)) != 0 || m->seq <= s->acked_seq ||
 	    m->seq > s->sent_seq) {
@@ -437,6 +487,8 @@ static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t 
 		pa_client_event(cl, "gateway.mapped", &s->b.gateway, 0);
 	}
 	schedule_keepalive(cl, now);
+	if (was_lost)
+		revive(cl, now);
 }
 
 /* Not authenticated, so all that it can get from us is one message to our own gateway, once in a while. */
@@ -560,7 +612,7 @@ static bool have_already(const struct pa_client *cl, const struct pa_grant *g, c
 
 	if (!cl->has_grant || memcmp(claims, cl->claims, PA_CLAIMS_LEN) != 0)
 		return false;
-	if (session_healthy(cl) && pa_claims_eq(&cl->s.b.claims, &g->claims))
+	if (pa_client_healthy(cl) && pa_claims_eq(&cl->s.b.claims, &g->claims))
 		return true;
 	return pa_secret_eq(g->secret, own->secret, PA_KEY_LEN) &&
 	       memcmp(g->gateway_key, own->gateway_key, PA_KEY_LEN) == 0 && g->n_gateways == own->n_gateways &&
@@ -622,7 +674,7 @@ void pa_client_kick(struct pa_client *cl, struct pa_now now)
 /* When plain NAT must be back at the latest, though gateways of the list are still to be asked; UINT64_MAX: not now. */
 static uint64_t leave_at(const struct pa_client *cl)
 {
-	return cl->up && !session_healthy(cl) && cl->failed > 0 ? cl->last_alive_ms + LEAVE_MS : UINT64_MAX;
+	return cl->up && !pa_client_healthy(cl) && cl->failed > 0 ? cl->last_alive_ms + LEAVE_MS : UINT64_MAX;
 }
 
 uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
@@ -637,10 +689,12 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 	}
 	if (cl->s.valid && now.boot_ms >= cl->s.expires_ms)
 		go_down(cl, PA_REASON_EXPIRED);
-	if (session_healthy(cl) && now.boot_ms >= cl->s.next_ms)
+	if (pa_client_overslept(cl, now))
+		pa_client_ask(cl, now);
+	if (pa_client_healthy(cl) && now.boot_ms >= cl->s.next_ms)
 		keepalive_due(cl, now);
 	if (cl->h.active && now.boot_ms >= cl->h.next_ms) {
-		if (cl->h.tries < TRIES)
+		if (cl->h.tries < (cl->quick > 0 ? 1 : TRIES))
 			try_again(cl, now);
 		else
 			give_up(cl, now);
@@ -650,10 +704,11 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 	next = min_u64(cl->expires_ms, leave_at(cl));
 	if (cl->s.valid)
 		next = min_u64(next, cl->s.expires_ms);
-	if (session_healthy(cl))
+	if (pa_client_healthy(cl))
 		next = min_u64(next, cl->s.next_ms);
 	if (cl->h.active)
 		next = min_u64(next, cl->h.next_ms);
+	cl->due_ms = next;
 	return next;
 }
 
@@ -689,8 +744,10 @@ void pa_client_status_get(const struct pa_client *cl, struct pa_client_status *r
 	if (!cl->has_grant)
 		return;
 	ret->state = cl->up ? PA_CLIENT_BOUND : PA_CLIENT_BINDING;
-	if (cl->up)
+	if (cl->up) {
 		ret->binding = cl->s.b;
+		ret->interval = interval_of(cl);
+	}
 	ret->claims = cl->grant.claims;
 	ret->expires_boot_ms = cl->expires_ms;
 	ret->rtt_us = cl->rtt_us;

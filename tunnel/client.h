@@ -44,6 +44,7 @@ struct pa_client_status {
 	uint32_t rtt_us;		  /* smoothed (RFC 6298); 0: none yet */
 	uint64_t last_alive_ms;		  /* boot time of the last authentic message of the gateway; 0: never */
 	unsigned misses;		  /* keepalives unanswered in a row */
+	uint16_t interval;		  /* seconds between keepalives; 0 unless BOUND */
 	unsigned attempt;		  /* of the running handshake, from 1; 0: none runs */
 	struct pa_endpoint trying;	  /* gateway that the running handshake talks to */
 	uint8_t last_reason;		  /* enum pa_reason of the last UNBOUND; 0: none */
@@ -66,7 +67,7 @@ struct pa_client_ops {
 	 * "handshake.refused" (an authentic ACCEPT that cannot be used, or no key agreement), "handshake.timeout" (attempts),
 	 * "handshake.contested" (CHALLENGEs so far: a forger knows the grant, or the gateway has changed its cookie),
 	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
-	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.rechallenge", "gateway.mapped",
+	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.ask" (nothing comes back), "gateway.rechallenge", "gateway.mapped",
 	 * "grant.new", "grant.end" (enum pa_reason).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail);
@@ -78,6 +79,7 @@ struct pa_client_ops {
 struct pa_client_counters {
 	uint64_t sent, received, malformed, bad_mac, unexpected, rechallenged, limited;
 	uint64_t handshakes, accepts, misses, lost, moves;
+	uint64_t urgent; /* questions because nothing came back, or because the host had slept */
 };
 
 /* secret_key: X25519, copied. ops: static. PA_ENOMEM. */
@@ -119,7 +121,22 @@ int pa_client_probed(const struct pa_client *cl, const uint8_t *buf, size_t len,
 unsigned pa_client_gateways(const struct pa_client *cl, struct pa_endpoint ret[PA_GATEWAYS_MAX]);
 /* The LAN address or the link changed: try again at once, from a fresh port. */
 void pa_client_kick(struct pa_client *cl, struct pa_now now);
-/* Timers. Returns the boot time (ms) at which to call again at the latest; UINT64_MAX: nothing to wait for. */
+/*
+ * What the data path has carried so far, in packets; numbers that are not those of the last call mean that there were some, so it
+ * may begin anew. Call it every PA_CLIENT_PULSE_MS while bound: where something leaves and nothing comes back for a moment the
+ * gateway is asked at once, and if it is silent then, it is left, within 3 s in all as long as a round trip takes less than 150 ms.
+ */
+void pa_client_traffic(struct pa_client *cl, struct pa_now now, uint64_t tx, uint64_t rx);
+#define PA_CLIENT_PULSE_MS 250
+/*
+ * Seconds between keepalives from now on: what keep_learn.h has found; PA_KEEPALIVE_MIN at least, and at most the binding's, which
+ * is also what 0 means.
+ */
+void pa_client_interval(struct pa_client *cl, struct pa_now now, uint16_t seconds);
+/*
+ * Timers. Returns the boot time (ms) at which to call again at the latest; UINT64_MAX: nothing to wait for. Called much later (the
+ * host slept, the process was stopped), it asks the gateway at once.
+ */
 uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now);
 
 void pa_client_status_get(const struct pa_client *cl, struct pa_client_status *ret);

@@ -16,6 +16,7 @@ struct pa_client_session {
 	uint8_t token[PA_TOKEN_LEN];
 	uint64_t sent_seq, acked_seq;
 	bool waiting; /* for ALIVE */
+	bool urgent;  /* it is waited for with little patience: something was sent, and nothing came back */
 	unsigned misses;
 	uint64_t next_ms;    /* keepalive or its retry */
 	uint64_t expires_ms; /* of the grant it was made with */
@@ -48,6 +49,13 @@ struct pa_client_handshake {
 	struct pa_client_answer answers[PA_CLIENT_ANSWERS];
 };
 
+/* What the data path has carried, as far as it tells whether the gateway lives (client_heal.c). */
+struct pa_client_traffic {
+	uint64_t tx, rx;	 /* packets, as of the last call */
+	uint64_t unanswered_ms; /* since when something has left and nothing has come; 0: it has */
+	uint64_t asked_ms;	 /* the last time that this made us ask */
+};
+
 struct pa_client {
 	const struct pa_client_ops *ops;
 	void *ctx;
@@ -61,6 +69,10 @@ struct pa_client {
 	struct pa_client_session s;
 	struct pa_client_handshake h;
 	unsigned failed, round; /* gateways that did not answer in a row; times that the whole list did not */
+	unsigned quick;		/* gateways that are still asked once each, for a moment, before the list begins with patience */
+	uint16_t interval;	/* seconds between keepalives; 0: the binding's */
+	uint64_t due_ms;	/* when tick wanted to be called again; 0: not yet said */
+	struct pa_client_traffic traffic;
 	uint64_t last_alive_ms, last_hint_ms;
 	uint32_t rtt_us;
 	uint8_t last_reason;
@@ -77,5 +89,13 @@ void pa_client_event(struct pa_client *cl, const char *name, const struct pa_end
 int pa_client_take(struct pa_client *cl, struct pa_now now, const struct pa_grant *g, bool *ret_new);
 /* Sends KEEPALIVE in the session and waits for ALIVE. */
 void pa_client_keepalive(struct pa_client *cl, struct pa_now now);
+/* The same with little patience: a gateway that does not answer now is left within two seconds. Nothing without a live session. */
+void pa_client_ask(struct pa_client *cl, struct pa_now now);
+/* How long the answer to a message is waited for where there is no time to lose, in ms. */
+uint64_t pa_client_quick_ms(const struct pa_client *cl);
+/* Was tick called so late that the host must have slept, or the process been stopped? */
+bool pa_client_overslept(const struct pa_client *cl, struct pa_now now);
+/* Whether there is a session whose gateway has not been given up. */
+bool pa_client_healthy(const struct pa_client *cl);
 
 #endif

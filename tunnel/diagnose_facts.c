@@ -68,7 +68,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	copy_text(status, "last-reason", f->ended, sizeof(f->ended));
 	f->misses = (unsigned)number(status, "misses");
 	f->mtu = (uint16_t)number(status, "mtu");
-	f->keepalive = (uint16_t)number(status, "keepalive");
+	f->keepalive = (uint16_t)number(status, "keepalive-interval");
 	(void)snprintf(f->way, sizeof(f->way), "%s", way_of(f, status));
 	traffic(f, status);
 }

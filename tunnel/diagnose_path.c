@@ -48,8 +48,8 @@ static void lifetime(const struct pa_facts *f, struct pa_findings *l)
 	else
 		pa_finding_add(l, "mapping-short", PA_SEV_WARNING,
 			       p->life_kept >= PA_KEEPALIVE_MIN ?
-				       "Ask the operator for a shorter keepalive interval in the grants, or who runs the NAT for a longer timeout of "
-				       "UDP (RFC 4787 asks for 2 minutes)." :
+				       "The client finds this out by itself in some minutes and takes a shorter interval. Who runs the NAT may give "
+				       "UDP a longer timeout (RFC 4787 asks for 2 minutes)." :
 				       "Ask who runs the NAT for a longer timeout of UDP (RFC 4787 asks for 2 minutes); keepalives are never sent more "
 				       "often than every 15 s (RFC 8085).",
 			       "The NAT forgets this host after %u to %u s of silence, but a keepalive goes out every %u s only: what others "

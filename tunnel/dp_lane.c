@@ -124,6 +124,7 @@ int pa_lane_set_socket(struct pa_lane *l, unsigned local, int fd)
 	if (fd >= 0) {
 		s->gso = (l->dp->cfg.without & PA_DP_NO_GSO) == 0 && pa_gso_works(fd);
 		pa_gro_use(fd, (l->dp->cfg.without & PA_DP_NO_GRO) == 0);
+		pa_gro_use_class(fd);
 	}
 	rc = fd >= 0 ? pa_poll_start(l->loop, fd, s, on_socket, &s->poll) : 0;
 	if (rc == 0)

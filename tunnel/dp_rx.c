@@ -7,6 +7,7 @@
 
 #include "common/err.h"
 #include "common/msg.h"
+#include "tunnel/dp_ecn.h"
 #include "tunnel/dp_user_int.h"
 #include "tunnel/net_udp.h"
 
@@ -14,8 +15,9 @@
 struct datagram {
 	unsigned local;
 	const struct pa_endpoint *from;
-	const uint8_t *buf;
+	uint8_t *buf;
 	size_t len;
+	uint8_t tos; /* of the outer packet */
 };
 
 static bool from_gateway(const struct pa_dp *dp, const struct pa_endpoint *from)
@@ -61,6 +63,8 @@ static enum pa_verdict judge(struct pa_dp *dp, const struct datagram *d, struct 
 		v = dp->cfg.role == PA_DP_GATEWAY ? check_gateway(l, d, in, &p) : check_client(dp, d, in, &p);
 	if (v == PA_PASS && pa_inner_is_redirect(d->buf, in))
 		v = PA_DROP_REDIRECT;
+	if (v == PA_PASS && !pa_ecn_carry(d->buf, d->tos))
+		v = PA_DROP_MALFORMED;
 	if (v == PA_PASS) {
 		p->stats.rx_packets++;
 		p->stats.rx_bytes += d->len;
@@ -157,11 +161,11 @@ static void count_malformed(struct pa_lane *l)
 static unsigned receive_message(struct pa_rx *rx, struct pa_lane *l, unsigned local, unsigned i)
 {
 	struct msghdr *m = &rx->msgs[i].msg_hdr;
-	const uint8_t *buf = rx->iovs[i].iov_base;
+	uint8_t *buf = rx->iovs[i].iov_base;
 	size_t len = rx->msgs[i].msg_len, each = pa_gro_len(m, len), at = 0;
 	unsigned refused = 0;
 	struct pa_endpoint from;
-	struct datagram d = {.local = local, .from = &from};
+	struct datagram d = {.local = local, .from = &from, .tos = pa_gro_class(m)};
 
 	if ((m->msg_flags & MSG_TRUNC) != 0 || !pa_sockaddr_from(&rx->addrs[i], &from)) {
 		count_malformed(l);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "tunnel/dp_ecn.h"
 #include "tunnel/dp_user_int.h"
 
 /* Packets begin on lines of the cache. */
@@ -45,6 +46,7 @@ static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, 
 		target->to = p->sa;
 		target->to_len = p->sa_len;
 		target->local = p->local;
+		target->tos = pa_ecn_class(pkt);
 	} else {
 		l->total.tx_drops[v]++;
 	}
@@ -54,7 +56,7 @@ static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, 
 
 static bool same_target(const struct pa_tx_msg *a, const struct pa_tx_msg *b)
 {
-	return a->local == b->local && a->to_len == b->to_len && memcmp(&a->to, &b->to, a->to_len) == 0;
+	return a->local == b->local && a->tos == b->tos && a->to_len == b->to_len && memcmp(&a->to, &b->to, a->to_len) == 0;
 }
 
 static bool has_room(const struct pa_tx *tx)
@@ -79,6 +81,7 @@ static void append(struct pa_lane *l, const struct pa_tx_msg *target, const stru
 		m->to = target->to;
 		m->to_len = target->to_len;
 		m->local = target->local;
+		m->tos = target->tos;
 		m->iov = &tx->iovs[tx->n_iovs];
 		m->per = per;
 		m->n = 0;
@@ -177,8 +180,7 @@ static unsigned prepare(struct pa_tx *tx)
 		h->msg_namelen = m->to_len;
 		h->msg_iov = m->iov;
 		h->msg_iovlen = count * m->per;
-		if (count > 1)
-			pa_gso_set(h, (uint16_t)m->each, &tx->controls[n]);
+		pa_gso_set(h, count > 1 ? (uint16_t)m->each : 0, m->tos, &tx->controls[n]);
 		n++;
 		if (m->single)
 			break;

@@ -52,6 +52,7 @@ struct pa_tx_msg {
 	unsigned per;	/* iovecs for each datagram */
 	unsigned n;	/* datagrams */
 	size_t each;	/* length of the first */
+	uint8_t tos;	/* of the outer packets: all of one class */
 	size_t bytes;	/* of all */
 	bool closed, single; /* single: the kernel refused it as one, so they go one by one */
 };

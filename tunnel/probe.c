@@ -62,6 +62,7 @@ struct pa_probe {
 	unsigned n;
 	struct pa_mtu_search mtu;
 	uint16_t link_mtu;
+	unsigned life_steps;
 	struct pa_endpoint gateway, other; /* of the session; none: it has no other address */
 	struct pa_endpoint other_port;	   /* the gateway's address with another port, 0: it has none */
 	struct pa_probe_result r;
@@ -200,12 +201,12 @@ static void begin_mtu(struct pa_probe *p)
 
 static uint16_t life_step(const struct pa_probe *p, unsigned i)
 {
-	return (uint16_t)(p->r.life_limit * (i + 1) / LIFE_STEPS);
+	return (uint16_t)(p->r.life_limit * (i + 1) / p->life_steps);
 }
 
 static void begin_life(struct pa_probe *p)
 {
-	for (unsigned i = 0; i < LIFE_STEPS; i++) {
+	for (unsigned i = 0; i < p->life_steps; i++) {
 		if (p->stage == STAGE_WARM) {
 			open_for(p, ASK_PROBE, SOCK_LIFE + i, PA_PROBE_UDP, &p->gateway);
 		} else {
@@ -572,8 +573,29 @@ int pa_probe_start(struct pa_probe *p, struct pa_now now, uint16_t link_mtu, uns
 	p->link_mtu = link_mtu < PA_PROBE_MAX + HEADERS_V4 ? link_mtu : PA_PROBE_MAX + HEADERS_V4;
 	p->r.mtu_tried = p->link_mtu;
 	p->r.life_limit = (uint16_t)life;
+	p->life_steps = LIFE_STEPS;
 	p->ops->random(p->ctx, (uint8_t *)&p->echo, sizeof(p->echo));
 	begin(p, now, STAGE_REACH);
+	return 0;
+}
+
+int pa_probe_start_life(struct pa_probe *p, struct pa_now now, unsigned silence)
+{
+	struct pa_client_status s;
+
+	pa_client_status_get(p->client, &s);
+	if (p->stage != STAGE_NONE)
+		return PA_EAGAIN;
+	if (s.state != PA_CLIENT_BOUND)
+		return PA_ENOTFOUND;
+	if (silence > PA_PROBE_DELAY_MAX || silence < PA_PROBE_LIFE_MIN)
+		return PA_EINVAL;
+	memset(&p->r, 0, sizeof(p->r));
+	p->gateway = s.binding.gateway;
+	p->r.life_limit = (uint16_t)silence;
+	p->life_steps = 1;
+	p->ops->random(p->ctx, (uint8_t *)&p->echo, sizeof(p->echo));
+	begin(p, now, STAGE_WARM);
 	return 0;
 }
 

@@ -82,6 +82,11 @@ void pa_probe_free(struct pa_probe *p);
  * run takes some seconds, and with life so many more. PA_EAGAIN: one is running; PA_ENOTFOUND: no grant; PA_EINVAL.
  */
 int pa_probe_start(struct pa_probe *p, struct pa_now now, uint16_t link_mtu, unsigned life);
+/*
+ * The same for one silence alone, PA_PROBE_LIFE_MIN .. PA_PROBE_DELAY_MAX seconds, by one socket: life_kept or life_lost is set to it
+ * at the end, or neither when nothing can be said. PA_EAGAIN: a run goes on; PA_ENOTFOUND: not bound; PA_EINVAL.
+ */
+int pa_probe_start_life(struct pa_probe *p, struct pa_now now, unsigned silence);
 bool pa_probe_running(const struct pa_probe *p);
 /* What the last or the present run knows. *ret_age_ms: since it has ended, UINT64_MAX: there was none. */
 void pa_probe_get(const struct pa_probe *p, struct pa_now now, struct pa_probe_result *ret, uint64_t *ret_age_ms);

@@ -118,6 +118,7 @@ json_t *pa_client_counters_json(const struct pa_client_counters *c)
 		{"misses", c->misses},
 		{"lost", c->lost},
 		{"moves", c->moves},
+		{"urgent", c->urgent},
 	};
 
 	return counters_json(list, sizeof(list) / sizeof(list[0]));

@@ -36,6 +36,7 @@ static void add_binding(json_t *obj, const struct pa_client_status *s, struct pa
 	add(obj, "mapped", pa_endpoint_json(&b->mapped));
 	add(obj, "mtu", json_integer(b->mtu));
 	add(obj, "keepalive", json_integer(b->keepalive));
+	add(obj, "keepalive-interval", json_integer(s->interval));
 	if (s->rtt_us > 0)
 		add(obj, "rtt-us", json_integer((json_int_t)s->rtt_us));
 	if (s->last_alive_ms > 0)

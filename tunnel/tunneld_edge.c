@@ -18,6 +18,7 @@
 #include "tunnel/plan.h"
 #include "tunnel/ruleset_inbound.h"
 #include "tunnel/tunneld_mode.h"
+#include "tunnel/tunneld_pulse_edge.h"
 #include "tunnel/tunneld_state.h"
 
 /* Numbers of the data path's sockets. */
@@ -38,6 +39,7 @@ struct pa_tunneld {
 	struct pa_tunnet *net;
 	struct pa_keep *keep;
 	struct pa_tunneld_probe *probe;
+	struct pa_tunneld_pulse *pulse;
 	struct pa_server *server;
 	int fds[SOCKS]; /* -1: closed */
 	int monitor_fd;
@@ -219,6 +221,7 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 	(void)pa_tunnet_refresh(t->net, &changed);
 	t->bound = *b;
 	t->is_up = true;
+	pa_tunneld_pulse_start(t->pulse);
 	pa_tuninbound_bound(t->inbound, &b->claims);
 	if (bring_up(t) < 0) {
 		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"%s\"", t->trouble);
@@ -251,6 +254,7 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 		pa_tunnet_lost(t->net);
 	}
 	t->is_up = false;
+	pa_tunneld_pulse_stop(t->pulse);
 	t->trouble[0] = '\0';
 	pa_log(PA_LOG_INFO, ended ? "tunnel.down" : "tunnel.lost", "device=%s reason=%s", t->conf->device,
 	       reason != 0 ? pa_reason_name(reason) : "silence");
@@ -314,6 +318,11 @@ static const struct pa_client_ops client_ops = {.send = op_send, .fresh_port = o
 static void on_timer(uv_timer_t *h)
 {
 	pa_tunneld_tick(h->data);
+}
+
+static void on_pulse(void *ctx)
+{
+	pa_tunneld_tick(ctx);
 }
 
 void pa_tunneld_tick(struct pa_tunneld *t)
@@ -424,6 +433,8 @@ static int fail_at(const struct pa_tunneld *t, const char *path, const char *tex
 static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
+	struct pa_tunneld_pulse_config pulse = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .path = t->path,
+						.tick = on_pulse, .ctx = t};
 	uint8_t secret_key[PA_KEY_LEN];
 	char detail[PA_FILE_ERRLEN];
 	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
@@ -441,6 +452,9 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	probe.client = t->client;
 	if (rc == 0)
 		rc = pa_tunneld_probe_new(&probe, &t->probe);
+	pulse.client = t->client;
+	if (rc == 0)
+		rc = pa_tunneld_pulse_new(&pulse, &t->pulse);
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", pa_strerror(rc));
 	return rc;
@@ -650,6 +664,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	pa_server_close(t->server);
 	t->server = NULL;
 	pa_tunneld_probe_close(t->probe);
+	pa_tunneld_pulse_close(t->pulse);
 	pa_tuninbound_close(t->inbound);
 	t->inbound = NULL;
 	pa_mark_free(t->mark);
@@ -679,6 +694,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	if (t == NULL)
 		return;
 	pa_tunneld_probe_free(t->probe);
+	pa_tunneld_pulse_free(t->pulse);
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
 	pa_tunmode_free(t->mode);

@@ -232,6 +232,24 @@ void pa_tunneld_probe_free(struct pa_tunneld_probe *t)
 	free(t);
 }
 
+int pa_tunneld_probe_life(struct pa_tunneld_probe *t, unsigned silence)
+{
+	int rc = pa_probe_start_life(t->run, pa_now_get(), silence);
+
+	tick(t);
+	return rc;
+}
+
+bool pa_tunneld_probe_lived(const struct pa_tunneld_probe *t, struct pa_probe_result *ret)
+{
+	uint64_t age;
+
+	if (pa_probe_running(t->run))
+		return false;
+	pa_probe_get(t->run, pa_now_get(), ret, &age);
+	return true;
+}
+
 /* ---- commands ---- */
 
 void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, uint16_t link_mtu)

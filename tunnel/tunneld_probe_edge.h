@@ -6,6 +6,7 @@
 
 #include "common/edge_server.h"
 #include "tunnel/client.h"
+#include "tunnel/probe.h"
 
 /* The client daemon's runs of probes (probe.h): sockets on the LAN interface, a timer, and two commands. One loop's thread. */
 struct pa_tunneld_probe;
@@ -30,5 +31,12 @@ void pa_tunneld_probe_free(struct pa_tunneld_probe *t);
  */
 void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, uint16_t link_mtu);
 void pa_tunneld_probe_get(struct pa_tunneld_probe *t, struct pa_request *req);
+
+/*
+ * For tunneld_pulse_edge.h, which has one of its own: starts a run about one silence, in seconds; as pa_probe_start_life. lived: false
+ * while it goes on, else what came of it is in *ret.
+ */
+int pa_tunneld_probe_life(struct pa_tunneld_probe *t, unsigned silence);
+bool pa_tunneld_probe_lived(const struct pa_tunneld_probe *t, struct pa_probe_result *ret);
 
 #endif

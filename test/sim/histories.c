@@ -20,6 +20,7 @@
 #define STALE_MS (2 * 62500 + 4 * 15000 + LATE_MS + 2000)
 #define LIVE_CLEAN_MS 130000 /* a list of two gateways, with the longest pause between its rounds */
 #define LIVE_LOSSY_MS 500000
+#define LIVE_FLOW_MS 3000 /* with traffic, when a gateway that was there goes */
 #define PRETEND_MS 240000
 #define LINKS 64
 
@@ -38,6 +39,8 @@ struct history {
 	uint64_t epoch;
 	uint64_t stale_ms[WORLD_GATEWAYS][WORLD_CLIENTS + 1]; /* since when P goes to where its holder is not any more; 0: it does not */
 	uint64_t live_ms[WORLD_CLIENTS]; /* since when nothing has stood in the way of a client */
+	uint64_t flow_ms[WORLD_CLIENTS]; /* when it was last reached while it had traffic and a network without faults; 0: it is not so */
+	uint64_t wake_ms[WORLD_CLIENTS]; /* its host sleeps until then; 0: it does not */
 	uint64_t pretend_until[WORLD_CLIENTS]; /* it is elsewhere, and says from its old place that it is there */
 	struct pa_client_saved saved[WORLD_CLIENTS];
 	struct pa_endpoint old_place[WORLD_CLIENTS];
@@ -121,7 +124,30 @@ static void check_alive(struct history *h, unsigned n)
 			 (unsigned long)(w->now.boot_ms - h->live_ms[n]) / 1000);
 }
 
+static void check_flow(struct history *h, unsigned n)
+{
+	const struct world *w = h->w;
+	const struct world_client *c = &w->c[n];
+
+	if (w->loss > 0 || w->late > 0 || c->frozen || !c->is_up || w->now.boot_ms >= c->flow_until_ms || (w->g[0].dead && w->g[1].dead))
+		h->flow_ms[n] = 0;
+	else if (world_reaches(w, n))
+		h->flow_ms[n] = w->now.boot_ms;
+	else if (h->flow_ms[n] != 0 && w->now.boot_ms - h->flow_ms[n] > LIVE_FLOW_MS)
+		violated(h, "at %lu ms client %u has traffic, a path to a gateway, and for %lu ms no binding", (unsigned long)w->now.boot_ms, n,
+			 (unsigned long)(w->now.boot_ms - h->flow_ms[n]));
+}
+
 /* ---------------------------------------------------------------- what goes on by itself */
+
+static void wake(struct history *h, unsigned n)
+{
+	if (h->wake_ms[n] == 0 || h->w->now.boot_ms < h->wake_ms[n])
+		return;
+	h->wake_ms[n] = 0;
+	h->live_ms[n] = h->w->now.boot_ms;
+	world_thaw(h->w, n);
+}
 
 static void hear_news(struct history *h)
 {
@@ -146,7 +172,7 @@ static void pretend(struct history *h, unsigned n)
 	uint8_t buf[PA_CTL_MAX];
 	int len;
 
-	if (!w->c[n].frozen || w->now.boot_ms < h->next_pretence[n])
+	if (!w->c[n].frozen || h->wake_ms[n] != 0 || w->now.boot_ms < h->next_pretence[n])
 		return;
 	if (w->now.boot_ms >= h->pretend_until[n]) {
 		w->c[n].frozen = false;
@@ -174,7 +200,9 @@ static void watch(struct world *w, void *ctx)
 		for (unsigned g = 0; g < WORLD_GATEWAYS; g++)
 			check_place(h, g, h->host[n]);
 		check_alive(h, n);
+		check_flow(h, n);
 		pretend(h, n);
+		wake(h, n);
 	}
 	(void)w;
 }
@@ -289,6 +317,43 @@ static void die_or_live(struct history *h, unsigned g)
 		h->live_ms[n] = h->w->now.boot_ms;
 }
 
+/* What befalls a client's host, its NAT or its programs. */
+static void happen_to_host(struct history *h, unsigned n)
+{
+	static const uint64_t lives[] = {0, 10000, 20000, 40000, 60000};
+	struct world_client *c = &h->w->c[n];
+
+	switch (pick(h, 4)) {
+	case 0:
+		c->flow_until_ms = h->w->now.boot_ms + 1000 + pick(h, 20000);
+		h->count->flows++;
+		break;
+	case 1:
+		c->frozen = true;
+		h->wake_ms[n] = h->w->now.boot_ms + 1 + pick(h, 200000);
+		h->count->sleeps++;
+		break;
+	case 2:
+		c->wall_ms = ((int64_t)pick(h, 2000) - 1000) * 86400000 / 7;
+		h->count->jumps++;
+		break;
+	default:
+		c->nat_life_ms = lives[pick(h, 5)];
+		h->live_ms[n] = h->w->now.boot_ms;
+		h->count->forgetful++;
+		break;
+	}
+}
+
+/* A gateway goes or comes while a client has traffic. */
+static void die_under_traffic(struct history *h, unsigned n, unsigned g)
+{
+	h->w->c[n].flow_until_ms = h->w->now.boot_ms + 20000;
+	h->count->flows++;
+	world_run(h->w, 2000 + pick(h, 2000));
+	die_or_live(h, g);
+}
+
 static void happen(struct history *h)
 {
 	struct world *w = h->w;
@@ -315,7 +380,13 @@ static void happen(struct history *h)
 		begin_pretence(h, n);
 	} else if (what < 84) {
 		weather(h);
-	} else if (!w->c[n].frozen) {
+	} else if (w->c[n].frozen) {
+		return;
+	} else if (what < 94) {
+		happen_to_host(h, n);
+	} else if (what < 97) {
+		die_under_traffic(h, n, g);
+	} else {
 		world_data(w, n);
 	}
 }

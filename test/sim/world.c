@@ -87,6 +87,27 @@ static void forge_challenges(struct world *w, const struct world_packet *hello)
 	}
 }
 
+static struct pa_now client_now(const struct world_client *c)
+{
+	struct pa_now now = c->w->now;
+
+	now.unix_ms += (uint64_t)c->wall_ms;
+	return now;
+}
+
+static bool forgotten(const struct world_client *c)
+{
+	return c->nat_life_ms != 0 && c->w->now.boot_ms - c->used_ms > c->nat_life_ms;
+}
+
+/* Something of client c leaves: its NAT makes another mapping if it has forgotten the last one. */
+static void pass_nat(struct world_client *c)
+{
+	if (forgotten(c))
+		world_rebind(c->w, c->n);
+	c->used_ms = c->w->now.boot_ms;
+}
+
 static void deliver(struct world *w, const struct world_packet *p)
 {
 	for (unsigned i = 0; i < WORLD_GATEWAYS; i++) {
@@ -99,9 +120,13 @@ static void deliver(struct world *w, const struct world_packet *p)
 		else if (!pa_endpoint_eq(&g->owner[host_of(&p->inner)], &p->from))
 			pa_gw_foreign(g->gw, w->now, 0, &p->from, &p->inner, p->len);
 	}
-	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
-		if (!w->c[i].frozen && pa_endpoint_eq(&p->to, &w->c[i].mapped))
-			pa_client_receive(w->c[i].cl, w->now, &p->from, p->buf, p->len);
+	for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+		struct world_client *c = &w->c[i];
+
+		if (c->frozen || forgotten(c) || !pa_endpoint_eq(&p->to, &c->mapped))
+			continue;
+		pa_client_receive(c->cl, client_now(c), &p->from, p->buf, p->len);
+	}
 	if (w->relay.port != 0 && pa_endpoint_eq(&p->to, &w->relay)) {
 		/* It forges the gateway's address towards the client. */
 		struct world_packet copy = *p;
@@ -118,6 +143,7 @@ static void client_send(void *ctx, const struct pa_endpoint *to, const uint8_t *
 {
 	struct world_client *c = ctx;
 
+	pass_nat(c);
 	send_from(c->w, &c->mapped, to, buf, len);
 	if (c->n == 0) {
 		struct world_packet p = {.from = c->mapped, .to = *to, .len = len};
@@ -167,7 +193,9 @@ static uint64_t client_next_bind(void *ctx)
 {
 	struct world_client *c = ctx;
 
-	c->bind = c->bind + 1 > c->w->now.unix_ms ? c->bind + 1 : c->w->now.unix_ms;
+	uint64_t wall_ms = client_now(c).unix_ms;
+
+	c->bind = c->bind + 1 > wall_ms ? c->bind + 1 : wall_ms;
 	return c->bind;
 }
 
@@ -282,12 +310,30 @@ void world_grant(struct world *w, unsigned n, uint8_t host, uint64_t epoch, uint
 	for (unsigned i = 0; i < gateways; i++)
 		g.gateways[i] = w->g[i].at;
 	w->c[n].grant = g; /* before the first HELLO: a forger knows it */
-	(void)pa_client_grant(w->c[n].cl, w->now, &g);
+	(void)pa_client_grant(w->c[n].cl, client_now(&w->c[n]), &g);
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+/* Client c looks at its traffic, as tunneld does. Returns when to look again. */
+static uint64_t beat(struct world_client *c)
+{
+	struct world *w = c->w;
+
+	if (!c->is_up || w->now.boot_ms >= c->flow_until_ms)
+		return UINT64_MAX;
+	if (c->beat_ms > w->now.boot_ms)
+		return c->beat_ms;
+	c->beat_ms = w->now.boot_ms + PA_CLIENT_PULSE_MS;
+	c->tx += 5;
+	world_data(w, c->n);
+	if (world_reaches(w, c->n))
+		c->rx += 5;
+	pa_client_traffic(c->cl, client_now(c), c->tx, c->rx);
+	return c->beat_ms;
 }
 
 /* Runs all timers that are due; returns when the next one is. */
@@ -299,7 +345,7 @@ static uint64_t ticks(struct world *w)
 		next = min_u64(next, pa_gw_tick(w->g[i].gw, w->now));
 	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
 		if (!w->c[i].frozen)
-			next = min_u64(next, pa_client_tick(w->c[i].cl, w->now));
+			next = min_u64(next, min_u64(beat(&w->c[i]), pa_client_tick(w->c[i].cl, client_now(&w->c[i]))));
 	return next;
 }
 
@@ -356,6 +402,12 @@ bool world_until(struct world *w, uint64_t ms, bool (*cond)(const struct world *
 void world_rebind(struct world *w, unsigned n)
 {
 	w->c[n].mapped.port = ++w->next_port;
+	w->c[n].used_ms = w->now.boot_ms;
+}
+
+void world_thaw(struct world *w, unsigned n)
+{
+	w->c[n].frozen = false;
 }
 
 void world_data(struct world *w, unsigned n)
@@ -366,6 +418,8 @@ void world_data(struct world *w, unsigned n)
 
 	if (!c->is_up)
 		return;
+	pass_nat(c);
+	p.from = c->mapped;
 	wire(w, &p);
 	if (n == 0)
 		overhear(w, &p);
@@ -406,7 +460,7 @@ void world_kill_client(struct world *w, unsigned n)
 	PA_REQUIRE(pa_client_new(secret, &client_ops, c, &c->cl) == 0);
 	world_rebind(w, n);
 	c->is_up = false;
-	PA_REQUIRE(pa_client_adopt(c->cl, w->now, &c->grant, &s) == 0);
+	PA_REQUIRE(pa_client_adopt(c->cl, client_now(c), &c->grant, &s) == 0);
 }
 
 void world_inject(struct world *w, const struct pa_endpoint *from, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
@@ -433,7 +487,7 @@ bool world_reaches(const struct world *w, unsigned n)
 
 	for (unsigned i = 0; i < WORLD_GATEWAYS; i++)
 		if (pa_endpoint_eq(&w->g[i].at, &c->b.gateway))
-			return c->is_up && !w->g[i].dead &&
+			return c->is_up && !w->g[i].dead && !forgotten(c) &&
 			       pa_endpoint_eq(&w->g[i].owner[host_of(&c->b.claims.addr)], &c->mapped);
 	return false;
 }

@@ -38,6 +38,11 @@ struct world_client {
 	unsigned n_up, n_down, n_ended, n_fresh;
 	bool is_up;
 	bool frozen; /* its host is suspended: it does nothing, and nothing reaches it */
+	int64_t wall_ms; /* its wall clock less the true time */
+	uint64_t nat_life_ms, used_ms; /* its NAT forgets a mapping by which it has sent nothing for so long, 0: never; when it last did */
+	uint64_t flow_until_ms;	       /* till then programs send by P all the time, and are answered */
+	uint64_t beat_ms;	       /* of the next look at that traffic */
+	uint64_t tx, rx;
 	struct pa_client_binding b;
 	struct pa_grant grant; /* the last one */
 };
@@ -87,6 +92,8 @@ void world_run(struct world *w, uint64_t ms);
 bool world_until(struct world *w, uint64_t ms, bool (*cond)(const struct world *w, unsigned n), unsigned n);
 /* Client n's NAT gives its socket another mapping; the old one is dead. */
 void world_rebind(struct world *w, unsigned n);
+/* A host that was frozen goes on, with the process that it had. */
+void world_thaw(struct world *w, unsigned n);
 /* Client n sends a packet from its P. */
 void world_data(struct world *w, unsigned n);
 /* A gateway that has forgotten everything. */

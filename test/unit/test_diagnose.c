@@ -265,7 +265,7 @@ Test(diagnose, facts_of_the_helper_and_the_daemon)
 	json_t *seen = json_pack("{s:s, s:s, s:b}", "reason", "BOUND", "option", "none", "asked", 0);
 	json_t *status = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:{s:b, s:[]}, s:{s:{s:i}, s:{s:i}}}", "interface", "eth0",
 				   "device", "pub0", "state", "bound", "address", "203.0.113.7", "gateway", "198.51.100.10:6080", "mtu",
-				   1472, "keepalive", 25, "mode", "native", "lan", "up", 1, "addresses", "traffic", "to-tunnel",
+				   1472, "keepalive-interval", 25, "mode", "native", "lan", "up", 1, "addresses", "traffic", "to-tunnel",
 				   "packets", 5, "from-tunnel", "packets", 6);
 	struct pa_facts f;
 

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -225,6 +226,38 @@ Test(dp_user, packets_pass_whole_both_ways)
 	cr_assert(peer.rx_bytes == 20 + 21 + 100 + 1472 + 9216 && peer.tx_bytes == peer.rx_bytes);
 	cr_assert_eq(pa_dp_user.stats(n.cl.dp, &n.p, NULL, &peer), 0);
 	cr_assert(peer.rx_packets == 5 && peer.tx_packets == 5);
+	net_close(&n);
+}
+
+/* What the network marks on the way arrives at the receiver, and what the sender asked for is seen by the network. */
+Test(dp_user, the_traffic_class_passes)
+{
+	struct pa_dp_stats total;
+	uint8_t sent[100], got[200];
+	int raw, tos = 3;
+	struct net n;
+
+	net_open(&n);
+	for (uint8_t inner = 0; inner < 4; inner++) {
+		(void)make_packet(sent, "203.0.113.7", "8.8.8.8", sizeof(sent), inner);
+		sent[1] = (uint8_t)(0xb8 | inner);
+		cr_assert_eq(send(n.cl.device[1], sent, sizeof(sent), 0), (ssize_t)sizeof(sent));
+		cr_assert_eq(take(&n, &n.gw, got, sizeof(got)), sizeof(sent));
+		cr_assert_arr_eq(sent, got, sizeof(sent), "unmarked, code point %u", inner);
+	}
+	/* Now as the client, from its socket, with congestion experienced on the way. */
+	raw = dup(n.cl.udp);
+	cr_assert_eq(setsockopt(raw, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)), 0);
+	sent[1] = 0xb8 | 2;
+	send_raw(raw, &n.gw.at, sent, sizeof(sent));
+	cr_assert_eq(take(&n, &n.gw, got, sizeof(got)), sizeof(sent));
+	cr_assert_eq(got[1], 0xb8 | 3);
+	sent[1] = 0xb8;
+	send_raw(raw, &n.gw.at, sent, sizeof(sent));
+	wait_count(&n, &n.gw, rx_malformed, 1);
+	cr_assert_eq(pa_dp_user.stats(n.gw.dp, NULL, &total, NULL), 0);
+	cr_assert_eq(total.rx_packets, 5);
+	close(raw);
 	net_close(&n);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Clients and gateways over a hostile network, in many histories (test/sim/histories.h). A failure prints its seed: to see that
- * history alone, set FIRST_SEED to it and HISTORIES to 1. The programs sim/without-* have gw.c with one rule taken out.
+ * history alone, set FIRST_SEED to it and HISTORIES to 1. The programs sim/without-* have one rule taken out.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -26,11 +26,12 @@ static void histories(unsigned part)
 	if (HISTORIES < 100)
 		return;
 	cr_log_info("%u histories, %u steps: %u rebindings, %u restarts, %u adoptions, %u deaths, %u grants, %u handovers, %u pretenders,"
-		    " %u forged, %u replaced, %u bindings", n, c.steps, c.rebinds, c.restarts, c.adoptions, c.deaths, c.grants, c.handovers,
-		    c.pretenders, c.forged, c.replaced, c.up);
+		    " %u forged, %u replaced, %u bindings, %u flows, %u sleeps, %u jumps, %u forgetful", n, c.steps, c.rebinds, c.restarts, c.adoptions, c.deaths, c.grants, c.handovers,
+		    c.pretenders, c.forged, c.replaced, c.up, c.flows, c.sleeps, c.jumps, c.forgetful);
 	/* They are not idle. */
 	cr_assert(c.rebinds > n && c.restarts > n && c.adoptions > n && c.deaths > n && c.grants > 3 * n && c.handovers > n / 4);
 	cr_assert(c.pretenders > n / 2 && c.forged > n && c.replaced > n && c.up > 3 * n);
+	cr_assert(c.flows > n / 2 && c.sleeps > n / 4 && c.jumps > n / 4 && c.forgetful > n / 4);
 }
 
 Test(histories, only_where_the_holder_is_part_1, .timeout = 280)
@@ -90,4 +91,9 @@ Test(histories, fails_without_return_routability, .timeout = 120)
 Test(histories, fails_without_the_token_rule, .timeout = 120)
 {
 	finds("without-token");
+}
+
+Test(histories, fails_when_traffic_makes_nobody_ask, .timeout = 120)
+{
+	finds("without-asking");
 }

@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "test/sim/peer.h"
 #include "tunnel/gw.h"
+#include "tunnel/keep_learn.h"
 #include "tunnel/net_wire.h"
 #include "tunnel/probe.h"
 #include "tunnel/probe_mtu.h"
@@ -45,6 +46,7 @@ struct way {
 	unsigned lose; /* each so-many-th packet */
 	size_t n_probes; /* sockets of the gateway for probes */
 	int64_t gateway_clock_ms;
+	uint16_t keepalive; /* of the gateway; 0: 25 */
 };
 
 struct world {
@@ -333,7 +335,7 @@ static struct world *world_new(const struct way *way, bool bind)
 	static const struct pa_gw_pool pool = {PEER_POOL_ID,
 					       {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 0}}, 24}};
 	struct pa_gw_socket sockets[3];
-	struct pa_gw_config cfg = {.pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = 25, .max_bindings = 4,
+	struct pa_gw_config cfg = {.pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = way->keepalive != 0 ? way->keepalive : 25, .max_bindings = 4,
 				   .sockets = sockets, .n_sockets = 1 + way->n_probes};
 	struct world *w = calloc(1, sizeof(*w));
 	uint8_t secret[PA_KEY_LEN];
@@ -352,6 +354,7 @@ static struct world *world_new(const struct way *way, bool bind)
 	cr_assert_eq(pa_probe_new(w->client, &run_ops, w, &w->run), 0);
 	cr_assert_eq(pa_probe_start(w->run, w->now, 1500, 0), PA_ENOTFOUND);
 	peer_grant(0, 5, 1, PEER_UNIX + 7200, true, &g);
+	g.keepalive = way->keepalive;
 	w->way.gateway_clock_ms = way->gateway_clock_ms;
 	cr_assert_eq(pa_client_grant(w->client, w->now, &g), 0);
 	for (unsigned i = 0; bind && i < 20; i++)
@@ -510,6 +513,82 @@ Test(probe_run, how_long_the_nat_remembers)
 		cr_expect_eq(r.life_kept, cases[i].kept, "%zu: kept %u", i, r.life_kept);
 		cr_expect_eq(r.life_lost, cases[i].lost, "%zu: lost %u", i, r.life_lost);
 	}
+}
+
+/* As tunneld_pulse_edge.c does it: the learner's trials, one after the other, for ms. Returns for how long the tunnel's own mapping was dead. */
+static uint64_t learn_for(struct world *w, struct pa_learn *l, uint64_t ms)
+{
+	uint64_t end = w->now.boot_ms + ms, dead_ms = 0;
+
+	while (w->now.boot_ms < end) {
+		struct pa_probe_result r;
+		uint64_t age;
+		uint16_t silence;
+
+		if (l->trying != 0 && !pa_probe_running(w->run)) {
+			pa_probe_get(w->run, w->now, &r, &age);
+			pa_learn_result(l, w->now, r.life_kept != 0 ? PA_LEARN_HELD : r.life_lost != 0 ? PA_LEARN_LOST : PA_LEARN_VOID, 0);
+		}
+		w->n_mappings = l->trying == 0 ? 1 : w->n_mappings; /* of sockets that are closed */
+		silence = pa_learn_trial(l, w->now);
+		if (silence != 0)
+			cr_assert_eq(pa_probe_start_life(w->run, w->now, silence), 0);
+		pa_client_interval(w->client, w->now, pa_learn_interval(l));
+		step(w);
+		cr_assert_eq(w->mappings[0].socket, (unsigned)MAIN_SOCKET);
+		if (!is_alive(w, &w->mappings[0]))
+			dead_ms += 100;
+	}
+	return dead_ms;
+}
+
+/* The interval is as long as the NAT allows, and the tunnel's own mapping was never at risk. */
+Test(probe_run, the_keepalive_interval_is_learned)
+{
+	static const struct {
+		uint64_t life_ms;
+		unsigned lose;
+		uint16_t least, most;
+	} cases[] = {{0, 0, 120, 120}, {300000, 0, 120, 120}, {140000, 7, 110, 120}, {60000, 0, 45, 51}, {30000, 0, 18, 24},
+		     {20000, 0, 15, 15}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct way way = {.mapping = PA_NAT_ENDPOINT, .filtering = PA_NAT_ADDRESS_PORT, .n_probes = 1,
+				  .life_ms = cases[i].life_ms, .lose = cases[i].lose, .keepalive = PA_KEEPALIVE_MAX};
+		struct world *w = world_new(&way, true);
+		struct pa_client_status s;
+		struct pa_learn l;
+		uint64_t dead;
+		uint16_t interval;
+
+		pa_learn_begin(&l, w->now, PA_KEEPALIVE_MAX, 0);
+		dead = learn_for(w, &l, 1500000);
+		interval = pa_learn_interval(&l);
+		cr_expect(interval >= cases[i].least && interval <= cases[i].most, "%lu ms: %u s", (unsigned long)cases[i].life_ms, interval);
+		cr_expect_eq(dead, 0, "%lu ms: P was out of reach for %lu ms", (unsigned long)cases[i].life_ms, (unsigned long)dead);
+		pa_client_status_get(w->client, &s);
+		cr_expect_eq(s.interval, interval, "and is used");
+		world_free(w);
+	}
+}
+
+/* The other way round: what the test above looks at is not always 0. */
+Test(probe_run, without_learning_the_mapping_dies)
+{
+	struct way way = {.mapping = PA_NAT_ENDPOINT, .filtering = PA_NAT_ADDRESS_PORT, .n_probes = 1, .life_ms = 60000,
+			  .keepalive = PA_KEEPALIVE_MAX};
+	struct world *w = world_new(&way, true);
+	struct pa_learn none = {.bound = 0};
+	uint64_t dead_ms = 0;
+
+	for (unsigned i = 0; i < 1200; i++) {
+		step(w);
+		dead_ms += is_alive(w, &w->mappings[0]) ? 0 : 100;
+	}
+	cr_expect_gt(dead_ms, 30000);
+	cr_expect_eq(pa_learn_trial(&none, w->now), 0);
+	cr_expect_eq(pa_learn_interval(&none), 0);
+	world_free(w);
 }
 
 Test(probe_run, the_gateways_clock)

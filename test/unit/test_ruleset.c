@@ -275,7 +275,10 @@ Test(auto_ports, are_put_in_and_taken_out)
 		cr_assert_eq(pa_auto_set(&p, bad[i], true), PA_EFORMAT, "%s", bad[i]);
 	cr_assert_eq(memcmp(&p, &was, sizeof(p)), 0);
 	pa_auto_defaults(&p);
-	cr_assert(pa_auto_has(&p, IPPROTO_TCP, 21) && pa_auto_has(&p, IPPROTO_UDP, 69) && !pa_auto_has(&p, IPPROTO_TCP, 80));
+	ranges(&p, IPPROTO_TCP, text, sizeof(text));
+	cr_assert_str_eq(text, "21-21 554-554 1024-1087 1099-1099 6881-6889 6969-6969 ");
+	ranges(&p, IPPROTO_UDP, text, sizeof(text));
+	cr_assert_str_eq(text, "69-69 6881-6889 6969-6969 ");
 }
 
 Test(ruleset, what_does_not_fit_is_no_text)
