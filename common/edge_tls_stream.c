@@ -33,9 +33,9 @@ struct pa_stream {
 	const struct pa_stream_ops *ops;
 	void *ctx;
 	bool ready, closing, dirty;
-	int events;	  /* that poll waits for */
-	size_t len;	  /* in input */
-	size_t out_len;	  /* in output: a record that TLS has begun to send has to be offered again as it was */
+	int events;	/* that poll waits for */
+	size_t len;	/* in input */
+	size_t out_len; /* in output: a record that TLS has begun to send has to be offered again as it was */
 	uint8_t output[RECORD_MAX];
 	uint8_t input[INPUT_LEN];
 };
@@ -170,7 +170,8 @@ static void take_input(struct pa_stream *s)
 		}
 		s->len += n;
 		taken += n;
-		/* Handing on each record by itself would cost a move each; a full buffer or a dry socket is the time. */
+		/* Handing on each record by itself would cost a move each; a full buffer or a dry socket is the time.
+		 */
 		if ((INPUT_LEN - s->len < RECORD_MAX || SSL_pending(s->ssl) == 0) && !give_input(s))
 			return;
 	}
@@ -290,7 +291,8 @@ void pa_stream_close(struct pa_stream *s)
 
 /* ---------------------------------------------------------------- the beginning */
 
-static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa_stream_ops *ops, void *ctx, struct pa_stream **ret)
+static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa_stream_ops *ops, void *ctx,
+		      struct pa_stream **ret)
 {
 	struct pa_stream *s = calloc(1, sizeof(*s));
 	int on = 1;
@@ -315,8 +317,8 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 	return 0;
 }
 
-int pa_stream_connect(uv_loop_t *loop, struct pa_stream_tls *tls, int fd, const char *name, const struct pa_stream_ops *ops,
-		      void *ctx, struct pa_stream **ret)
+int pa_stream_connect(uv_loop_t *loop, struct pa_stream_tls *tls, int fd, const char *name,
+		      const struct pa_stream_ops *ops, void *ctx, struct pa_stream **ret)
 {
 	struct pa_stream *s;
 	int rc = new_stream(loop, pa_stream_tls_ctx(tls), fd, ops, ctx, &s);

@@ -105,19 +105,22 @@ static bool fill_certificate(X509 *cert, EVP_PKEY *key)
 
 	if (RAND_bytes((unsigned char *)&serial, sizeof(serial)) != 1)
 		return false;
-	return X509_set_version(cert, X509_VERSION_3) == 1 && ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) == 1 &&
+	return X509_set_version(cert, X509_VERSION_3) == 1 &&
+	       ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) == 1 &&
 	       X509_gmtime_adj(X509_getm_notBefore(cert), -3600) != NULL &&
 	       X509_gmtime_adj(X509_getm_notAfter(cert), SELF_SIGNED_S) != NULL &&
-	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"pubaddr-relay", -1, -1, 0) == 1 &&
-	       X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 && X509_sign(cert, key, EVP_sha256()) > 0;
+	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"pubaddr-relay", -1, -1,
+					  0) == 1 &&
+	       X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 &&
+	       X509_sign(cert, key, EVP_sha256()) > 0;
 }
 
 static int use_self_signed(SSL_CTX *ctx, char err[PA_STREAM_ERRLEN])
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = X509_new();
-	bool ok = key != NULL && cert != NULL && fill_certificate(cert, key) && SSL_CTX_use_certificate(ctx, cert) == 1 &&
-		  SSL_CTX_use_PrivateKey(ctx, key) == 1;
+	bool ok = key != NULL && cert != NULL && fill_certificate(cert, key) &&
+		  SSL_CTX_use_certificate(ctx, cert) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1;
 
 	X509_free(cert);
 	EVP_PKEY_free(key);
@@ -126,7 +129,8 @@ static int use_self_signed(SSL_CTX *ctx, char err[PA_STREAM_ERRLEN])
 	return ok ? 0 : PA_ENOMEM;
 }
 
-int pa_stream_tls_server(const char *certificate, const char *key, struct pa_stream_tls **ret, char err[PA_STREAM_ERRLEN])
+int pa_stream_tls_server(const char *certificate, const char *key, struct pa_stream_tls **ret,
+			 char err[PA_STREAM_ERRLEN])
 {
 	struct pa_stream_tls *tls;
 	int rc = new_tls(TLS_server_method(), &tls, err);

@@ -35,7 +35,8 @@ static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size
 	pa_peer_data(s, bytes, len);
 }
 
-static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len)
+static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
+			size_t len)
 {
 	(void)ctx;
 	pa_peer_datagram(s, peer, bytes, len);
@@ -123,9 +124,10 @@ static void on_event(void *ctx, const char *event, const struct pa_rsession *s, 
 	c->r->count.incoming += strcmp(event, "relay.incoming") == 0;
 	c->r->count.failed += strcmp(event, "relay.failed") == 0;
 	c->r->count.denied += refused;
-	pa_log(PA_LOG_INFO, event, "session=%" PRIu32 " local=%s peer=%s%s%s", pa_rsession_id(s), pa_endpoint_format(local, from),
-	       pa_addr_is_none(&remote->addr) ? "none" : pa_endpoint_format(remote, to), error != PA_RELAY_E_OK ? " reason=" : "",
-	       error != PA_RELAY_E_OK ? pa_relay_error_name(error) : "");
+	pa_log(PA_LOG_INFO, event, "session=%" PRIu32 " local=%s peer=%s%s%s", pa_rsession_id(s),
+	       pa_endpoint_format(local, from),
+	       pa_addr_is_none(&remote->addr) ? "none" : pa_endpoint_format(remote, to),
+	       error != PA_RELAY_E_OK ? " reason=" : "", error != PA_RELAY_E_OK ? pa_relay_error_name(error) : "");
 }
 
 /* ---------------------------------------------------------------- life */
@@ -133,7 +135,9 @@ static void on_event(void *ctx, const char *event, const struct pa_rsession *s, 
 struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, const struct pa_claims *claims,
 				  const uint8_t client_key[PA_KEY_LEN])
 {
-	struct pa_rlink_config cfg = {.server = true, .window = PA_RELAY_WINDOW, .sessions_max = r->conf->sessions_max,
+	struct pa_rlink_config cfg = {.server = true,
+				      .window = PA_RELAY_WINDOW,
+				      .sessions_max = r->conf->sessions_max,
 				      .ring_limit = RING_LIMIT};
 	struct pa_rclient *c = calloc(1, sizeof(*c));
 
@@ -149,8 +153,12 @@ struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, con
 	c->grant.claims = *claims;
 	memcpy(c->client_key, client_key, sizeof(c->client_key));
 	pa_random(c->id, sizeof(c->id));
-	c->owner = (struct pa_peer_owner){.loop = r->loop, .addr = claims->addr, .deny = &r->deny,
-					  .may_listen = claims->inbound != PA_IN_CLOSED, .event = on_event, .ctx = c};
+	c->owner = (struct pa_peer_owner){.loop = r->loop,
+					  .addr = claims->addr,
+					  .deny = &r->deny,
+					  .may_listen = claims->inbound != PA_IN_CLOSED,
+					  .event = on_event,
+					  .ctx = c};
 	c->next = r->clients;
 	if (c->next != NULL)
 		c->next->prev = c;

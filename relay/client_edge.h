@@ -15,15 +15,17 @@
 #include "relay/peer_edge.h"
 #include "relay/relayd_conf.h"
 
-/* Inside of the relay server: its connections and its clients. relayd_edge.c, conn_edge.c, client_edge.c, tunnel_edge.c. */
+/* Inside of the relay server: its connections and its clients. relayd_edge.c, conn_edge.c, client_edge.c,
+ * tunnel_edge.c. */
 struct pa_conn;
 struct pa_rclient;
 
 struct pa_relayd_counters {
 	uint64_t connections, authenticated, resumed; /* accepted by TCP; and of these those that proved their grant */
-	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited, timed_out; /* those that did not */
+	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited,
+		timed_out;			  /* those that did not */
 	uint64_t calls, incoming, failed, denied; /* sessions */
-	uint64_t broken; /* clients that broke the rules after all */
+	uint64_t broken;			  /* clients that broke the rules after all */
 };
 
 struct pa_relayd {
@@ -44,7 +46,7 @@ struct pa_relayd {
 	} listeners[PA_RELAYD_LISTEN_MAX];
 	uv_timer_t timer;
 	bool has_timer, stopped, diverted;
-	struct pa_conn *conns;	    /* that have proved nothing yet */
+	struct pa_conn *conns; /* that have proved nothing yet */
 	unsigned n_conns;
 	struct pa_rclient *clients; /* each with a connection, or waiting for one */
 	unsigned n_clients;
@@ -62,7 +64,7 @@ struct pa_conn {
 	bool ready, asked; /* asked: AUTH was good, the gateway has yet to say yes */
 	uint8_t exporter[PA_STREAM_EXPORTER_LEN];
 	struct pa_rclient *client; /* whose connection this is, or (asked) will be */
-	bool broken; /* the client broke the rules: no use in waiting for it */
+	bool broken;		   /* the client broke the rules: no use in waiting for it */
 	uint8_t nonce[PA_NONCE_LEN], k0[PA_KEY_LEN], g2c[PA_KEY_LEN];
 	uint8_t out[PA_RELAY_HEADER_LEN + PA_RELAY_AUTH_OK_LEN]; /* the answer, before anything of the link */
 	size_t out_len, out_at;
@@ -73,8 +75,8 @@ struct pa_rclient {
 	struct pa_gate_grant grant; /* first: the gate gives it back */
 	struct pa_rclient *prev, *next;
 	struct pa_relayd *r;
-	struct pa_conn *conn;	/* NULL: lost, or not there yet */
-	uint64_t lost_ms;	/* boot time; 0: it is there */
+	struct pa_conn *conn; /* NULL: lost, or not there yet */
+	uint64_t lost_ms;     /* boot time; 0: it is there */
 	uint8_t id[PA_RELAY_ID_LEN];
 	uint8_t client_key[PA_KEY_LEN];
 	struct pa_rlink *link;

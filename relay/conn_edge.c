@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A connection to the relay server. Until its client has proved the grant it is one of few, has a few seconds, and nothing but its first
- * message is looked at; that costs a MAC before anything else.
+ * A connection to the relay server. Until its client has proved the grant it is one of few, has a few seconds, and
+ * nothing but its first message is looked at; that costs a MAC before anything else.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 #include "common/log.h"
 #include "relay/client_edge.h"
 
-#define STRANGERS_MAX 256	 /* connections without a client, in all */
-#define STRANGERS_OF_ONE_MAX 16	 /* and from one address: many clients share one behind a NAT */
+#define STRANGERS_MAX 256	/* connections without a client, in all */
+#define STRANGERS_OF_ONE_MAX 16 /* and from one address: many clients share one behind a NAT */
 
 /* ---------------------------------------------------------------- the list of those that have no client */
 
@@ -112,7 +112,8 @@ static bool prove(struct pa_conn *c, const uint8_t *body, size_t len, struct pro
 		}
 	}
 	if (good && (!derive(c, secret, p) || !pa_relay_auth_verify_seal(body, p->keys.c2g))) {
-		*why = "the proof is not of this connection: somebody is between client and server, or the gateway's key is another";
+		*why = "the proof is not of this connection: somebody is between client and server, or the gateway's "
+		       "key is another";
 		good = false;
 		c->r->count.bad_mac++;
 	} else if (!good && *why == NULL) {
@@ -138,20 +139,24 @@ static void refuse(struct pa_conn *c, const struct proof *p, enum pa_relay_error
 	char from[PA_ENDPOINT_STRLEN];
 
 	c->r->count.refused++;
-	pa_log(PA_LOG_WARN, "relay.refused-client", "from=%s reason=%s", pa_endpoint_format(&c->from, from), pa_relay_error_name(error));
+	pa_log(PA_LOG_WARN, "relay.refused-client", "from=%s reason=%s", pa_endpoint_format(&c->from, from),
+	       pa_relay_error_name(error));
 	put_answer(c, PA_RELAY_AUTH_NO,
-		   pa_relay_auth_no_encode(error, p->auth.nonce, p->k0, c->out + PA_RELAY_HEADER_LEN, PA_RELAY_AUTH_NO_LEN));
+		   pa_relay_auth_no_encode(error, p->auth.nonce, p->k0, c->out + PA_RELAY_HEADER_LEN,
+					   PA_RELAY_AUTH_NO_LEN));
 	c->until_ms = pa_now_get().boot_ms + 1000; /* time to read it */
 }
 
 static void greet(struct pa_conn *c, bool resumed)
 {
-	struct pa_relay_auth_ok ok = {.resumed = resumed, .hold = PA_RELAY_HOLD_S, .window = PA_RELAY_WINDOW, .mapped = c->from};
+	struct pa_relay_auth_ok ok = {
+		.resumed = resumed, .hold = PA_RELAY_HOLD_S, .window = PA_RELAY_WINDOW, .mapped = c->from};
 	uint64_t now_s = pa_now_get().unix_ms / 1000, expires = c->client->grant.claims.expires;
 	char addr[PA_ADDR_STRLEN], from[PA_ENDPOINT_STRLEN];
 
 	ok.received = pa_rlink_received(c->client->link);
-	ok.lifetime = expires > now_s ? (uint32_t)(expires - now_s < PA_LIFETIME_MAX ? expires - now_s : PA_LIFETIME_MAX) : 0;
+	ok.lifetime =
+		expires > now_s ? (uint32_t)(expires - now_s < PA_LIFETIME_MAX ? expires - now_s : PA_LIFETIME_MAX) : 0;
 	memcpy(ok.nonce, c->nonce, sizeof(ok.nonce));
 	memcpy(ok.id, c->client->id, sizeof(ok.id));
 	put_answer(c, PA_RELAY_AUTH_OK,
@@ -161,7 +166,8 @@ static void greet(struct pa_conn *c, bool resumed)
 	c->r->count.resumed += resumed;
 	pa_log(PA_LOG_INFO, "relay.client", "addr=%s from=%s epoch=%llu resumed=%s sessions=%u",
 	       pa_addr_format(&c->client->grant.claims.addr, addr), pa_endpoint_format(&c->from, from),
-	       (unsigned long long)c->client->grant.claims.epoch, resumed ? "yes" : "no", pa_rlink_sessions(c->client->link));
+	       (unsigned long long)c->client->grant.claims.epoch, resumed ? "yes" : "no",
+	       pa_rlink_sessions(c->client->link));
 }
 
 static bool same_client(const struct pa_rclient *old, const struct proof *p)

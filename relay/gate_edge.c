@@ -26,7 +26,7 @@ struct pa_gate {
 	bool connected;
 	struct pa_linebuf *lines;
 	char buf[16384];
-	struct pa_gate_grant *grants, *next; /* next: where the next question goes on; NULL: at the beginning */
+	struct pa_gate_grant *grants, *next;	   /* next: where the next question goes on; NULL: at the beginning */
 	uint64_t asked_ms, answered_ms, ask_at_ms; /* boot time; asked 0: no question is under way */
 };
 

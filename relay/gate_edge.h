@@ -9,9 +9,10 @@
 #include "common/relay.h"
 
 /*
- * The relay server asks the gateway beside it, over the gateway's command socket, whether grants may be served: it is the gateway that
- * knows the broker's floors and who is bound elsewhere (pubaddr-protocol(7), ONE HOLDER AT A TIME). All grants in use are asked about
- * each PA_GATE_ASK_MS; without an answer for PA_GATE_DEAD_MS none may be served any more. One loop's thread.
+ * The relay server asks the gateway beside it, over the gateway's command socket, whether grants may be served: it is
+ * the gateway that knows the broker's floors and who is bound elsewhere (pubaddr-protocol(7), ONE HOLDER AT A TIME).
+ * All grants in use are asked about each PA_GATE_ASK_MS; without an answer for PA_GATE_DEAD_MS none may be served any
+ * more. One loop's thread.
  */
 #define PA_GATE_ASK_MS 1000
 #define PA_GATE_DEAD_MS 60000

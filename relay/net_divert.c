@@ -43,8 +43,8 @@ static int add_routing(struct pa_nl *nl, const struct pa_divert_config *cfg)
 }
 
 /*
- * In front of routing, and of connection tracking too, for packets of a relay's session need none. "socket transparent" finds connections,
- * listening sockets and those of UDP that have IP_TRANSPARENT.
+ * In front of routing, and of connection tracking too, for packets of a relay's session need none. "socket transparent"
+ * finds connections, listening sockets and those of UDP that have IP_TRANSPARENT.
  */
 static char *ruleset(const struct pa_divert_config *cfg)
 {
@@ -55,9 +55,11 @@ static char *ruleset(const struct pa_divert_config *cfg)
 		return NULL;
 	len = (size_t)snprintf(text, cap,
 			       "table ip " PA_DIVERT_TABLE " {}\ndelete table ip " PA_DIVERT_TABLE "\n"
-			       "table ip " PA_DIVERT_TABLE " {\n\tset pools {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t\telements = { ");
+			       "table ip " PA_DIVERT_TABLE
+			       " {\n\tset pools {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t\telements = { ");
 	for (size_t i = 0; i < cfg->n_pools; i++)
-		len += (size_t)snprintf(text + len, cap - len, "%s%s", i > 0 ? ", " : "", pa_prefix_format(&cfg->pools[i], prefix));
+		len += (size_t)snprintf(text + len, cap - len, "%s%s", i > 0 ? ", " : "",
+					pa_prefix_format(&cfg->pools[i], prefix));
 	(void)snprintf(text + len, cap - len,
 		       " }\n\t}\n\tchain divert {\n\t\ttype filter hook prerouting priority mangle\n"
 		       "\t\tip daddr @pools meta l4proto { tcp, udp } socket transparent 1 meta mark set %u\n\t}\n}\n",
@@ -93,7 +95,8 @@ int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN
 	}
 	rc = add_routing(nl, cfg);
 	if (rc < 0)
-		(void)snprintf(err, PA_DIVERT_ERRLEN, "cannot add a rule with priority %u and table %u: %s; it needs CAP_NET_ADMIN",
+		(void)snprintf(err, PA_DIVERT_ERRLEN,
+			       "cannot add a rule with priority %u and table %u: %s; it needs CAP_NET_ADMIN",
 			       cfg->priority, cfg->table, strerror(errno));
 	pa_nl_close(nl);
 	if (rc == 0)

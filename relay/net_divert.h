@@ -8,9 +8,10 @@
 #include "common/addr.h"
 
 /*
- * Packets for addresses that are routed to the tunnel, but for which this host has a socket (IP_TRANSPARENT), come to that socket: an
- * nftables table marks them, a rule sends what is marked to a routing table, and there everything is local. What has no such socket
- * goes to the tunnel as before. Blocking, but the kernel answers at once. Needs CAP_NET_ADMIN. One thread.
+ * Packets for addresses that are routed to the tunnel, but for which this host has a socket (IP_TRANSPARENT), come to
+ * that socket: an nftables table marks them, a rule sends what is marked to a routing table, and there everything is
+ * local. What has no such socket goes to the tunnel as before. Blocking, but the kernel answers at once. Needs
+ * CAP_NET_ADMIN. One thread.
  */
 #define PA_DIVERT_TABLE "pubaddr-relay"
 #define PA_DIVERT_ERRLEN 320

@@ -88,7 +88,8 @@ bool pa_peer_may_reach(const struct pa_peer_owner *owner, const struct pa_endpoi
 	struct pa_inner in = {.src = owner->addr, .dst = to->addr, .proto = (uint8_t)protocol, .dst_port = to->port};
 
 	/* One family: P cannot speak to the other. */
-	return pa_addr_is_ipv4(&owner->addr) == pa_addr_is_ipv4(&to->addr) && pa_deny_check(owner->deny, &in) == PA_PASS;
+	return pa_addr_is_ipv4(&owner->addr) == pa_addr_is_ipv4(&to->addr) &&
+	       pa_deny_check(owner->deny, &in) == PA_PASS;
 }
 
 void pa_peer_open(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)

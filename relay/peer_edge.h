@@ -11,8 +11,9 @@
 #include "tunnel/filter.h"
 
 /*
- * The relay server's side towards peers: each session has a socket of its own that has P for its address. A struct pa_peer is the user
- * of its session; the functions below are what the link's ops of the same names come down to. One loop's thread.
+ * The relay server's side towards peers: each session has a socket of its own that has P for its address. A struct
+ * pa_peer is the user of its session; the functions below are what the link's ops of the same names come down to. One
+ * loop's thread.
  */
 struct pa_peer;
 
@@ -22,7 +23,8 @@ struct pa_peer_owner {
 	struct pa_addr addr; /* P */
 	const struct pa_deny *deny;
 	bool may_listen; /* the grant's inbound policy is not "closed" */
-	/* Something happened, for the log; event is static: relay.call, relay.connected, relay.failed, relay.listen, relay.incoming... */
+	/* Something happened, for the log; event is static: relay.call, relay.connected, relay.failed, relay.listen,
+	 * relay.incoming... */
 	void (*event)(void *ctx, const char *event, const struct pa_rsession *s, const struct pa_endpoint *local,
 		      const struct pa_endpoint *remote, enum pa_relay_error error);
 	void *ctx;
@@ -34,7 +36,8 @@ void pa_peer_data(struct pa_rsession *s, const uint8_t *bytes, size_t len);
 void pa_peer_datagram(struct pa_rsession *s, const struct pa_endpoint *to, const uint8_t *bytes, size_t len);
 void pa_peer_fin(struct pa_rsession *s);
 void pa_peer_writable(struct pa_rsession *s);
-/* The session goes without more being said to the client (RESET came, or the whole link ends): the peer sees a reset. */
+/* The session goes without more being said to the client (RESET came, or the whole link ends): the peer sees a reset.
+ */
 void pa_peer_drop(struct pa_rsession *s);
 
 #endif

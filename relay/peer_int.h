@@ -17,7 +17,7 @@ struct pa_peer {
 	bool stuffed;		  /* the link takes no more: not read until the writable op */
 	bool eof_in;		  /* the peer has sent its last byte */
 	bool fin_wanted, fin_out; /* the client has sent its last byte; and the peer has been told */
-	uint8_t *queue;		  /* from the client, not yet taken by the peer's socket; at most the session's window */
+	uint8_t *queue; /* from the client, not yet taken by the peer's socket; at most the session's window */
 	size_t queued, queue_at, queue_cap;
 	struct pa_endpoint local, remote;
 };
@@ -34,7 +34,8 @@ void pa_peer_tell(const struct pa_peer *p, const char *event, enum pa_relay_erro
 /* May the client reach that? protocol is IPPROTO_TCP or IPPROTO_UDP. */
 bool pa_peer_may_reach(const struct pa_peer_owner *owner, const struct pa_endpoint *to, int protocol);
 
-/* peer_sock.c: a non-blocking socket of P (type SOCK_STREAM or SOCK_DGRAM), with a port or, for 0, one that the kernel chooses. */
+/* peer_sock.c: a non-blocking socket of P (type SOCK_STREAM or SOCK_DGRAM), with a port or, for 0, one that the kernel
+ * chooses. */
 int pa_peer_socket(const struct pa_addr *addr, uint16_t port, int type, int *ret_fd);
 enum pa_relay_error pa_peer_error(int os);
 struct sockaddr_storage;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Sockets that have a client's public address, which is no address of this host: IP_TRANSPARENT (ip(7)) lets us bind to it. */
+/* Sockets that have a client's public address, which is no address of this host: IP_TRANSPARENT (ip(7)) lets us bind to
+ * it. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -98,7 +99,8 @@ int pa_peer_socket(const struct pa_addr *addr, uint16_t port, int type, int *ret
 	if ((v4 ? setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on))
 		: setsockopt(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, &on, sizeof(on))) < 0)
 		goto fail;
-	/* A call's port is chosen with its peer in view, so that one P has 64,511 of them to each peer and not in all. */
+	/* A call's port is chosen with its peer in view, so that one P has 64,511 of them to each peer and not in all.
+	 */
 	if (type == SOCK_STREAM && port == 0)
 		(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 	if (type == SOCK_STREAM)

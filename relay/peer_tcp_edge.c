@@ -12,7 +12,7 @@
 #include "relay/peer_int.h"
 
 #define BACKLOG 128
-#define ACCEPTS 32    /* calls taken in one turn */
+#define ACCEPTS 32	 /* calls taken in one turn */
 #define TURN_MAX 131072u /* bytes read from one peer before others have their turn */
 #define QUEUE_MIN 4096u
 
@@ -29,7 +29,8 @@ static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay
 		pa_rlink_close(s, PA_RELAY_E_OK);
 }
 
-static void refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b, enum pa_relay_error error)
+static void refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b,
+		   enum pa_relay_error error)
 {
 	struct pa_endpoint local = {owner->addr, b->local.port};
 

@@ -26,7 +26,8 @@ void pa_peer_udp(const struct pa_peer_owner *owner, struct pa_rsession *s, const
 		}
 	}
 	if (p == NULL) {
-		owner->event(owner->ctx, "relay.refused", s, &result.local, &b->remote, (enum pa_relay_error)result.error);
+		owner->event(owner->ctx, "relay.refused", s, &result.local, &b->remote,
+			     (enum pa_relay_error)result.error);
 		result.local = (struct pa_endpoint){0};
 		pa_rlink_result(s, &result);
 		pa_rlink_close(s, PA_RELAY_E_OK);

@@ -19,11 +19,22 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 	const struct {
 		const char *name;
 		uint64_t value;
-	} list[] = {{"connections", c->connections}, {"authenticated", c->authenticated}, {"resumed", c->resumed},
-		    {"malformed", c->malformed}, {"bad-mac", c->bad_mac}, {"expired", c->expired},
-		    {"unknown-pool", c->unknown_pool}, {"unpinned", c->unpinned}, {"refused", c->refused},
-		    {"limited", c->limited}, {"timed-out", c->timed_out}, {"calls", c->calls}, {"incoming", c->incoming},
-		    {"failed", c->failed}, {"denied", c->denied}, {"broken", c->broken}};
+	} list[] = {{"connections", c->connections},
+		    {"authenticated", c->authenticated},
+		    {"resumed", c->resumed},
+		    {"malformed", c->malformed},
+		    {"bad-mac", c->bad_mac},
+		    {"expired", c->expired},
+		    {"unknown-pool", c->unknown_pool},
+		    {"unpinned", c->unpinned},
+		    {"refused", c->refused},
+		    {"limited", c->limited},
+		    {"timed-out", c->timed_out},
+		    {"calls", c->calls},
+		    {"incoming", c->incoming},
+		    {"failed", c->failed},
+		    {"denied", c->denied},
+		    {"broken", c->broken}};
 	json_t *obj = json_object();
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
@@ -44,9 +55,9 @@ static void status_get(struct pa_relayd *r, struct pa_request *req)
 {
 	pa_request_reply(req, PA_RESULT_SUCCESS, "",
 			 json_pack("{s:s, s:I, s:o, s:i, s:i, s:b, s:o}", "version", PACKAGE_VERSION, "uptime",
-				   (json_int_t)((pa_now_get().boot_ms - r->started_ms) / 1000), "listen", listen_json(r->conf),
-				   "clients", (int)r->n_clients, "strangers", (int)r->n_conns, "gateway",
-				   (int)pa_gate_up(r->gate), "counters", counters_json(&r->count)));
+				   (json_int_t)((pa_now_get().boot_ms - r->started_ms) / 1000), "listen",
+				   listen_json(r->conf), "clients", (int)r->n_clients, "strangers", (int)r->n_conns,
+				   "gateway", (int)pa_gate_up(r->gate), "counters", counters_json(&r->count)));
 }
 
 static void client_get_all(struct pa_relayd *r, struct pa_request *req)
@@ -56,10 +67,12 @@ static void client_get_all(struct pa_relayd *r, struct pa_request *req)
 
 	for (const struct pa_rclient *c = r->clients; c != NULL; c = c->next)
 		(void)json_array_append_new(
-			list, json_pack("{s:s, s:o, s:I, s:i, s:b}", "address", pa_addr_format(&c->grant.claims.addr, addr), "from",
-					endpoint_json(&c->from), "epoch", (json_int_t)c->grant.claims.epoch, "sessions",
-					(int)pa_rlink_sessions(c->link), "connected", (int)(c->conn != NULL)));
-	pa_request_reply(req, r->n_clients > 0 ? PA_RESULT_SUCCESS : PA_RESULT_EMPTY, r->n_clients > 0 ? "" : "no clients",
+			list,
+			json_pack("{s:s, s:o, s:I, s:i, s:b}", "address", pa_addr_format(&c->grant.claims.addr, addr),
+				  "from", endpoint_json(&c->from), "epoch", (json_int_t)c->grant.claims.epoch,
+				  "sessions", (int)pa_rlink_sessions(c->link), "connected", (int)(c->conn != NULL)));
+	pa_request_reply(req, r->n_clients > 0 ? PA_RESULT_SUCCESS : PA_RESULT_EMPTY,
+			 r->n_clients > 0 ? "" : "no clients",
 			 json_pack("{s:o, s:i}", "clients", list, "count", (int)r->n_clients));
 }
 

@@ -17,14 +17,16 @@ static void read_listen(const struct pa_node *n, struct pa_relayd_conf *c)
 	size_t count = pa_node_list(n, "listen", true);
 
 	if (pa_node_has(n, "listen") && count == 0)
-		pa_node_fail(n, "listen", "is empty; name at least one address of this host, such as \"192.0.2.1:443\"");
+		pa_node_fail(n, "listen",
+			     "is empty; name at least one address of this host, such as \"192.0.2.1:443\"");
 	if (count > PA_RELAYD_LISTEN_MAX)
 		pa_node_fail(n, "listen", "has %zu entries, at most %d are possible", count, PA_RELAYD_LISTEN_MAX);
 	for (size_t i = 0; i < count && i < PA_RELAYD_LISTEN_MAX; i++) {
 		const char *s = pa_node_item_string(n, "listen", i);
 
 		if (*s != '\0' && pa_endpoint_parse(s, PA_RELAY_PORT, &c->listen[i]) < 0)
-			pa_node_fail(n, "listen", "expected an address with a port, such as \"192.0.2.1:443\", got \"%s\"", s);
+			pa_node_fail(n, "listen",
+				     "expected an address with a port, such as \"192.0.2.1:443\", got \"%s\"", s);
 		c->n_listen++;
 	}
 }
@@ -35,7 +37,9 @@ static int read_relay(const struct pa_node *n, struct pa_relayd_conf *c)
 
 	read_listen(n, c);
 	if (pa_node_has(n, "certificate") != pa_node_has(n, "key"))
-		pa_node_fail(n, NULL, "has only one of certificate and key; give both, or neither for one that is made at the start");
+		pa_node_fail(
+			n, NULL,
+			"has only one of certificate and key; give both, or neither for one that is made at the start");
 	rc = pa_node_has(n, "certificate") ? pa_conf_path(n, "certificate", NULL, &c->certificate) : 0;
 	if (rc == 0 && pa_node_has(n, "key"))
 		rc = pa_conf_path(n, "key", NULL, &c->key);
@@ -53,8 +57,9 @@ static int read_relay(const struct pa_node *n, struct pa_relayd_conf *c)
 
 int pa_relayd_conf_read(struct pa_conf *conf, struct pa_relayd_conf *ret)
 {
-	static const char *const keys[] = {"listen",	  "certificate", "key",	  "tunnel",	   "max-clients", "max-sessions",
-					   "mark",	  "table",	 "rule-priority", "control-socket", NULL};
+	static const char *const keys[] = {"listen",	    "certificate",    "key",  "tunnel",
+					   "max-clients",   "max-sessions",   "mark", "table",
+					   "rule-priority", "control-socket", NULL};
 	struct pa_node root = pa_conf_root(conf), relay;
 	struct pa_relayd_conf c = {0};
 	int rc = pa_gatewayd_conf_read(conf, &c.gateway);

@@ -145,16 +145,27 @@ static int make_deny(struct pa_relayd *r)
 	rc = pa_lan_local_read(r->nl, &r->own, &n_own);
 	if (rc < 0)
 		return rc;
-	r->deny = (struct pa_deny){.deny = c->deny, .n_deny = c->n_deny, .allow = c->allow, .n_allow = c->n_allow,
-				   .ports = c->deny_ports, .n_ports = c->n_deny_ports, .isolate = c->isolate,
-				   .pools = r->pools, .n_pools = c->n_pools, .own = r->own, .n_own = n_own};
+	r->deny = (struct pa_deny){.deny = c->deny,
+				   .n_deny = c->n_deny,
+				   .allow = c->allow,
+				   .n_allow = c->n_allow,
+				   .ports = c->deny_ports,
+				   .n_ports = c->n_deny_ports,
+				   .isolate = c->isolate,
+				   .pools = r->pools,
+				   .n_pools = c->n_pools,
+				   .own = r->own,
+				   .n_own = n_own};
 	return 0;
 }
 
 static struct pa_divert_config divert_of(const struct pa_relayd *r)
 {
-	return (struct pa_divert_config){.mark = r->conf->mark, .table = r->conf->table, .priority = r->conf->priority,
-					 .pools = r->pools, .n_pools = r->conf->gateway.n_pools};
+	return (struct pa_divert_config){.mark = r->conf->mark,
+					 .table = r->conf->table,
+					 .priority = r->conf->priority,
+					 .pools = r->pools,
+					 .n_pools = r->conf->gateway.n_pools};
 }
 
 static int open_network(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
@@ -196,8 +207,9 @@ static int open_listener(struct pa_relayd *r, size_t i, char err[PA_RELAYD_ERRLE
 	}
 	(void)snprintf(path, sizeof(path), "relay.listen[%zu]", i);
 	(void)snprintf(detail, sizeof(detail), "cannot listen: %s%s", strerror(errno),
-		       errno == EADDRINUSE ? "; stop the process that has the port (see: ss -ltnp), or listen elsewhere" :
-		       errno == EADDRNOTAVAIL ? "; it must be an address of this host" : "");
+		       errno == EADDRINUSE ? "; stop the process that has the port (see: ss -ltnp), or listen elsewhere"
+		       : errno == EADDRNOTAVAIL ? "; it must be an address of this host"
+						: "");
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
@@ -206,7 +218,8 @@ static int open_listener(struct pa_relayd *r, size_t i, char err[PA_RELAYD_ERRLE
 
 static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
-	struct pa_server_config server = {.path = r->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
+	struct pa_server_config server = {
+		.path = r->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
 	char detail[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
 	int rc = pa_dir_create_for(r->conf->control_socket, (uid_t)-1, detail);
 
@@ -248,8 +261,9 @@ int pa_relayd_start(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 	for (size_t i = 0; i < r->conf->n_listen; i++) {
 		char text[PA_ENDPOINT_STRLEN];
 
-		pa_log(PA_LOG_INFO, "relay.ready", "addr=%s pools=%zu certificate=%s", pa_endpoint_format(&r->conf->listen[i], text),
-		       r->conf->gateway.n_pools, r->conf->certificate != NULL ? r->conf->certificate : "self-signed");
+		pa_log(PA_LOG_INFO, "relay.ready", "addr=%s pools=%zu certificate=%s",
+		       pa_endpoint_format(&r->conf->listen[i], text), r->conf->gateway.n_pools,
+		       r->conf->certificate != NULL ? r->conf->certificate : "self-signed");
 	}
 	return 0;
 }

@@ -10,8 +10,7 @@
 #include "relay/relayd_edge.h"
 #include "tunnel/gatewayd_keys.h"
 
-static const struct pa_daemon relayd = {
-	.program = "pubaddr-relayd", .config = PA_GATEWAYD_CONF, .cleans_up = true};
+static const struct pa_daemon relayd = {.program = "pubaddr-relayd", .config = PA_GATEWAYD_CONF, .cleans_up = true};
 
 static int read_conf(struct pa_conf *source, void *conf)
 {

@@ -10,7 +10,7 @@
 
 #include "common/err.h"
 
-struct question { /* the user of its session */
+struct question {	       /* the user of its session */
 	struct pa_rsession *s; /* NULL: nobody waits */
 	uv_getaddrinfo_t req;
 };
@@ -46,11 +46,14 @@ static void on_addresses(uv_getaddrinfo_t *req, int status, struct addrinfo *lis
 	struct question *q = req->data;
 	struct pa_relay_body b = {.error = (uint8_t)error_of(status)};
 
-	for (const struct addrinfo *a = status == 0 ? list : NULL; a != NULL && b.n_addrs < PA_RELAY_ADDRS_MAX; a = a->ai_next) {
+	for (const struct addrinfo *a = status == 0 ? list : NULL; a != NULL && b.n_addrs < PA_RELAY_ADDRS_MAX;
+	     a = a->ai_next) {
 		if (a->ai_family == AF_INET)
-			b.addrs[b.n_addrs++] = pa_addr_from_ipv4(ntohl(((struct sockaddr_in *)a->ai_addr)->sin_addr.s_addr));
+			b.addrs[b.n_addrs++] =
+				pa_addr_from_ipv4(ntohl(((struct sockaddr_in *)a->ai_addr)->sin_addr.s_addr));
 		else if (a->ai_family == AF_INET6)
-			memcpy(b.addrs[b.n_addrs++].b, &((struct sockaddr_in6 *)a->ai_addr)->sin6_addr, sizeof(b.addrs[0].b));
+			memcpy(b.addrs[b.n_addrs++].b, &((struct sockaddr_in6 *)a->ai_addr)->sin6_addr,
+			       sizeof(b.addrs[0].b));
 	}
 	if (b.error == PA_RELAY_E_OK && b.n_addrs == 0)
 		b.error = PA_RELAY_E_NOT_FOUND;
@@ -62,7 +65,9 @@ static void on_addresses(uv_getaddrinfo_t *req, int status, struct addrinfo *lis
 
 void pa_resolve_start(uv_loop_t *loop, struct pa_rsession *s, const struct pa_relay_body *b)
 {
-	struct addrinfo hints = {.ai_family = b->family == 4 ? AF_INET : b->family == 6 ? AF_INET6 : AF_UNSPEC,
+	struct addrinfo hints = {.ai_family = b->family == 4   ? AF_INET
+					      : b->family == 6 ? AF_INET6
+							       : AF_UNSPEC,
 				 .ai_socktype = SOCK_STREAM};
 	struct pa_relay_body no = {.error = PA_RELAY_E_AGAIN};
 	struct question *q = calloc(1, sizeof(*q));

@@ -7,7 +7,8 @@
 
 #include "common/relay_link.h"
 
-/* Names that a client cannot resolve where it is: this host's resolver is asked, by one of libuv's workers. One loop's thread. */
+/* Names that a client cannot resolve where it is: this host's resolver is asked, by one of libuv's workers. One loop's
+ * thread. */
 
 /* Answers s by pa_rlink_resolved and closes it, now or later. */
 void pa_resolve_start(uv_loop_t *loop, struct pa_rsession *s, const struct pa_relay_body *b);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The tunnel through a relay connection: what the client would have sent to the gateway over UDP goes there from a socket here, so
- * that the gateway sees a client behind one more NAT. Both ends speak their own protocol through it; nothing is looked into.
+ * The tunnel through a relay connection: what the client would have sent to the gateway over UDP goes there from a
+ * socket here, so that the gateway sees a client behind one more NAT. Both ends speak their own protocol through it;
+ * nothing is looked into.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -46,7 +47,8 @@ struct pa_rtunnel *pa_rtunnel_new(struct pa_rclient *c)
 	t->c = c;
 	t->poll.data = t;
 	t->fd = socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (t->fd < 0 || connect(t->fd, (struct sockaddr *)&to, len) < 0 || uv_poll_init(c->r->loop, &t->poll, t->fd) < 0) {
+	if (t->fd < 0 || connect(t->fd, (struct sockaddr *)&to, len) < 0 ||
+	    uv_poll_init(c->r->loop, &t->poll, t->fd) < 0) {
 		if (t->fd >= 0)
 			close(t->fd);
 		free(t);
