@@ -132,6 +132,9 @@ static void shake_hands(struct pa_stream *s)
 	if (!s->closing)
 		s->ops->ready(s->ctx, exporter);
 	OPENSSL_cleanse(exporter, sizeof(exporter));
+	/* The peer's first message may have come with the end of the handshake: no socket becomes readable for it. */
+	if (!s->closing && SSL_has_pending(s->ssl))
+		pa_stream_output(s);
 }
 
 static bool give_input(struct pa_stream *s)

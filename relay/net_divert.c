@@ -62,7 +62,7 @@ static char *ruleset(const struct pa_divert_config *cfg)
 					pa_prefix_format(&cfg->pools[i], prefix));
 	(void)snprintf(text + len, cap - len,
 		       " }\n\t}\n\tchain divert {\n\t\ttype filter hook prerouting priority mangle\n"
-		       "\t\tip daddr @pools meta l4proto { tcp, udp } socket transparent 1 meta mark set %u\n\t}\n}\n",
+		       "\t\tip daddr @pools meta l4proto { icmp, tcp, udp } socket transparent 1 meta mark set %u\n\t}\n}\n",
 		       cfg->mark);
 	return text;
 }

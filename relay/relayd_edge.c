@@ -183,7 +183,7 @@ static int open_network(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 	divert = divert_of(r);
 	rc = pa_divert_open(&divert, why);
 	if (rc < 0)
-		return fail_at(r, "relay.table", why, rc, err);
+		return fail_at(r, "relay", why, rc, err);
 	r->diverted = true;
 	return 0;
 }
@@ -225,7 +225,7 @@ static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 
 	if (rc == 0)
 		rc = pa_server_new(r->loop, &server, pa_relayd_command, r, &r->server, detail);
-	return rc < 0 ? fail_at(r, "relay.control-socket", detail, rc, err) : 0;
+	return rc < 0 ? fail_at(r, "relay", detail, rc, err) : 0;
 }
 
 /* A socket for each session: as many as we may. */

@@ -3,7 +3,6 @@
 #define PA_DP_PEERS_H
 
 #include <stddef.h>
-#include <sys/socket.h>
 
 #include "tunnel/dp.h"
 
@@ -12,9 +11,9 @@ struct pa_peer {
 	struct pa_addr inner; /* none: the slot is free */
 	struct pa_endpoint outer;
 	unsigned local;
-	socklen_t sa_len;
-	struct sockaddr_storage sa; /* outer, ready for the system */
+	bool elsewhere; /* this is a copy: another data path keeps and counts it (struct pa_dp_others) */
 	struct pa_dp_peer_stats stats;
+	struct pa_rate_state tx, rx;
 };
 
 struct pa_peers;

@@ -60,7 +60,7 @@ round() { # round DATAPATH EPOCH MAPPED
 	ok $? "$1: ping from the peer"
 	is "$(copy c p $PEER "7$2")" "$sum" "$1: 4 MB to the peer arrive intact"
 	is "$(copy p c $PUB "8$2")" "$sum" "$1: 4 MB from the peer arrive intact"
-	p ping -c 1 -s 1444 -M do -W 2 $PUB >/dev/null
+	p ping -c 1 -s 1444 -M "do" -W 2 $PUB >/dev/null
 	ok $? "$1: a full packet passes in one piece inside"
 	outer g eth0
 	ok $? "$1: the traffic class shows outside"

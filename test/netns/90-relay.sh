@@ -8,12 +8,16 @@ PUB=203.0.113.7
 relayd=$(cd "$top_builddir/relay" && pwd)/pubaddr-relayd
 relay_tool=$(cd "$top_builddir/test/netns" && pwd)/relay_tool
 
+# Nothing that is started holds our end of a FIFO, or nobody would see its end.
+p() { ip netns exec "${net}p" "$@" 3>&-; }
+c() { ip netns exec "${net}c" "$@" 3>&-; }
+
 need_root
 net_up
-plan 43
+plan 42
 
-ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked fwd { type filter hook forward priority 0; };
-	add rule ip blocked fwd iif lan meta l4proto udp counter drop'
+ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked transit { type filter hook forward priority 0; };
+	add rule ip blocked transit iif lan meta l4proto udp counter drop' || exit 99
 
 start_relay() {
 	ip netns exec "${net}g" "$relayd" -c "$dir/gatewayd.conf" 2>>"$dir/relayd.log" & relay_pid=$!
@@ -75,9 +79,8 @@ relay refused call $PEER:7999
 wait "$refused_pid"
 grep -q 'failed refused' "$dir/refused.err"
 ok $? 'nobody listens there: refused'
-ip netns exec "${net}i" nft 'add table ip wall; add chain ip wall fwd { type filter hook forward priority 0; };
-	add rule ip wall fwd ip saddr 203.0.113.0/24 tcp dport 7998 reject with icmp type host-unreachable'
-relay unreachable call $PEER:7998
+ip -n "${net}i" route add unreachable 192.0.2.140
+relay unreachable call 192.0.2.140:80
 : >"$dir/unreachable.in"
 wait "$unreachable_pid"
 grep -q 'failed host-unreachable' "$dir/unreachable.err"
@@ -96,7 +99,7 @@ is "$(counter denied)" 2 'both are counted'
 
 # ---- being called
 relay called listen 8080
-exec 3>"$dir/called.in"
+exec 3<>"$dir/called.in"
 has called.err "listening $PUB:8080"
 ok $? 'the client listens at its public address'
 p sh -c "echo question | socat -t 5 - TCP:$PUB:8080" >"$dir/answer" & caller=$!
@@ -118,7 +121,7 @@ ok $? 'what is for no socket of the relay goes to the tunnel, where nobody is bo
 p socat UDP-RECVFROM:7003,fork SYSTEM:"cat; echo \$SOCAT_PEERADDR" & watch $!
 retry p sh -c 'ss -Hlun sport = 7003 | grep -q .' >/dev/null
 relay dgram udp 7004 $PEER:7003
-exec 3>"$dir/dgram.in"
+exec 3<>"$dir/dgram.in"
 has dgram.err "listening $PUB:7004"
 ok $? 'a UDP flow begins'
 echo one >&3
@@ -138,23 +141,24 @@ ok $? 'a name is resolved at the server'
 p socat -u TCP-LISTEN:7005,reuseaddr "SYSTEM:sha256sum >$dir/sum2" & watch $!
 retry p sh -c 'ss -Hltn sport = 7005 | grep -q .' >/dev/null
 relay broken call $PEER:7005
-exec 3>"$dir/broken.in"
+exec 3<>"$dir/broken.in"
 has broken.err connected
 ok $? 'a call before the connection breaks'
 head -c 4194304 "$dir/data" >&3
-ip netns exec "${net}n" nft 'add rule ip blocked fwd tcp dport 443 reject with tcp reset'
+# The NAT forgets this connection: not a packet of it passes any more, and nobody says so.
+port=$(c ss -Htn "dport = 443" | sed -n 's/.*:\([0-9]*\) *198.*/\1/p' | head -n 1)
+ip netns exec "${net}n" nft "add rule ip blocked transit tcp sport $port tcp dport 443 drop"
 before=$(date +%s%N)
 (tail -c +4194305 "$dir/data" >&3) & feeder=$!
 watch $feeder
 has broken.err '^down'
-ok $? 'TCP to the server is reset'
-ip netns exec "${net}n" nft 'flush chain ip blocked fwd; add rule ip blocked fwd iif lan meta l4proto udp counter drop'
+ok $? 'the client finds that its connection is dead'
 has broken.err 'up resumed'
 ok $? 'and it is resumed by itself'
 took=$((($(date +%s%N) - before) / 1000000))
-echo "# down and up again in $took ms, with the time that the path was cut"
-test $took -lt 5000
-ok $? 'within 5 s'
+echo "# found dead and resumed in $took ms"
+test $took -lt 8000
+ok $? 'within 5 s and the time that silence may take on a busy machine'
 wait $feeder
 exec 3>&-
 wait "$broken_pid"
@@ -167,24 +171,21 @@ p sh -c 'ulimit -n 65536; socat TCP-LISTEN:7006,reuseaddr,fork,backlog=4096 SYST
 watch $!
 retry p sh -c 'ss -Hltn sport = 7006 | grep -q .' >/dev/null
 relay crowd many 200 $PEER:7006
-exec 3>"$dir/crowd.in"
+exec 3<>"$dir/crowd.in"
 wait "$crowd_pid"
 ok $? '200 sessions at once'
 sed 's/^/# /' "$dir/crowd.out"
 exec 3>&-
 
 # ---- who has no grant, a wrong one, or an old one
-relay_fails() { # relay_fails NAME GRANT PATTERN KEYFILE
-	ip netns exec "${net}c" timeout 10 "$relay_tool" $GW:443 "$2" "$4" call $PEER:7006 </dev/null 2>&1 | cat >"$dir/$1.err" &
-	watch $!
-	has "$1.err" "$3"
-}
 expired=$("$tool" grant "$dir/gateway.key" "$key" "$PUB" 100 1 $GW:6080)
 "$tool" keys "$dir/other.key"
 forged=$("$tool" grant "$dir/other.key" "$key" "$PUB" 100 600 $GW:6080)
-sleep 2
-echo | ip netns exec "${net}c" timeout 10 "$relay_tool" $GW:443 "$expired" "$dir/client.key" call $PEER:7006 >/dev/null 2>"$dir/expired.err"
-grep -q 'over expired for good' "$dir/expired.err"
+is_expired() {
+	echo | ip netns exec "${net}c" timeout 10 "$relay_tool" $GW:443 "$expired" "$dir/client.key" call $PEER:7006 >/dev/null 2>"$dir/expired.err"
+	grep -q 'over expired for good' "$dir/expired.err"
+}
+retry is_expired
 ok $? 'an expired grant: told so, and not tried again'
 before=$(counter bad-mac)
 echo | ip netns exec "${net}c" timeout 3 "$relay_tool" $GW:443 "$forged" "$dir/client.key" call $PEER:7006 >/dev/null 2>"$dir/forged.err"
@@ -198,7 +199,6 @@ grep -q connected "$dir/thief.err"
 test $? -ne 0 && test "$(counter unpinned)" -gt "$before"
 ok $? 'a grant that somebody else has read: refused'
 before=$(counter timed-out)
-c timeout 20 socat -u OPENSSL:$GW:443,verify=0 /dev/null <"$dir/up.in" &
 c sh -c "sleep 8 | socat - OPENSSL:$GW:443,verify=0" >/dev/null 2>&1 & watch $!
 more_timed_out() { test "$(counter timed-out)" -gt "$before"; }
 retry more_timed_out
@@ -210,12 +210,11 @@ ok $? 'who speaks something else gets no answer'
 
 # ---- the lease ends: the address is somebody else's
 relay holder listen 8090
-exec 3>"$dir/holder.in"
+exec 3<>"$dir/holder.in"
 has holder.err listening
 ok $? 'a client listens'
 hex2=$("$tool" grant "$dir/gateway.key" "$("$bin/pubaddr" --key-file "$dir/second.key" key)" "$PUB" 200 600 $GW:6080)
-sed -e "s,client.key,second.key,; s,\"$dir\",\"$dir/second\",g" "$dir/tunneld.conf" >/dev/null 2>&1
-ip netns exec "${net}n" nft 'flush chain ip blocked fwd'
+ip netns exec "${net}n" nft 'flush chain ip blocked transit'
 mkdir "$dir/second"
 cat >"$dir/second.conf" <<-END
 	{ "allow-documentation": true, "key-file": "$dir/second.key", "state-dir": "$dir/second", "run-dir": "$dir/second" }
@@ -237,7 +236,7 @@ g nft list table ip pubaddr-relay | grep -c 'socket transparent' >"$dir/n"
 is "$(cat "$dir/n")" 1 'its rules are there once'
 is "$(g ip rule show | grep -c 'lookup 6081')" 1 'and its routing rule'
 relay again call $PEER:7006
-exec 3>"$dir/again.in"
+exec 3<>"$dir/again.in"
 has again.err 'over replaced for good'
 ok $? 'who was replaced stays so'
 exec 3>&-

@@ -32,7 +32,7 @@ struct tool {
 	struct pa_relay_client *client;
 	uv_poll_t input;
 	uv_timer_t closing;
-	bool reading, ended, is_udp;
+	bool reading, ended, is_udp, fin_sent, fin_got;
 	int exit_code;
 	struct pa_rsession *s; /* the one that standard input and output belong to */
 	struct pa_endpoint peer;
@@ -112,6 +112,9 @@ static void on_input(uv_poll_t *poll, int status, int events)
 		if (n == 0) {
 			want_input(t, false);
 			pa_rlink_fin(t->s);
+			t->fin_sent = true;
+			if (t->fin_got)
+				finish(t, 0);
 			return;
 		}
 		pa_rlink_commit(t->s, (size_t)n);
@@ -216,8 +219,9 @@ static void on_fin(void *ctx, struct pa_rsession *s)
 	(void)s;
 	fprintf(stderr, "fin\n");
 	(void)fflush(stdout);
-	if (!t->reading)
-		finish(t, 0); /* the other half was ended before */
+	t->fin_got = true;
+	if (t->fin_sent)
+		finish(t, 0);
 }
 
 static void on_reset(void *ctx, struct pa_rsession *s, enum pa_relay_error error)
@@ -333,6 +337,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "cannot use the grant, the key or the authority\n");
 		return 2;
 	}
+	cfg.tls = tls;
 	cfg.name = getenv("RELAY_NAME");
 	memcpy(key, pa_keyring_first(ring, PA_KEY_CLIENT)->key, sizeof(key));
 	pa_keyring_free(ring);
