@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MPL-2.0
 # The session relay's server, as TAP: a NAT that passes no UDP, a client of its own (relay_tool), real peers. Calls in both directions have
 # the client's public address; results are exact; connections that break cost nothing; who has no grant gets nothing.
+# shellcheck disable=SC2154,SC2020 # relay() sets NAME_pid; tr replaces characters
 set -u
 . "${top_srcdir:?}/test/netns/tunnel-net.sh"
 PUB=203.0.113.7
