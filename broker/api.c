@@ -301,6 +301,7 @@ static const struct {
 	{"config-get", config_get},
 	{"config-reload", config_reload},
 	{"config-test", config_test},
+	{"gateway-drain", pa_api_gateway_drain},
 	{"gateway-report", pa_api_gateway_report},
 	{"gateway-sync", pa_api_gateway_sync},
 	{"lease-allocate", pa_api_lease_allocate},

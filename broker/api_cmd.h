@@ -36,6 +36,12 @@ void pa_api_take_told(struct pa_api_call *c, struct pa_gateway_view *v, uint64_t
 bool pa_api_is_served_by(const struct pa_api *api, const struct pa_addr *addr, const char *name);
 /* A gateway has a binding of this epoch, or a floor. PA_ENOMEM. */
 int pa_api_take_epoch(struct pa_api_call *c, const char *name, const struct pa_addr *addr, uint64_t epoch, bool is_binding);
+void pa_api_gateway_drain(struct pa_api_call *c);
+/*
+ * Takes what the gateway says of being emptied; what it is to do about that, for the answer, or NULL: nothing. *ret_idle: the answer
+ * says nothing that it was not told before.
+ */
+json_t *pa_api_drain_json(struct pa_api_call *c, const char *name, bool *ret_idle);
 /* The gateways for status-get; a new reference, or NULL without memory. */
 json_t *pa_api_gateways_json(const struct pa_api *api, struct pa_now now);
 

@@ -19,7 +19,7 @@ uint64_t pa_api_gateway_news(const struct pa_api *api)
 	/* All of them only rise; so does their sum. */
 	const struct pa_recovery *list;
 	size_t n = pa_lease_recoveries(api->leases, &list);
-	uint64_t news = pa_lease_revoked_head(api->leases) + pa_reports_head(api->reports);
+	uint64_t news = pa_lease_revoked_head(api->leases) + pa_reports_head(api->reports) + pa_reports_wishes(api->reports);
 
 	for (size_t i = 0; i < n; i++)
 		news += list[i].since;
@@ -136,7 +136,7 @@ void pa_api_gateway_sync(struct pa_api_call *c)
 	uint64_t seen = pa_args_uint_or(&c->args, "reports", 0, INT64_MAX, 0), told = pa_args_uint_or(&c->args, "told", 0, INT64_MAX, 0);
 	uint64_t to, reports_to, tell;
 	const char *name = take_name(c);
-	json_t *floors, *bindings;
+	json_t *floors, *bindings, *drain;
 	bool more, idle;
 
 	if (name == NULL)
@@ -150,11 +150,12 @@ void pa_api_gateway_sync(struct pa_api_call *c)
 	tell = pa_api_recovery_of(c, name);
 	floors = floors_json(c, from, &to, &more);
 	bindings = bindings_json(c, name, seen, &reports_to);
-	idle = to == from && reports_to == seen && (tell == 0 || tell == told);
+	drain = pa_api_drain_json(c, name, &idle);
+	idle = idle && to == from && reports_to == seen && (tell == 0 || tell == told);
 	pa_api_set(c, PA_RESULT_SUCCESS, "%zu floor(s)", json_array_size(floors));
-	pa_api_give(c, json_pack("{s:o, s:I, s:b, s:o, s:I, s:I, s:b, s:I}", "floors", floors, "number", (json_int_t)to, "more", more,
+	pa_api_give(c, json_pack("{s:o, s:I, s:b, s:o, s:I, s:I, s:b, s:I, s:o*}", "floors", floors, "number", (json_int_t)to, "more", more,
 				 "bindings", bindings, "reports", (json_int_t)reports_to, "time", (json_int_t)c->now.unix_ms,
-				 "idle", idle, "tell", (json_int_t)tell));
+				 "idle", idle, "tell", (json_int_t)tell, "drain", drain));
 }
 
 /* Epochs are Unix milliseconds, perhaps of a clock that was wrong; one that is far off would leave no room for the next ones. */
@@ -235,6 +236,7 @@ json_t *pa_api_gateways_json(const struct pa_api *api, struct pa_now now)
 					(json_int_t)acks[i].number, "up-to-date", acks[i].number == head);
 
 		if (v != NULL) {
+			(void)json_object_set_new(obj, "drained", json_boolean(v->drained));
 			(void)json_object_set_new(obj, "last-seen-ms", json_integer((json_int_t)(now.boot_ms - v->seen_ms)));
 			(void)json_object_set_new(obj, "clock-skew-ms", json_integer((json_int_t)v->skew_ms));
 			(void)json_object_set_new(obj, "clock-alarm", json_boolean(v->skewed));

@@ -112,9 +112,9 @@ static void send_reply(void *ctx, void *request, enum pa_result result, const ch
 /* A gateway that came by TLS speaks for itself and about nothing else. */
 static bool is_for_peer(const struct pa_request *req, const char *peer)
 {
-	const char *name = json_string_value(json_object_get(pa_request_arguments(req), "name"));
+	const char *name = json_string_value(json_object_get(pa_request_arguments(req), "name")), *command = pa_request_name(req);
 
-	return strncmp(pa_request_name(req), "gateway-", 8) == 0 && name != NULL && strcmp(name, peer) == 0;
+	return (strcmp(command, "gateway-sync") == 0 || strcmp(command, "gateway-report") == 0) && name != NULL && strcmp(name, peer) == 0;
 }
 
 static void on_gateway(void *ctx, int fd, const char *name)

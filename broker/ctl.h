@@ -21,7 +21,10 @@ struct pa_ctl {
 	FILE *out, *err;
 };
 
-/* Asking the broker (ctl_lease.c). */
+/* Asks; on success *ret is the reply's arguments (a new reference). Otherwise reports and returns the exit code. Takes arguments. */
+int pa_ctl_ask(const struct pa_ctl *ctl, const char *command, json_t *arguments, json_t **ret);
+
+/* Asking the broker (ctl_lease.c, ctl_gateway.c). */
 int pa_ctl_lease_list(const struct pa_ctl *ctl);
 int pa_ctl_lease_get(const struct pa_ctl *ctl, const char *addr);
 int pa_ctl_lease_release(const struct pa_ctl *ctl, const char *addr);
@@ -29,6 +32,11 @@ int pa_ctl_pool_stats(const struct pa_ctl *ctl);
 int pa_ctl_pool_recover(const struct pa_ctl *ctl, uint16_t pool_id, uint32_t seconds);
 int pa_ctl_subnet_stats(const struct pa_ctl *ctl);
 int pa_ctl_status(const struct pa_ctl *ctl);
+/*
+ * Empties a gateway, by its name or an address, or ends that; asks the broker, which tells it, or the gateway itself where the socket is
+ * its. Waits until the gateway says that it has heard it.
+ */
+int pa_ctl_gateway_drain(const struct pa_ctl *ctl, const char *gateway, bool drain);
 int pa_ctl_reload(const struct pa_ctl *ctl);
 /* The broker writes the file, so a name that does not begin with '/' is taken from our working folder. */
 int pa_ctl_backup(const struct pa_ctl *ctl, const char *file);

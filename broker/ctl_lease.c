@@ -32,8 +32,7 @@ static int report(const struct pa_ctl *ctl, int rc, const char *text)
 	return code;
 }
 
-/* Asks; on success *ret is the reply's arguments (a new reference). Otherwise reports and returns the exit code. */
-static int ask(const struct pa_ctl *ctl, const char *command, json_t *arguments, json_t **ret)
+int pa_ctl_ask(const struct pa_ctl *ctl, const char *command, json_t *arguments, json_t **ret)
 {
 	char text[PA_CLIENT_ERRLEN];
 	json_t *reply = NULL;
@@ -155,7 +154,7 @@ static void print_lease(const struct pa_ctl *ctl, const json_t *lease)
 int pa_ctl_lease_get(const struct pa_ctl *ctl, const char *addr)
 {
 	json_t *reply;
-	int rc = ask(ctl, "lease-get", json_pack("{s:s}", "address", addr), &reply);
+	int rc = pa_ctl_ask(ctl, "lease-get", json_pack("{s:s}", "address", addr), &reply);
 
 	if (rc != PA_CTL_OK)
 		return rc;
@@ -172,7 +171,7 @@ int pa_ctl_lease_release(const struct pa_ctl *ctl, const char *addr)
 {
 	static const char *const names[] = {"realm", "subnet-id", "dhcp-address", "client-id", "hw-address", "epoch"};
 	json_t *reply, *arguments;
-	int rc = ask(ctl, "lease-get", json_pack("{s:s}", "address", addr), &reply);
+	int rc = pa_ctl_ask(ctl, "lease-get", json_pack("{s:s}", "address", addr), &reply);
 
 	if (rc != PA_CTL_OK)
 		return rc;
@@ -184,7 +183,7 @@ int pa_ctl_lease_release(const struct pa_ctl *ctl, const char *addr)
 			(void)json_object_set(arguments, names[i], v);
 	}
 	json_decref(reply);
-	rc = ask(ctl, "lease-release", arguments, &reply);
+	rc = pa_ctl_ask(ctl, "lease-release", arguments, &reply);
 	if (rc != PA_CTL_OK)
 		return rc;
 	if (ctl->json)
@@ -213,7 +212,7 @@ int pa_ctl_pool_stats(const struct pa_ctl *ctl)
 	static const char *const heads[] = {"ID", "NAME", "PREFIX", "TOTAL", "ACTIVE", "RESTING", "RESERVED", "FREE",
 					     "RECOVERS-UNTIL"};
 	json_t *reply, *pools, *rows;
-	int rc = ask(ctl, "pool-stats", NULL, &reply);
+	int rc = pa_ctl_ask(ctl, "pool-stats", NULL, &reply);
 
 	if (rc != PA_CTL_OK)
 		return rc;
@@ -245,7 +244,7 @@ int pa_ctl_subnet_stats(const struct pa_ctl *ctl)
 {
 	static const char *const heads[] = {"REALM", "SUBNET", "HELD", "LIMIT", "REFUSED"};
 	json_t *reply, *subnets, *rows;
-	int rc = ask(ctl, "subnet-stats", NULL, &reply);
+	int rc = pa_ctl_ask(ctl, "subnet-stats", NULL, &reply);
 	char limit[24];
 
 	if (rc != PA_CTL_OK)
@@ -277,13 +276,14 @@ static json_t *gateway_row(const json_t *g)
 		(void)snprintf(skew, sizeof(skew), "%+.1f s%s", (double)number_of(g, "clock-skew-ms") / 1000,
 			       json_is_true(json_object_get(g, "clock-alarm")) ? ", too much" : "");
 	}
-	return json_pack("[s, s, s, s, s, s]", text_of(g, "name"), json_is_true(json_object_get(g, "connected")) ? "yes" : "no",
-			 acknowledged, json_is_true(json_object_get(g, "up-to-date")) ? "yes" : "no", ago, skew);
+	return json_pack("[s, s, s, s, s, s, s]", text_of(g, "name"), json_is_true(json_object_get(g, "connected")) ? "yes" : "no",
+			 json_is_true(json_object_get(g, "drained")) ? "yes" : "no", acknowledged,
+			 json_is_true(json_object_get(g, "up-to-date")) ? "yes" : "no", ago, skew);
 }
 
 static void print_gateways(const struct pa_ctl *ctl, const json_t *list)
 {
-	static const char *const heads[] = {"GATEWAY", "CONNECTED", "ACKNOWLEDGED", "UP-TO-DATE", "LAST-SEEN", "CLOCK"};
+	static const char *const heads[] = {"GATEWAY", "CONNECTED", "DRAINED", "ACKNOWLEDGED", "UP-TO-DATE", "LAST-SEEN", "CLOCK"};
 	json_t *rows;
 
 	if (json_array_size(list) == 0)
@@ -300,7 +300,7 @@ int pa_ctl_status(const struct pa_ctl *ctl)
 {
 	json_t *reply, *counters, *value;
 	const char *key;
-	int rc = ask(ctl, "status-get", NULL, &reply);
+	int rc = pa_ctl_ask(ctl, "status-get", NULL, &reply);
 
 	if (rc != PA_CTL_OK)
 		return rc;
@@ -334,7 +334,7 @@ static int done(const struct pa_ctl *ctl, json_t *reply, const char *text)
 int pa_ctl_pool_recover(const struct pa_ctl *ctl, uint16_t pool_id, uint32_t seconds)
 {
 	json_t *reply;
-	int rc = ask(ctl, "pool-recover", json_pack("{s:i, s:I}", "pool-id", (int)pool_id, "seconds", (json_int_t)seconds), &reply);
+	int rc = pa_ctl_ask(ctl, "pool-recover", json_pack("{s:i, s:I}", "pool-id", (int)pool_id, "seconds", (json_int_t)seconds), &reply);
 
 	return rc == PA_CTL_OK ? done(ctl, reply, seconds > 0 ? "the pool recovers" : "the pool does not recover any more") : rc;
 }
@@ -342,7 +342,7 @@ int pa_ctl_pool_recover(const struct pa_ctl *ctl, uint16_t pool_id, uint32_t sec
 int pa_ctl_reload(const struct pa_ctl *ctl)
 {
 	json_t *reply;
-	int rc = ask(ctl, "config-reload", NULL, &reply);
+	int rc = pa_ctl_ask(ctl, "config-reload", NULL, &reply);
 
 	return rc == PA_CTL_OK ? done(ctl, reply, "configuration and keys are in use") : rc;
 }
@@ -357,7 +357,7 @@ int pa_ctl_backup(const struct pa_ctl *ctl, const char *file)
 		cwd[0] = '\0';
 	if (snprintf(path, sizeof(path), "%s%s%s", cwd, cwd[0] != '\0' ? "/" : "", file) >= (int)sizeof(path))
 		return report(ctl, PA_RESULT_ERROR, "the name is too long");
-	rc = ask(ctl, "store-backup", json_pack("{s:s}", "file", path), &reply);
+	rc = pa_ctl_ask(ctl, "store-backup", json_pack("{s:s}", "file", path), &reply);
 	return rc == PA_CTL_OK ? done(ctl, reply, path) : rc;
 }
 

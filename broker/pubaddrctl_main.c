@@ -19,6 +19,10 @@ static void usage(FILE *f)
 		   "  pool stats               how full the pools are\n"
 		   "  pool recover ID SECONDS  keep a pool's addresses from all but those known to have them\n"
 		   "  subnet stats             how many addresses each subnet has, and its limit\n"
+		   "  gateway drain NAME|ADDRESS\n"
+		   "                           move a gateway's clients to others, and keep new ones away\n"
+		   "  gateway undrain NAME|ADDRESS\n"
+		   "                           let it take clients again\n"
 		   "  status                   the broker's state and counters\n"
 		   "  config test FILE         check a configuration and the keys it names\n"
 		   "  reload                   let the broker read its configuration and keys again\n"
@@ -120,6 +124,10 @@ static int run(const struct pa_ctl *ctl, const struct words *a)
 		rc = recover_command(ctl, a->w[2], a->w[3]);
 	else if (is(a, 2, 2, "subnet", "stats"))
 		rc = pa_ctl_subnet_stats(ctl);
+	else if (is(a, 3, 3, "gateway", "drain"))
+		rc = pa_ctl_gateway_drain(ctl, a->w[2], true);
+	else if (is(a, 3, 3, "gateway", "undrain"))
+		rc = pa_ctl_gateway_drain(ctl, a->w[2], false);
 	else if (is(a, 1, 1, "status", NULL))
 		rc = pa_ctl_status(ctl);
 	else if (is(a, 1, 1, "reload", NULL))

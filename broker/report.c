@@ -24,7 +24,7 @@ struct pa_reports {
 	struct pa_index by_addr;
 	struct slot *slots; /* by number */
 	size_t n, cap, n_bindings;
-	uint64_t head;
+	uint64_t head, wishes;
 };
 
 struct pa_reports *pa_reports_new(void)
@@ -71,6 +71,7 @@ static struct pa_gateway_view *add_gateway(struct pa_reports *r, const char *nam
 		return NULL;
 	}
 	memcpy(v->name, name, strlen(name));
+	v->wish = -1;
 	list[r->n_gateways++] = v;
 	return v;
 }
@@ -88,6 +89,24 @@ struct pa_gateway_view *pa_reports_seen(struct pa_reports *r, const char *name, 
 	if (v != NULL)
 		v->seen_ms = boot_ms;
 	return v;
+}
+
+int pa_reports_wish(struct pa_reports *r, const char *name, bool drain)
+{
+	for (size_t i = 0; i < r->n_gateways; i++) {
+		if (strcmp(r->gateways[i]->name, name) != 0)
+			continue;
+		r->gateways[i]->wish = drain ? 1 : 0;
+		r->gateways[i]->wish_told = false;
+		r->wishes++;
+		return 0;
+	}
+	return PA_ENOTFOUND;
+}
+
+uint64_t pa_reports_wishes(const struct pa_reports *r)
+{
+	return r->wishes;
 }
 
 /* The broker's own pools give the addresses, so the hash needs no key. */

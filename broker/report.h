@@ -30,6 +30,9 @@ struct pa_gateway_view {
 	int64_t skew_ms;  /* its clock less ours, when it last told; positive: it is ahead */
 	bool skewed;	  /* beyond PA_CLOCK_SKEW_MAX */
 	uint64_t complete_ms; /* boot time at which it last had nothing left to report; 0: never */
+	bool drained;	      /* as it said last: it is being emptied */
+	int wish;	      /* pubaddrctl wants it emptied: 1, not any more: 0, or nothing that it has not done: -1 */
+	bool wish_told;	      /* in an answer */
 	uint64_t told;	      /* the recovery (pa_recovery.since) for which it has told all its floors; 0: none */
 };
 
@@ -43,6 +46,11 @@ void pa_reports_free(struct pa_reports *r);
 struct pa_gateway_view *pa_reports_seen(struct pa_reports *r, const char *name, uint64_t boot_ms, bool *ret_new);
 /* NULL: it never spoke. */
 const struct pa_gateway_view *pa_reports_view(const struct pa_reports *r, const char *name);
+
+/* The gateway is to be emptied, or not any more; told with its next answer, and forgotten by this process once it is done. PA_ENOTFOUND. */
+int pa_reports_wish(struct pa_reports *r, const char *name, bool drain);
+/* Rises with each wish. */
+uint64_t pa_reports_wishes(const struct pa_reports *r);
 
 /* Takes a binding of a gateway that has spoken: 1 if it is the newest of its address, 0 if not, or PA_ENOMEM. */
 int pa_reports_put(struct pa_reports *r, const char *gateway, const struct pa_addr *addr, uint64_t epoch, uint64_t bind,

@@ -51,7 +51,8 @@ const char *pa_msg_name(unsigned type)
 
 const char *pa_reason_name(unsigned reason)
 {
-	static const char *const names[] = {"unknown", "expired", "released", "replaced", "shutdown", "unknown-session"};
+	static const char *const names[] = {"unknown", "expired", "released", "replaced", "shutdown", "unknown-session",
+					     "drain", "moved"};
 
 	return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : names[0];
 }

@@ -86,6 +86,8 @@ enum pa_reason {
 	PA_REASON_REPLACED = 3,
 	PA_REASON_SHUTDOWN = 4, /* the gateway goes: try the next */
 	PA_REASON_UNKNOWN = 5,	/* no such session; never authenticated, only a hint to HELLO again */
+	PA_REASON_DRAIN = 6,	/* UNBOUND: the gateway is being emptied: bind at another one; until then it serves, if it did */
+	PA_REASON_MOVED = 7,	/* BYE: bound at another gateway; what still comes is carried on for a moment */
 };
 
 /* What a PROBE asks for: from where the answer is to come, seen from where the PROBE went (RFC 5780, CHANGE-REQUEST). */
@@ -116,6 +118,9 @@ enum pa_probe_from {
 #define PA_HELLO_RETRY_MAX_MS 16000
 #define PA_KEEPALIVE_RETRIES 3	    /* after a miss: at 1, 2, 4 s */
 #define PA_RECHALLENGE_MS 1000	    /* how long the old mapped address may object; also the client's answer interval */
+#define PA_MOVED_ROUTE_MS 5000	    /* after BYE (moved) a gateway goes on announcing P for so long, */
+#define PA_MOVED_MS 10000	    /* and carrying for so long; */
+#define PA_FORMER_MS 15000	    /* the client takes what comes from its former gateway for longer than that */
 #define PA_BROKER_PORT 6443	    /* TCP, of the channel to gateways on other hosts */
 #define PA_CLOCK_SKEW_MAX 10	    /* seconds between broker and gateways */
 

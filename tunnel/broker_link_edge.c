@@ -56,6 +56,8 @@ struct pa_broker_link {
 	int store_rc;
 	char store_err[PA_FILE_ERRLEN];
 	bool want_store;
+	void (*on_drain)(void *ctx, bool on); /* may be NULL */
+	void *on_drain_ctx;
 };
 
 /* ---------------------------------------------------------------- the file */
@@ -224,6 +226,15 @@ static void log_sync(struct pa_broker_link *l, bool was_synced)
 	l->skew_logged = st.skewed;
 }
 
+static void tell_drain(struct pa_broker_link *l)
+{
+	struct pa_channel_status st;
+
+	pa_channel_status_get(l->channel, &st);
+	if (st.drain >= 0 && l->on_drain != NULL)
+		l->on_drain(l->on_drain_ctx, st.drain > 0);
+}
+
 static void take_answer(struct pa_broker_link *l, const json_t *arguments)
 {
 	struct pa_now now = pa_broker_link_now(l, pa_now_get());
@@ -238,6 +249,7 @@ static void take_answer(struct pa_broker_link *l, const json_t *arguments)
 	}
 	l->retry_ms = 0;
 	log_sync(l, was_synced);
+	tell_drain(l); /* before the next question, which says what came of it */
 	report(l);
 	if (rc == PA_CHANNEL_STORE) {
 		store(l);
@@ -514,6 +526,14 @@ void pa_broker_link_free(struct pa_broker_link *l)
 	pa_tls_free(l->tls);
 	free(l->records);
 	free(l);
+}
+
+void pa_broker_link_on_drain(struct pa_broker_link *l, void (*fn)(void *ctx, bool on), void *ctx)
+{
+	if (l == NULL)
+		return;
+	l->on_drain = fn;
+	l->on_drain_ctx = ctx;
 }
 
 json_t *pa_broker_link_json(const struct pa_broker_link *l)

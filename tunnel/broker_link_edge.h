@@ -32,6 +32,8 @@ int pa_broker_link_new(uv_loop_t *loop, const struct pa_broker_link_conf *conf, 
 int pa_broker_link_load(const struct pa_broker_link *l, struct pa_tls_identity **ret, char err[PA_BROKER_LINK_ERRLEN]);
 /* The next connection is made with it; the one that is there stays. Takes id; NULL changes nothing. */
 void pa_broker_link_use(struct pa_broker_link *l, struct pa_tls_identity *id);
+/* Calls fn when the broker wants the gateway emptied (on), or not any more; also again for the same. Before start. NULL is fine. */
+void pa_broker_link_on_drain(struct pa_broker_link *l, void (*fn)(void *ctx, bool on), void *ctx);
 /* Connects, now and whenever it has to. */
 void pa_broker_link_start(struct pa_broker_link *l);
 /* Closes every handle; a write that is under way ends with the loop. NULL is fine. */

@@ -36,6 +36,7 @@ int pa_channel_new(const char *name, struct pa_floors *floors, struct pa_gw *gw,
 	ch->floors = floors;
 	ch->gw = gw;
 	ch->stored = pa_floors_number(floors);
+	ch->st.drain = -1;
 	*ret = ch;
 	return 0;
 }
@@ -55,9 +56,9 @@ json_t *pa_channel_sync(struct pa_channel *ch, struct pa_now now, bool wait)
 {
 	size_t unreported = ch->n + (ch->all ? 1 : 0);
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:I}", "name", ch->name, "from", (json_int_t)ch->stored, "reports",
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:I, s:b}", "name", ch->name, "from", (json_int_t)ch->stored, "reports",
 			 (json_int_t)ch->reports, "time", (json_int_t)now.unix_ms, "wait", wait ? PA_CHANNEL_WAIT : 0, "unreported",
-			 (json_int_t)unreported, "told", (json_int_t)ch->told);
+			 (json_int_t)unreported, "told", (json_int_t)ch->told, "drained", (int)pa_gw_drained(ch->gw));
 }
 
 /* [ADDRESS, N] or [ADDRESS, N, M] of an answer. */
@@ -138,7 +139,7 @@ int pa_channel_answer(struct pa_channel *ch, struct pa_now now, const json_t *ar
 {
 	const json_t *floors = json_object_get(arguments, "floors"), *bindings = json_object_get(arguments, "bindings");
 	const json_t *number = json_object_get(arguments, "number"), *reports = json_object_get(arguments, "reports");
-	const json_t *more = json_object_get(arguments, "more");
+	const json_t *more = json_object_get(arguments, "more"), *drain;
 	bool synced = pa_floors_synced(ch->floors);
 	int rc;
 
@@ -153,6 +154,8 @@ int pa_channel_answer(struct pa_channel *ch, struct pa_now now, const json_t *ar
 		return rc;
 	take_time(ch, now, json_object_get(arguments, "time"));
 	take_tell(ch, json_object_get(arguments, "tell"));
+	drain = json_object_get(arguments, "drain");
+	ch->st.drain = json_is_boolean(drain) ? json_is_true(drain) : -1;
 	ch->st.synced_ms = now.boot_ms;
 	ch->reports = (uint64_t)json_integer_value(reports);
 	pa_floors_mark(ch->floors, (uint64_t)json_integer_value(number), json_is_false(more));
@@ -243,7 +246,7 @@ json_t *pa_channel_report(struct pa_channel *ch)
 		struct pa_gw_binding b;
 
 		/* What has ended by now needs no report: another gateway's binding would only be mistaken for older. */
-		if (pa_gw_find(ch->gw, &ch->unreported[i], &b) == 0)
+		if (pa_gw_find(ch->gw, &ch->unreported[i], &b) == 0 && !b.moved)
 			(void)json_array_append_new(list, json_pack("[s, I, I]", pa_addr_format(&b.claims.addr, text),
 								    (json_int_t)b.claims.epoch, (json_int_t)b.bind));
 	}

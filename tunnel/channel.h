@@ -34,6 +34,7 @@ struct pa_channel_status {
 	bool skewed;	    /* beyond PA_CLOCK_SKEW_MAX */
 	uint64_t synced_ms; /* boot time of the last answer; 0: none yet */
 	size_t unreported;
+	int drain; /* the last answer wants the gateway emptied: 1, not any more: 0, or says nothing of it: -1 */
 };
 
 /* name is copied; floors, as they are on the disk, and gw are borrowed until free. PA_ENOMEM. */

@@ -193,11 +193,12 @@ static void give_up(struct pa_client *cl, struct pa_now now)
 {
 	unsigned gateway = cl->h.gateway;
 
-	pa_client_event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
+	if (!cl->h.refused)
+		pa_client_event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
 	if (pa_client_healthy(cl)) {
 		cl->round++;
 		cl->quick = 0;
-		start_handshake(cl, now, gateway);
+		start_handshake(cl, now, pa_client_beside(cl));
 		return;
 	}
 	if (cl->quick > 0) {
@@ -321,7 +322,7 @@ static void leave_old(struct pa_client *cl, const struct pa_endpoint *gateway)
 		cl->count.moves++;
 	/* At the same gateway the new binding of the same address has replaced the old one. */
 	if (moved || !pa_addr_eq(&cl->s.b.claims.addr, &cl->grant.claims.addr))
-		send_bye(cl, PA_REASON_REPLACED);
+		send_bye(cl, moved && pa_addr_eq(&cl->s.b.claims.addr, &cl->grant.claims.addr) ? PA_REASON_MOVED : PA_REASON_REPLACED);
 }
 
 /* Swaps the new session in, with the keys of the answer that the gateway accepted. */
@@ -540,8 +541,12 @@ static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_
 		cl->count.bad_mac++;
 		return;
 	}
-	cl->last_reason = m->reason;
 	cl->last_alive_ms = now.boot_ms;
+	if (m->reason == PA_REASON_DRAIN) {
+		pa_client_drained(cl, now);
+		return;
+	}
+	cl->last_reason = m->reason;
 	pa_client_event(cl, "gateway.unbound", &s->b.gateway, m->reason);
 	if (m->reason == PA_REASON_SHUTDOWN) {
 		unsigned next = (pa_client_gateway(cl, &s->b.gateway) + 1) % cl->grant.n_gateways;
@@ -551,6 +556,8 @@ static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_
 		else
 			go_down(cl, m->reason); /* nobody else to hope for */
 		pa_client_begin(cl, now, next);
+	} else if (pa_client_replaced_by_own(cl, m)) {
+		drop_session(cl); /* the other gateway's ACCEPT is on its way */
 	} else if (pa_claims_eq(&s->b.claims, &cl->grant.claims)) {
 		finish(cl, m->reason);
 	} else { /* an older grant's binding ended while the newer grant's handshake runs */
@@ -576,6 +583,8 @@ void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_
 		handle_alive(cl, now, buf, len, &m);
 	else if (m.type == PA_MSG_RECHALLENGE && bound)
 		handle_rechallenge(cl, now, &m);
+	else if (m.type == PA_MSG_UNBOUND && shaking && pa_client_refused(cl, now, buf, len, &m))
+		return;
 	else if (m.type == PA_MSG_UNBOUND && bound)
 		handle_unbound(cl, now, buf, len, &m);
 	else

@@ -67,6 +67,7 @@ struct pa_client_ops {
 	 * "handshake.refused" (an authentic ACCEPT that cannot be used, or no key agreement), "handshake.timeout" (attempts),
 	 * "handshake.contested" (CHALLENGEs so far: a forger knows the grant, or the gateway has changed its cookie),
 	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
+	 * "gateway.drained" (it wants us to leave; detail: gateways of the grant), "handshake.drained" (refused for that reason),
 	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.ask" (nothing comes back), "gateway.rechallenge", "gateway.mapped",
 	 * "grant.new", "grant.end" (enum pa_reason).
 	 */

@@ -16,6 +16,7 @@ struct pa_client_session {
 	uint8_t token[PA_TOKEN_LEN];
 	uint64_t sent_seq, acked_seq;
 	bool waiting; /* for ALIVE */
+	bool drained; /* the gateway wants us to bind at another one */
 	bool urgent;  /* it is waited for with little patience: something was sent, and nothing came back */
 	unsigned misses;
 	uint64_t next_ms;    /* keepalive or its retry */
@@ -41,6 +42,7 @@ struct pa_client_handshake {
 	bool active;
 	unsigned gateway; /* of the grant's list */
 	unsigned tries;	  /* of the present message */
+	bool refused;	  /* the gateway said that we should try another one */
 	unsigned attempt; /* messages since the start at this gateway */
 	uint64_t next_ms, sent_ms;
 	uint64_t bind;
@@ -84,6 +86,16 @@ void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway);
 /* The number of a gateway in the grant's list; its first one if it is not there. */
 unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint *gateway);
 void pa_client_event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail);
+
+/*
+ * Gateways that are being emptied (client_drain.c). drained: ours says so. refused: true if the message is an authentic refusal of the
+ * running handshake, which then goes on elsewhere with the next tick. beside: the gateway for the next handshake beside a session that
+ * lives. replaced_by_own: does UNBOUND (replaced) of a gateway that wants us to leave tell of the very handshake that we have under way elsewhere?
+ */
+void pa_client_drained(struct pa_client *cl, struct pa_now now);
+bool pa_client_refused(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len, const struct pa_msg *m);
+unsigned pa_client_beside(const struct pa_client *cl);
+bool pa_client_replaced_by_own(const struct pa_client *cl, const struct pa_msg *m);
 
 /* Judges and stores a grant without asking a gateway. *ret_new: it was not the one that we have. Errors as pa_client_grant. */
 int pa_client_take(struct pa_client *cl, struct pa_now now, const struct pa_grant *g, bool *ret_new);

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/proto.h"
 #include "tunnel/dp_user_int.h"
 #include "tunnel/net_udp.h"
 
-#define DRAIN_MS 3000 /* the client still accepts from its former gateway for so long */
 
 static void user_close(struct pa_dp *dp)
 {
@@ -94,7 +94,7 @@ static void update_client(struct pa_dp *dp, const struct pa_dp_peer *peer)
 		memset(&p->stats, 0, sizeof(p->stats));
 	} else if (!pa_endpoint_eq(&p->outer, &peer->outer)) {
 		dp->drained = p->outer;
-		dp->drained_until = uv_now(dp->cfg.loop) + DRAIN_MS;
+		dp->drained_until = uv_now(dp->cfg.loop) + PA_FORMER_MS;
 	}
 	p->inner = peer->inner;
 	set_outer(p, peer);

@@ -22,6 +22,8 @@ static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b
 		(json_int_t)((now - b->bound_at_ms) / 1000), "last-seen-ms", (json_int_t)(now - b->last_seen_ms), "delivering",
 		(int)b->delivering);
 
+	if (obj != NULL && b->moved)
+		(void)json_object_set_new(obj, "moved", json_true());
 	if (pa_path_stats(pa_gatewayd_path(g), &b->claims.addr, NULL, &stats) == 0)
 		(void)json_object_set_new(obj, "traffic", pa_peer_stats_json(&stats, now));
 	return obj;
@@ -64,6 +66,7 @@ static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 			c->device, "data-path", path, "pools", pools_json(c), "forwarding", (int)forwards,
 			"counters", pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats), "broker",
 			pa_broker_link_json(pa_gatewayd_broker(g)));
+	(void)json_object_set_new(obj, "drained", json_boolean(pa_gw_drained(pa_gatewayd_gw(g))));
 	if (obj != NULL && !forwards)
 		(void)json_object_set_new(obj, "problem", json_string(PA_GATEWAYD_NOT_FORWARDING));
 	if (obj != NULL && c->accelerate)
@@ -207,6 +210,36 @@ static void relay_check(struct pa_gatewayd *g, struct pa_request *req)
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", json_pack("{s:o}", "refused", refused));
 }
 
+/* Does this word name this gateway: its name at the broker, or an address that it listens to? */
+static bool is_own(const struct pa_gatewayd_conf *c, const char *word)
+{
+	struct pa_endpoint at;
+
+	if (c->broker.given && strcmp(word, c->broker.name) == 0)
+		return true;
+	for (size_t i = 0; pa_endpoint_parse(word, PA_GUE_PORT, &at) == 0 && i < c->n_listen; i++)
+		if (pa_endpoint_eq(&at, &c->listen[i]))
+			return true;
+	return false;
+}
+
+static void gateway_drain(struct pa_gatewayd *g, struct pa_request *req)
+{
+	const json_t *arguments = pa_request_arguments(req), *drain = json_object_get(arguments, "drain");
+	const char *word = json_string_value(json_object_get(arguments, "gateway"));
+	bool on = json_is_true(drain);
+
+	if (!json_is_boolean(drain))
+		pa_request_replyf(req, PA_RESULT_ERROR, "\"drain\" is missing or neither true nor false");
+	else if (word != NULL && !is_own(pa_gatewayd_conf_of(g), word))
+		pa_request_replyf(req, PA_RESULT_ERROR, "this gateway is not '%.64s'; leave the name out, or ask the broker", word);
+	else if (pa_gatewayd_drain(g, on, "command") < 0)
+		pa_request_replyf(req, PA_RESULT_ERROR, "cannot be remembered over a restart, so nothing is changed; the log says why");
+	else
+		pa_request_reply(req, PA_RESULT_SUCCESS, on ? "clients are sent to other gateways" : "clients are taken again",
+				 json_pack("{s:b, s:I}", "drained", (int)on, "bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g))));
+}
+
 static void version_get(struct pa_gatewayd *g, struct pa_request *req)
 {
 	(void)g;
@@ -218,7 +251,8 @@ static const struct {
 	void (*fn)(struct pa_gatewayd *g, struct pa_request *req);
 } commands[] = {
 	{"status-get", status_get},   {"binding-get-all", binding_get_all}, {"binding-get-page", binding_get_page},
-	{"binding-get", binding_get}, {"binding-end", binding_end}, {"relay-check", relay_check}, {"version-get", version_get},
+	{"binding-get", binding_get}, {"binding-end", binding_end}, {"gateway-drain", gateway_drain},
+	{"relay-check", relay_check}, {"version-get", version_get},
 };
 
 void pa_gatewayd_command(void *ctx, struct pa_request *req)

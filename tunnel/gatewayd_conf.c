@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "tunnel/conf_values.h"
 #include "tunnel/dp.h"
+#include "tunnel/net_route.h"
 
 #define HANDSHAKES_DEFAULT 5000 /* a second, of one source prefix: a large NAT's clients, all at once */
 #define RATE_MAX 100000000000	/* a second; more than any interface carries */
@@ -56,13 +57,14 @@ static bool overlap(const struct pa_prefix *a, const struct pa_prefix *b)
 
 static int read_pools(const struct pa_node *n, struct pa_gatewayd_conf *c)
 {
-	static const char *const keys[] = {"id", "prefix", NULL};
+	static const char *const keys[] = {"id", "prefix", "on-link", NULL};
 	size_t count = pa_node_list(n, "pools", true);
 
 	if (pa_node_has(n, "pools") && count == 0)
 		pa_node_fail(n, "pools", "is empty; name at least one pool: {\"id\": 1, \"prefix\": \"192.0.2.0/24\"}");
 	c->pools = calloc(count + 1, sizeof(*c->pools));
-	if (c->pools == NULL)
+	c->on_link = calloc(count + 1, sizeof(*c->on_link));
+	if (c->pools == NULL || c->on_link == NULL)
 		return PA_ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		struct pa_node item = pa_node_item(n, "pools", i);
@@ -72,6 +74,8 @@ static int read_pools(const struct pa_node *n, struct pa_gatewayd_conf *c)
 		p->id = (uint16_t)pa_node_int(&item, "id", 1, UINT16_MAX, PA_REQUIRED_INT);
 		if (pa_node_prefix(&item, "prefix", true, &p->prefix) && !pa_addr_is_ipv4(&p->prefix.addr))
 			pa_node_fail(&item, "prefix", "expected an IPv4 prefix; IPv6 pools are not supported yet");
+		if (pa_node_has(&item, "on-link"))
+			pa_conf_device(&item, "on-link", "eth0", c->on_link[i]);
 		for (size_t j = 0; j < i; j++) {
 			if (c->pools[j].id == p->id)
 				pa_node_fail(&item, "id", "%u stands in pools[%zu] too; pool ids are unique", (unsigned)p->id, j);
@@ -81,6 +85,25 @@ static int read_pools(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	}
 	c->n_pools = count;
 	return 0;
+}
+
+/* Tables of the kernel's own that are none of one's own: RT_TABLE_DEFAULT, _MAIN and _LOCAL. */
+#define TABLE_RESERVED_MIN 253
+#define TABLE_RESERVED_MAX 255
+
+static void read_routes(const struct pa_node *n, struct pa_gatewayd_conf *c)
+{
+	static const char *const keys[] = {"table", "protocol", NULL};
+	struct pa_node r = pa_node_object(n, "routes", false);
+
+	if (!pa_node_has(n, "routes"))
+		return;
+	pa_node_only(&r, keys);
+	c->route_table = (uint32_t)pa_node_int(&r, "table", 1, UINT32_MAX, PA_REQUIRED_INT);
+	if (c->route_table >= TABLE_RESERVED_MIN && c->route_table <= TABLE_RESERVED_MAX)
+		pa_node_fail(&r, "table", "%u is a table of the kernel's; take one of its own, such as 6081", c->route_table);
+	/* Up to 4 the number says that the kernel, or an administrator at start-up, has made a route: see rtnetlink(7). */
+	c->route_protocol = (uint8_t)pa_node_int(&r, "protocol", 5, UINT8_MAX, PA_ROUTE_PROTOCOL);
 }
 
 static int read_ports(const struct pa_node *n, struct pa_gatewayd_conf *c)
@@ -124,6 +147,7 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	pa_conf_device(n, "device", "pubgw0", c->device);
 	if (pa_node_addr(n, "device-address", false, &c->device_address) && !pa_addr_is_ipv4(&c->device_address))
 		pa_node_fail(n, "device-address", "expected an IPv4 address");
+	read_routes(n, c);
 	rc = read_pools(n, c);
 	if (rc == 0)
 		rc = read_ports(n, c);
@@ -154,7 +178,7 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 
 int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret)
 {
-	static const char *const keys[] = {"listen", "probe-listen", "device", "device-address", "key-file", "pools", "deny", "allow",
+	static const char *const keys[] = {"listen", "probe-listen", "device", "device-address", "key-file", "pools", "routes", "deny", "allow",
 					   "deny-ports", "isolate", "relay", "mtu", "keepalive", "max-bindings", "control-socket",
 					   "state-file", "broker", "datapath", "bpf-dir", "accelerate", "threads", "limits", "log-level",
 					   NULL};
@@ -184,6 +208,7 @@ void pa_gatewayd_conf_clear(struct pa_gatewayd_conf *c)
 	free(c->bpf_dir);
 	pa_broker_link_conf_clear(&c->broker);
 	free(c->pools);
+	free(c->on_link);
 	free(c->deny);
 	free(c->allow);
 	free(c->deny_ports);

@@ -30,6 +30,9 @@ struct pa_gatewayd_conf {
 	bool accelerate;
 	struct pa_gw_pool *pools;
 	size_t n_pools;
+	char (*on_link)[16]; /* for each pool: the interface on whose link its addresses are; "": the pool is routed to this host */
+	uint32_t route_table; /* where each bound address has a route for others to announce; 0: nowhere */
+	uint8_t route_protocol;
 	struct pa_prefix *deny, *allow;
 	size_t n_deny, n_allow;
 	uint16_t *deny_ports;

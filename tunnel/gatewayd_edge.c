@@ -13,6 +13,8 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "tunnel/dp_steer.h"
+#include "tunnel/gatewayd_drain_edge.h"
+#include "tunnel/gatewayd_hosts_edge.h"
 #include "tunnel/gatewayd_keys.h"
 #include "tunnel/gatewayd_probe_edge.h"
 #include "tunnel/gatewayd_state.h"
@@ -43,6 +45,8 @@ struct pa_gatewayd {
 	struct pa_gatewayd_probes *probes;
 	struct pa_gw *gw;
 	struct pa_gatewayd_state *state;
+	struct pa_gatewayd_hosts *hosts;
+	struct pa_gatewayd_drain *drain;
 	struct pa_server *server;
 	struct pa_broker_link *broker; /* NULL: not configured */
 	struct pa_deny deny;
@@ -82,6 +86,7 @@ static void op_deliver(void *ctx, const struct pa_gw_binding *b)
 
 	peer.expires_ms = now.boot_ms + (expires_ms > now.unix_ms ? expires_ms - now.unix_ms : 0);
 	rc = pa_path_update(g->path, &peer);
+	pa_gatewayd_hosts_announce(g->hosts, &peer.inner);
 
 	if (rc < 0)
 		pa_log(PA_LOG_ERROR, "binding.failed", "addr=%s reason=\"%s\"", pa_addr_format(&peer.inner, addr),
@@ -94,6 +99,12 @@ static void op_stop(void *ctx, const struct pa_addr *addr)
 	struct pa_dp_peer peer = {.inner = *addr};
 
 	(void)pa_path_update(g->path, &peer);
+	pa_gatewayd_hosts_withdraw(g->hosts, addr);
+}
+
+static void op_withdraw(void *ctx, const struct pa_addr *addr)
+{
+	pa_gatewayd_hosts_withdraw(((struct pa_gatewayd *)ctx)->hosts, addr);
 }
 
 static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason)
@@ -116,7 +127,8 @@ static void op_random(void *ctx, uint8_t *dst, size_t len)
 }
 
 static const struct pa_gw_ops gw_ops = {
-	.send = op_send, .deliver = op_deliver, .stop = op_stop, .event = op_event, .random = op_random};
+	.send = op_send, .deliver = op_deliver, .withdraw = op_withdraw, .stop = op_stop, .event = op_event,
+	.random = op_random};
 
 /* ---- what happens ---- */
 
@@ -158,6 +170,11 @@ static void on_foreign(void *ctx, unsigned local, const struct pa_endpoint *from
 	struct pa_gatewayd *g = ctx;
 
 	pa_gw_foreign(g->gw, pa_broker_link_now(g->broker, pa_now_get()), local, from, inner, len);
+}
+
+static void on_drain(void *ctx, bool on)
+{
+	(void)pa_gatewayd_drain(ctx, on, "broker");
 }
 
 static void on_timer(uv_timer_t *t)
@@ -210,6 +227,7 @@ static void on_monitor(uv_poll_t *h, int status, int events)
 		pa_log(PA_LOG_WARN, "net.unreadable", "reason=\"cannot read own addresses: %s\"", strerror(errno));
 	if (pa_path_set_device(g->path, g->tun.fd, g->tun.ifindex, g->conf->mtu, err) < 0)
 		pa_log(PA_LOG_ERROR, "datapath.failed", "reason=\"%s\"", err);
+	pa_gatewayd_hosts_refresh(g->hosts);
 }
 
 /* ---- start ---- */
@@ -262,7 +280,7 @@ static struct pa_route pool_route(const struct pa_gatewayd *g, size_t i)
 /* Of the routes that the device of a former process still has, marks in there[] which pools have theirs; others go. */
 static int keep_routes(struct pa_gatewayd *g, bool *there)
 {
-	size_t cap = 2 * g->conf->n_pools + 64;
+	size_t cap = 2 * g->conf->n_pools + 64 + g->conf->max_bindings; /* addresses of on-link pools have routes, too */
 	struct pa_route *have = calloc(cap, sizeof(*have));
 	int n = have != NULL ? pa_net_routes_get(g->nl, PA_TABLE_MAIN, 1, g->tun.ifindex, have, cap) : PA_ENOMEM;
 
@@ -272,6 +290,10 @@ static int keep_routes(struct pa_gatewayd *g, bool *there)
 		for (size_t k = 0; k < g->conf->n_pools; k++) {
 			struct pa_route r = pool_route(g, k);
 
+			if (g->conf->on_link[k][0] != '\0') { /* judged later, when the bindings are known */
+				wanted = wanted || (have[i].dst.len == 32 && pa_prefix_contains(&r.dst, &have[i].dst.addr));
+				continue;
+			}
 			if (have[i].dst.len == r.dst.len && pa_addr_eq(&have[i].dst.addr, &r.dst.addr) &&
 			    pa_addr_eq(&have[i].src, &r.src))
 				there[k] = wanted = true;
@@ -294,7 +316,7 @@ static int add_pools(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	for (size_t i = 0; rc == 0 && i < g->conf->n_pools; i++) {
 		struct pa_route r = pool_route(g, i);
 
-		if (!there[i])
+		if (!there[i] && g->conf->on_link[i][0] == '\0')
 			rc = pa_net_route_add(g->nl, &r, false);
 		if (rc == 0)
 			continue;
@@ -506,6 +528,17 @@ static int open_server(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc < 0 ? fail_at(g, "control-socket", detail, rc, err) : 0;
 }
 
+/* After the device, before the bindings. */
+static int open_hosts(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
+{
+	char detail[PA_GATEWAYD_HOSTS_ERRLEN], path[48];
+	size_t pool;
+	int rc = pa_gatewayd_hosts_new(g->loop, g->conf, g->nl, g->gw, g->tun.ifindex, &g->hosts, &pool, detail);
+
+	(void)snprintf(path, sizeof(path), "pools[%zu].on-link", pool);
+	return rc < 0 ? fail_at(g, path, detail, rc, err) : 0;
+}
+
 /* Last, when packets can go: what a former process that died has left is taken over. */
 static int open_state(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
@@ -513,6 +546,9 @@ static int open_state(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	uint8_t public_key[PA_KEY_LEN];
 	int rc;
 
+	rc = pa_gatewayd_drain_new(&g->conf->broker, g->conf->state_file, g->gw, pa_now_get(), &g->drain);
+	if (rc < 0)
+		return fail_at(g, "state-file", pa_strerror(rc), rc, err);
 	_Static_assert(PA_GATEWAYD_LISTEN_MAX <= PA_GW_STATE_LISTEN_MAX, "the state file has a place for each socket");
 	memcpy(header.listen, g->conf->listen, header.n_listen * sizeof(header.listen[0]));
 	pa_keypair_public(pa_keyring_first(g->keys, PA_KEY_GATEWAY)->key, public_key);
@@ -521,6 +557,7 @@ static int open_state(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	if (rc < 0)
 		return fail_at(g, "state-file", pa_strerror(rc), rc, err);
 	pa_gatewayd_state_load(g->state, g->gw, pa_broker_link_now(g->broker, pa_now_get()));
+	pa_gatewayd_hosts_settle(g->hosts);
 	return 0;
 }
 
@@ -592,6 +629,8 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	if (rc == 0)
 		rc = open_probes(g, err);
 	if (rc == 0)
+		rc = open_hosts(g, err);
+	if (rc == 0)
 		rc = open_state(g, err);
 	if (rc == 0)
 		rc = open_device(g, err);
@@ -599,6 +638,7 @@ int pa_gatewayd_start(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		rc = open_handles(g, err);
 	if (rc < 0)
 		return rc;
+	pa_broker_link_on_drain(g->broker, on_drain, g);
 	if (g->broker != NULL)
 		pa_broker_link_start(g->broker);
 	check_forwarding();
@@ -631,6 +671,8 @@ int pa_gatewayd_cleanup(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		if (rc < 0)
 			return fail_at(g, "device", detail, rc, err);
 		pa_path_remove(g->conf->bpf_dir, g->conf->device);
+		if (pa_nl_open(&g->nl) == 0)
+			pa_gatewayd_hosts_clean(g->conf, g->nl);
 		pa_log(PA_LOG_INFO, "daemon.cleanup", "device=%s", g->conf->device);
 	}
 	return rc;
@@ -683,6 +725,8 @@ void pa_gatewayd_stop(struct pa_gatewayd *g)
 		uv_close((uv_handle_t *)&g->round, NULL);
 	if (g->has_monitor)
 		uv_close((uv_handle_t *)&g->monitor, NULL);
+	pa_gatewayd_hosts_close(g->hosts);
+	g->hosts = NULL;
 	pa_path_close(g->path);
 	g->path = NULL;
 	pa_gatewayd_probes_close(g->probes);
@@ -697,6 +741,7 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 	if (g == NULL)
 		return;
 	pa_gatewayd_state_free(g->state);
+	pa_gatewayd_drain_free(g->drain);
 	pa_gatewayd_probes_free(g->probes);
 	pa_broker_link_free(g->broker);
 	pa_gw_free(g->gw);
@@ -705,6 +750,11 @@ void pa_gatewayd_free(struct pa_gatewayd *g)
 	free(g->own);
 	free(g->pools);
 	free(g);
+}
+
+int pa_gatewayd_drain(struct pa_gatewayd *g, bool on, const char *by)
+{
+	return pa_gatewayd_drain_set(g->drain, pa_now_get(), on, by);
 }
 
 struct pa_gw *pa_gatewayd_gw(struct pa_gatewayd *g)

@@ -46,6 +46,9 @@ const struct pa_gatewayd_conf *pa_gatewayd_conf_of(const struct pa_gatewayd *g);
 struct pa_broker_link *pa_gatewayd_broker(struct pa_gatewayd *g); /* NULL: not configured */
 uint64_t pa_gatewayd_started_ms(const struct pa_gatewayd *g);
 
+/* Empties the gateway or ends that. by: who asks, for the log. PA_EIO: it cannot be remembered, so nothing is changed. */
+int pa_gatewayd_drain(struct pa_gatewayd *g, bool on, const char *by);
+
 /* Whether this host forwards IPv4 packets now; true also if that cannot be read. */
 bool pa_gatewayd_forwards(void);
 #define PA_GATEWAYD_NOT_FORWARDING \

@@ -80,7 +80,7 @@ static void answer(struct pa_gw *gw, const struct rx *rx, const struct pa_msg *m
 	gw->ops->send(gw->ctx, rx->local, rx->from, buf, (size_t)n);
 }
 
-static void send_unbound(struct pa_gw *gw, const struct pa_gw_entry *e, enum pa_reason reason)
+void pa_gw_send_unbound(struct pa_gw *gw, const struct pa_gw_entry *e, enum pa_reason reason)
 {
 	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = (uint8_t)reason};
 	uint8_t buf[PA_CTL_MAX], g2c[PA_KEY_LEN];
@@ -229,9 +229,11 @@ void pa_gw_schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now)
 		left = until * 1000 > now.unix_ms ? until * 1000 - now.unix_ms : 0;
 		due = now.boot_ms + left;
 	}
-	if (e->bound && e->delivering && e->last_seen_ms + silence_ms(gw) < due)
+	if (e->bound && e->moved && pa_gw_leave_due(gw, e) < due)
+		due = pa_gw_leave_due(gw, e);
+	else if (e->bound && e->delivering && e->last_seen_ms + silence_ms(gw) < due)
 		due = e->last_seen_ms + silence_ms(gw);
-	if (pa_gw_contest_end(gw, e) < due)
+	if (!e->moved && pa_gw_contest_end(gw, e) < due)
 		due = pa_gw_contest_end(gw, e);
 	pa_gw_table_schedule(gw->table, e, due);
 }
@@ -256,9 +258,9 @@ static void event(struct pa_gw *gw, const char *name, const struct pa_gw_entry *
 void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell)
 {
 	if (tell)
-		send_unbound(gw, e, reason);
+		pa_gw_send_unbound(gw, e, reason);
 	gw->ops->stop(gw->ctx, &e->addr);
-	e->delivering = false;
+	e->delivering = e->moved = false;
 	event(gw, "binding.end", e, reason);
 	pa_gw_table_unindex(gw->table, e);
 	e->bound = false;
@@ -393,7 +395,7 @@ static bool leave_old(struct pa_gw *gw, const struct proof *p, struct pa_gw_entr
 	bool same = memcmp(e->pin, p->pin, sizeof(e->pin)) == 0;
 
 	if (!same) {
-		send_unbound(gw, e, PA_REASON_REPLACED);
+		pa_gw_send_unbound(gw, e, PA_REASON_REPLACED);
 		event(gw, "binding.replaced", e, PA_REASON_REPLACED);
 	}
 	pa_gw_table_unindex(gw->table, e);
@@ -423,6 +425,7 @@ static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof
 	e->bound_at_s = (uint32_t)(rx->now.boot_ms / 1000);
 	pa_gw_set_seen(e, rx->now.boot_ms);
 	e->delivering = true;
+	e->moved = false;
 	e->seq = 0;
 	memcpy(e->pin, p->pin, sizeof(e->pin));
 	memcpy(e->k1, keys->k1, sizeof(e->k1));
@@ -459,6 +462,10 @@ static void handle_confirm(struct pa_gw *gw, const struct rx *rx)
 	}
 	if (!pa_msg_verify_seal(rx->buf, rx->len, keys.c2g)) {
 		(void)refuse(gw, &gw->count.bad_mac, PA_GW_REFUSED_PROOF);
+		goto out;
+	}
+	if (!pa_gw_may_bind(gw, e, p.pin)) {
+		pa_gw_refuse_drained(gw, rx->local, rx->from, rx->m.bind, keys.g2c);
 		goto out;
 	}
 	if (e == NULL && pa_gw_table_add(gw->table, &p.claims.addr, &e) < 0) {
@@ -500,9 +507,12 @@ struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const u
 	return e;
 }
 
+/* As pa_gw_authentic, but of a client that has said that it is bound elsewhere nothing more is taken. */
 static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
 {
-	return pa_gw_authentic(gw, rx->now, rx->buf, rx->len, &rx->m);
+	struct pa_gw_entry *e = pa_gw_authentic(gw, rx->now, rx->buf, rx->len, &rx->m);
+
+	return e != NULL && !e->moved ? e : NULL;
 }
 
 /* A client whose binding is not known here (a restart, say) learns so early. It is a hint only: no key to sign it with. */
@@ -660,7 +670,9 @@ static void handle_bye(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_gw_entry *e = find_authentic(gw, rx);
 
-	if (e != NULL)
+	if (e != NULL && rx->m.reason == PA_REASON_MOVED)
+		pa_gw_leave(gw, rx->now, e);
+	else if (e != NULL)
 		pa_gw_end_binding(gw, rx->now, e, PA_REASON_RELEASED, false);
 }
 
@@ -716,7 +728,7 @@ void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const st
 	struct rx rx = {.now = now, .local = local, .from = from, .len = len};
 	struct pa_gw_entry *e = pa_gw_table_find(gw->table, inner);
 
-	if (e == NULL || !e->bound || is_at(e, &rx) || is_past(e->expires, now))
+	if (e == NULL || !e->bound || e->moved || is_at(e, &rx) || is_past(e->expires, now))
 		return;
 	rotate_cookies(gw, now.boot_ms);
 	rechallenge(gw, &rx, e, &e->tat_data, false);
@@ -728,14 +740,16 @@ static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 {
 	if (e->bound && is_past(e->expires, now))
 		pa_gw_end_binding(gw, now, e, PA_REASON_EXPIRED, true);
-	if (e->bound && e->delivering && now.boot_ms >= e->last_seen_ms + silence_ms(gw)) {
+	if (e->bound && e->moved) {
+		pa_gw_leave_review(gw, now, e);
+	} else if (e->bound && e->delivering && now.boot_ms >= e->last_seen_ms + silence_ms(gw)) {
 		e->delivering = false;
 		pa_gw_changed(gw, e);
 		gw->count.timed_out++;
 		gw->ops->stop(gw->ctx, &e->addr);
 		event(gw, "binding.silent", e, 0);
 	}
-	if (now.boot_ms >= pa_gw_contest_end(gw, e))
+	if (!e->moved && now.boot_ms >= pa_gw_contest_end(gw, e))
 		pa_gw_contest_drop(gw, e);
 	if (!e->bound && is_past(pa_gw_floor_until(e), now)) {
 		pa_gw_table_remove(gw->table, e); /* a record of it expires by itself */
@@ -746,8 +760,11 @@ static void review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 
 uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now)
 {
-	uint64_t next = pa_gw_probe_tick(gw, now);
+	uint64_t next = pa_gw_probe_tick(gw, now), drain = pa_gw_drain_tick(gw, now);
 	struct pa_gw_entry *e;
+
+	if (drain < next)
+		next = drain;
 
 	rotate_cookies(gw, now.boot_ms);
 	while ((e = pa_gw_table_first(gw->table)) != NULL && e->due_ms <= now.boot_ms)

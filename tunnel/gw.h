@@ -43,6 +43,7 @@ struct pa_gw_binding {
 	uint64_t bound_at_ms;	  /* boot time */
 	uint64_t last_seen_ms;	  /* boot time of the last authentic message */
 	bool delivering;	  /* false: P's packets are held back, no keepalive for 2.5 intervals */
+	bool moved; /* the client is bound at another gateway; what still comes is carried for a moment (gw_drain.c) */
 };
 
 /* None of these may call back into the gateway. Pointers are valid during the call. */
@@ -51,12 +52,15 @@ struct pa_gw_ops {
 	void (*send)(void *ctx, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 	/* From now on P goes to b->mapped by b->local, and only what comes from there is taken for P's. Replaces. */
 	void (*deliver)(void *ctx, const struct pa_gw_binding *b);
+	/* The client is bound at another gateway: P is no more announced here; what still comes is carried until stop. May be NULL. */
+	void (*withdraw)(void *ctx, const struct pa_addr *addr);
 	/* From now on nothing goes to or comes from P. */
 	void (*stop)(void *ctx, const struct pa_addr *addr);
 	/*
 	 * Logs and reports; event is static: "binding.new", "binding.renewed" (the same client again), "binding.replaced" (b
 	 * is the old one), "binding.moved", "binding.contested", "binding.silent" (no keepalives, not delivering),
-	 * "binding.resumed", "binding.adopted" (from a former process), "binding.end" (reason: enum pa_reason; 0 otherwise).
+	 * "binding.resumed", "binding.adopted" (from a former process), "binding.moved-away" (bound at another gateway),
+	 * "binding.end" (reason: enum pa_reason; 0 otherwise).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason);
 	void (*random)(void *ctx, uint8_t *dst, size_t len);
@@ -108,6 +112,8 @@ struct pa_gw_counters {
 	uint64_t unsynced;	     /* genuine grants that came before the first sync with the broker */
 	uint64_t timed_out;	     /* delivery stopped for want of keepalives */
 	uint64_t adopted;	     /* bindings of a former process */
+	uint64_t drained;	     /* genuine clients sent to another gateway, for this one is being emptied */
+	uint64_t moved;		     /* bindings whose client said that it is bound at another gateway */
 };
 
 /* PA_EINVAL without a gateway key or pools, or with a value outside its range; PA_ENOMEM. ops: static. */
@@ -133,6 +139,13 @@ void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr 
  */
 const char *pa_gw_may_relay(struct pa_gw *gw, const struct pa_addr *addr, uint64_t epoch,
 			    const uint8_t fingerprint[PA_FINGERPRINT_LEN]);
+
+/*
+ * Begins to empty the gateway, or ends it: the bound clients are told, again and again, to bind at another gateway of their grants,
+ * and are served until they have; others are refused and told the same. Those without another one stay, and may renew.
+ */
+void pa_gw_drain(struct pa_gw *gw, struct pa_now now, bool on);
+bool pa_gw_drained(const struct pa_gw *gw);
 
 /* A control message arrived at socket local from an outer address. */
 enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,

@@ -46,7 +46,7 @@ static void record_of(const struct pa_gw_entry *e, struct pa_now now, struct pa_
 	memcpy(ret->pin, e->pin, sizeof(ret->pin));
 	ret->bound_at_ms = to_unix(now, (uint64_t)e->bound_at_s * 1000);
 	ret->last_seen_ms = to_unix(now, e->last_seen_ms);
-	if (!e->bound)
+	if (!e->bound || e->moved)
 		return;
 	ret->bound = true;
 	ret->delivering = e->delivering;

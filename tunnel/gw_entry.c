@@ -63,6 +63,7 @@ void pa_gw_view(const struct pa_gw_entry *e, struct pa_gw_binding *ret)
 	ret->bound_at_ms = (uint64_t)e->bound_at_s * 1000;
 	ret->last_seen_ms = e->last_seen_ms;
 	ret->delivering = e->delivering;
+	ret->moved = e->moved;
 }
 
 /* ---- tokens ---- */

@@ -39,7 +39,9 @@ void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr 
 
 	if (e == NULL || e->epoch > epoch || (e->epoch == epoch && e->bind >= bind))
 		return;
-	if (e->bound)
+	if (e->bound && !e->moved && pa_gw_is_move(gw, e, epoch))
+		pa_gw_leave(gw, now, e);
+	else if (e->bound && !pa_gw_is_move(gw, e, epoch))
 		pa_gw_end_binding(gw, now, e, PA_REASON_REPLACED, true);
 	/* An older CONFIRM may be on its way. Of a higher epoch the client's key is not known here, so that has no entry. */
 	if (e->epoch == epoch) {

@@ -31,6 +31,14 @@ struct pa_gw_pending {
 	uint16_t length;
 };
 
+/* Telling the bound clients to move (gw_drain.c). */
+struct pa_gw_drain {
+	bool on;
+	uint32_t at;	   /* where the walk through the table is */
+	uint64_t next_ms;  /* boot time */
+	uint64_t pause_ms; /* before the next round */
+};
+
 struct pa_gw {
 	const struct pa_gw_ops *ops;
 	void *ctx;
@@ -54,6 +62,7 @@ struct pa_gw {
 	struct pa_gw_prober probers[PA_GW_PROBERS_MAX];
 	struct pa_gw_pending pending[PA_GW_PENDING_MAX];
 	struct pa_gw_counters count;
+	struct pa_gw_drain drain;
 	enum pa_gw_refusal refusal; /* of the message that is being received */
 	const struct pa_floors *floors; /* borrowed; NULL: every grant that verifies is good */
 };
@@ -90,8 +99,28 @@ void pa_gw_probe(struct pa_gw *gw, struct pa_now now, unsigned local, const stru
 		 const struct pa_msg *m);
 uint64_t pa_gw_probe_tick(struct pa_gw *gw, struct pa_now now);
 
+/* Tells the client of a bound entry. */
+void pa_gw_send_unbound(struct pa_gw *gw, const struct pa_gw_entry *e, enum pa_reason reason);
 /* Ends a bound entry. tell: the client gets UNBOUND. The floor (claims.epoch, bind) and the pin stay. */
 void pa_gw_end_binding(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, enum pa_reason reason, bool tell);
+/*
+ * Moving to another gateway (gw_drain.c). drain_tick tells clients, and returns when it wants to be called again. may_bind: may a
+ * client with this key's fingerprint bind, e being what is known of its P, or NULL? refuse_drained answers a genuine CONFIRM that may not.
+ */
+uint64_t pa_gw_drain_tick(struct pa_gw *gw, struct pa_now now);
+bool pa_gw_may_bind(const struct pa_gw *gw, const struct pa_gw_entry *e, const uint8_t pin[PA_FINGERPRINT_LEN]);
+void pa_gw_refuse_drained(struct pa_gw *gw, unsigned local, const struct pa_endpoint *to, uint64_t bind,
+			  const uint8_t g2c[PA_KEY_LEN]);
+/*
+ * The client of a bound entry is bound elsewhere: its packets are carried for a while. While e->moved is set its contest has the
+ * times, until_ms when that ends, quiet_until_ms when P is no more announced, 0: done. leave_due is the boot time of the next of these.
+ */
+void pa_gw_leave(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e);
+uint64_t pa_gw_leave_due(const struct pa_gw *gw, const struct pa_gw_entry *e);
+void pa_gw_leave_review(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e);
+/* Another gateway has a binding of this epoch: is it sure to be the same client, one that was asked to move? */
+bool pa_gw_is_move(const struct pa_gw *gw, const struct pa_gw_entry *e, uint64_t epoch);
+
 /* May a grant with these claims, which are genuine, bind, seen from the broker's floors? Counts what may not. */
 bool pa_gw_admits(struct pa_gw *gw, const struct pa_claims *c);
 

@@ -27,6 +27,7 @@ struct pa_gw_entry {
 	bool adopted : 1; /* from a former process: nothing is believed before a RECONFIRM */
 	bool pinned : 1;  /* the claims have the fingerprint too */
 	bool has_contest : 1;
+	bool moved : 1; /* its client is bound at another gateway; see gw_drain.c */
 	bool live : 1;	 /* the table's: not removed */
 	bool marked : 1; /* the table's */
 	uint32_t token;	     /* number of the latest; see pa_gw_token */
@@ -45,7 +46,7 @@ struct pa_gw_entry {
 	uint32_t next_addr, next_session, next_marked, heap_pos; /* the table's */
 };
 
-/* What is kept for a moment of a binding that has moved. */
+/* What is kept for a moment of a binding that has moved, or, in its two times, of one whose client has moved to another gateway. */
 struct pa_gw_contest {
 	struct pa_endpoint old_mapped; /* may object until until_ms */
 	unsigned old_local;

@@ -113,6 +113,57 @@ int pa_nl_request(struct pa_nl *nl, struct nlmsghdr *msg)
 	return exchange(nl, msg, &r);
 }
 
+struct batch {
+	unsigned first, last; /* sequence numbers */
+	bool done;
+	void (*refused)(void *arg, unsigned i, int error);
+	void *arg;
+};
+
+/* What the kernel says of the requests of a batch, in n octets of an answer. */
+static void take_answer(struct batch *b, const char *answer, int n)
+{
+	const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)answer;
+
+	for (; mnl_nlmsg_ok(nlh, n); nlh = mnl_nlmsg_next(nlh, &n)) {
+		const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+
+		if (nlh->nlmsg_type != NLMSG_ERROR || nlh->nlmsg_seq - b->first > b->last - b->first)
+			continue;
+		if (e->error != 0)
+			b->refused(b->arg, nlh->nlmsg_seq - b->first, -e->error);
+		b->done = b->done || nlh->nlmsg_seq == b->last;
+	}
+}
+
+int pa_nl_batch(struct pa_nl *nl, char *msgs, size_t len, void (*refused)(void *arg, unsigned i, int error), void *arg)
+{
+	struct batch b = {.first = nl->seq + 1, .refused = refused, .arg = arg};
+	struct nlmsghdr *nlh = NULL;
+
+	for (size_t at = 0; at < len; at += NLMSG_ALIGN(nlh->nlmsg_len)) {
+		nlh = (struct nlmsghdr *)(void *)(msgs + at);
+		nlh->nlmsg_flags |= NLM_F_REQUEST;
+		nlh->nlmsg_seq = ++nl->seq;
+	}
+	if (nlh == NULL)
+		return 0;
+	nlh->nlmsg_flags |= NLM_F_ACK; /* they are done in their order, so this tells the end */
+	b.last = nl->seq;
+	if (mnl_socket_sendto(nl->sock, msgs, len) < 0)
+		return from_errno(errno);
+	while (!b.done) {
+		ssize_t n = mnl_socket_recvfrom(nl->sock, nl->answer, sizeof(nl->answer));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return from_errno(errno);
+		take_answer(&b, nl->answer, (int)n);
+	}
+	return 0;
+}
+
 int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nlmsghdr *msg, void *arg), void *arg)
 {
 	struct receiver r = {fn, arg, 0};

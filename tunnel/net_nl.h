@@ -29,6 +29,11 @@ struct nlmsghdr *pa_nl_put_link(char *buf, uint16_t type, int ifindex, unsigned 
 void pa_nl_put_no_ipv6(struct nlmsghdr *msg);
 /* Sends one request (its flags get REQUEST and ACK) and waits for the acknowledgement. */
 int pa_nl_request(struct pa_nl *nl, struct nlmsghdr *msg);
+/*
+ * Sends requests that stand one behind the other (each aligned; len octets in all) as one message and waits until all are done.
+ * refused: request number i was not; error: an errno value. An error is returned when the kernel's word did not come.
+ */
+int pa_nl_batch(struct pa_nl *nl, char *msgs, size_t len, void (*refused)(void *arg, unsigned i, int error), void *arg);
 /* Sends one request and hands each message of the answer to fn until the end; fn returns 0, or a negative code that ends it. */
 int pa_nl_dump(struct pa_nl *nl, struct nlmsghdr *msg, int (*fn)(const struct nlmsghdr *msg, void *arg), void *arg);
 

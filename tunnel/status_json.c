@@ -102,6 +102,8 @@ json_t *pa_gw_counters_json(const struct pa_gw_counters *c)
 		{"full", c->full},
 		{"timed-out", c->timed_out},
 		{"adopted", c->adopted},
+		{"drained", c->drained},
+		{"moved", c->moved},
 	};
 
 	return counters_json(list, sizeof(list) / sizeof(list[0]));

@@ -77,7 +77,8 @@ static void on_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct fz *)ctx)->rng, dst, len);
 }
 
-static const struct pa_gw_ops ops = {on_send, on_deliver, on_stop, on_event, on_random};
+static const struct pa_gw_ops ops = {.send = on_send, .deliver = on_deliver, .stop = on_stop, .event = on_event,
+				     .random = on_random};
 
 static void give(struct fz *f, unsigned local, const uint8_t *buf, size_t len)
 {

@@ -49,7 +49,8 @@ static void on_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&rng, dst, len);
 }
 
-static const struct pa_gw_ops ops = {on_send, on_binding, on_stop, on_event, on_random};
+static const struct pa_gw_ops ops = {.send = on_send, .deliver = on_binding, .stop = on_stop, .event = on_event,
+				     .random = on_random};
 
 static void seal(uint8_t *buf, size_t len)
 {

@@ -15,6 +15,7 @@ LAB_TLS=no
 LAB_KEEPALIVE=25
 LAB_GATEWAYS=1
 LAB_LANS=1
+LAB_BIRD=no
 LAB_OUTBOUND=tunnel
 LAB_BROKER_POOL=203.0.113.0/24
 if [ -n "${PUBADDR_BUILD:-}" ]; then
@@ -64,6 +65,7 @@ parse_up() {
 		--broker-pool) LAB_BROKER_POOL=${2:-} && shift ;;
 		--outbound) LAB_OUTBOUND=${2:-} && shift ;;
 		--colocated) LAB_COLOCATED=yes ;;
+		--bird) LAB_BIRD=yes ;;
 		--no-hook) LAB_HOOK=no ;;
 		*) die "up: unknown option '$1'; see: $0 help" ;;
 		esac
@@ -85,7 +87,7 @@ parse_up() {
 
 save_options() {
 	local v
-	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_OUTBOUND LAB_KEEPALIVE LAB_GATEWAYS LAB_LANS LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
+	for v in LAB_NAT LAB_CLIENTS LAB_COLOCATED LAB_HOOK LAB_LEASE_TIME LAB_TLS LAB_OUTBOUND LAB_KEEPALIVE LAB_GATEWAYS LAB_LANS LAB_BIRD LAB_QUARANTINE LAB_BROKER_POOL LAB_BUILD LAB_PATH LAB_STAGE; do
 		echo "$v='${!v}'"
 	done >"$LAB_DIR/options"
 }

@@ -91,7 +91,7 @@ build_public() {
 	addr gateway eth0 "$PROBE_IP/29"
 	addr inet gateway 198.51.100.9/29
 	route gateway default via 198.51.100.9
-	route inet "$POOL" via "$GATEWAY_IP"
+	[ "$LAB_BIRD" = yes ] || route inet "$POOL" via "$GATEWAY_IP"
 	route gateway unreachable "$POOL" metric 9999 # as pubaddr(7) tells: no loop while the daemon is away
 	if [ "$LAB_COLOCATED" = no ]; then
 		link broker eth0 inet broker

@@ -16,6 +16,7 @@ start_services() {
 		start_gateway gateway gatewayd gw1 "$GATEWAY_IP"
 		[ "$LAB_GATEWAYS" = 1 ] || start_gateway gateway2 gatewayd2 gw2 "$GATEWAY2_IP"
 	fi
+	start_bird
 	start_kea
 }
 
@@ -62,7 +63,7 @@ start_gateway() { # start_gateway HOST PROGRAM NAME ADDRESS
 		{
 		  "listen": ["$4:6080"], "probe-listen": [$(probe_listen "$1")], "device": "pubgw0", "device-address": "$4",
 		  "key-file": "/etc/pubaddr/gateway.key",
-		  "pools": [{"id": 1, "prefix": "$POOL"}],
+		  "pools": [{"id": 1, "prefix": "$POOL"}], $(routes_conf)
 		  "allow": ["192.0.2.0/24", "$POOL"],
 		  "broker": {$(broker_place), "name": "$3"}, "keepalive": $LAB_KEEPALIVE,
 		  "datapath": "${PUBADDR_DATAPATH:-auto}", "accelerate": ${PUBADDR_ACCELERATE:-false},

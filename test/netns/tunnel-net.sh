@@ -12,6 +12,7 @@ bin=$(cd "${top_builddir:?}/tunnel" && pwd)
 tool=$(cd "$top_builddir/test/netns" && pwd)/tunnel_tool
 net=patedge$$- # no two runs meet
 dir=
+bpf_dir= # for the programs in the kernel; empty: the ordinary one
 pids=
 n=0
 failed=0
@@ -85,7 +86,7 @@ start_gateway() {
 		  "listen": [${LISTEN:-\"$GW:6080\"}], "datapath": "${DATAPATH:-auto}", "device-address": "$GW", "key-file": "$dir/gateway.key",
 		  "pools": [{"id": 1, "prefix": "203.0.113.0/24"}],
 		  "allow": ["192.0.2.0/24"], "control-socket": "$dir/gateway.sock",
-		  "state-file": "$dir/gateway.state"
+		  "state-file": "$dir/gateway.state"${bpf_dir:+, \"bpf-dir\": \"$bpf_dir\"}
 		}
 	END
 	g "$bin/pubaddr-gatewayd" -t -c "$dir/gatewayd.conf" >/dev/null || exit 99

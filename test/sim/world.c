@@ -244,7 +244,14 @@ static void gw_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct world_gateway *)ctx)->w->rng, dst, len);
 }
 
-static const struct pa_gw_ops gw_ops = {gw_send, gw_deliver, gw_stop, gw_event, gw_random};
+static void gw_withdraw(void *ctx, const struct pa_addr *addr)
+{
+	((struct world_gateway *)ctx)->n_withdraw++;
+	(void)addr;
+}
+
+static const struct pa_gw_ops gw_ops = {.send = gw_send, .deliver = gw_deliver, .withdraw = gw_withdraw, .stop = gw_stop,
+					.event = gw_event, .random = gw_random};
 
 static void gateway_start(struct world_gateway *g)
 {

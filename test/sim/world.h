@@ -54,7 +54,7 @@ struct world_gateway {
 	struct pa_endpoint at;
 	bool dead;
 	struct pa_endpoint owner[256]; /* of 203.0.113.x: where its packets go; port 0: nowhere */
-	unsigned n_deliver, n_contested;
+	unsigned n_deliver, n_withdraw, n_contested;
 	const struct pa_floors *floors; /* borrowed; NULL: none */
 	void (*bound)(struct world_gateway *g, const struct pa_gw_binding *b); /* a client has bound; NULL: nobody asks */
 };

@@ -63,7 +63,8 @@ static void on_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct fx *)ctx)->rng, dst, len);
 }
 
-static const struct pa_gw_ops ops = {on_send, on_deliver, on_stop, on_event, on_random};
+static const struct pa_gw_ops ops = {.send = on_send, .deliver = on_deliver, .stop = on_stop, .event = on_event,
+				     .random = on_random};
 static const struct pa_gw_pool pool = {PEER_POOL_ID, {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 0}}, 24}};
 
 static struct pa_gw *gateway(struct fx *f, const struct pa_gw_pool *p, size_t max)

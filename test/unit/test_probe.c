@@ -72,7 +72,8 @@ static void on_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct fx *)ctx)->rng, dst, len);
 }
 
-static const struct pa_gw_ops ops = {on_send, on_deliver, on_stop, on_event, on_random};
+static const struct pa_gw_ops ops = {.send = on_send, .deliver = on_deliver, .stop = on_stop, .event = on_event,
+				     .random = on_random};
 static const struct pa_gw_pool pool = {PEER_POOL_ID, {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 0}}, 24}};
 
 static void give(struct fx *f, unsigned local, const char *from, const uint8_t *buf, size_t len)
