@@ -98,7 +98,7 @@ start_gateway() {
 start_client() {
 	cat >"$dir/tunneld.conf" <<-END
 		{
-		  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir",
+		  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir"${bpf_dir:+, \"bpf-dir\": \"$bpf_dir\"},
 		  "datapath": "${DATAPATH:-auto}"
 		}
 	END
