@@ -219,6 +219,7 @@ static int update_gateway(struct pa_dp *dp, const struct pa_dp_peer *peer)
 		fresh.flags = PA_K_PEER_USER;
 	p = &dp->maps.peers[slot];
 	p->generation = (uint16_t)dp->maps.conf->generation;
+	PA_KERN_SET(p->mtu, peer->mtu != 0 ? peer->mtu : UINT16_MAX);
 	if (p->outer != fresh.outer || p->src != fresh.src || p->src_port != fresh.src_port) {
 		PA_KERN_SET(p->until, 0);
 		PA_KERN_SET(p->outer, fresh.outer);
@@ -367,7 +368,7 @@ static int peer_stats(struct pa_dp *dp, const struct pa_addr *inner, struct pa_d
 	if (p->until == 0)
 		return PA_ENOTFOUND;
 	*ret = (struct pa_dp_peer_stats){.tx_packets = p->tx_packets, .tx_bytes = p->tx_bytes, .rx_packets = p->rx_packets,
-					 .rx_bytes = p->rx_bytes, .rx_seen_ms = p->rx_seen / NS_PER_MS};
+					 .rx_bytes = p->rx_bytes, .rx_seen_ms = ((uint64_t)p->rx_seen << PA_K_SEEN_SHIFT) / NS_PER_MS};
 	return 0;
 }
 

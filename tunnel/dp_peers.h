@@ -12,6 +12,7 @@ struct pa_peer {
 	struct pa_addr inner; /* none: the slot is free */
 	struct pa_endpoint outer;
 	unsigned local;
+	uint16_t mtu; /* as in struct pa_dp_peer */
 	socklen_t sa_len;
 	struct sockaddr_storage sa; /* outer, ready for the system */
 	struct pa_dp_peer_stats stats;

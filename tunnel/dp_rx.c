@@ -9,6 +9,7 @@
 #include "common/msg.h"
 #include "tunnel/dp_ecn.h"
 #include "tunnel/dp_user_int.h"
+#include "tunnel/mss.h"
 #include "tunnel/net_udp.h"
 
 /* One datagram and where it came from. */
@@ -50,8 +51,8 @@ static enum pa_verdict check_gateway(const struct pa_lane *l, const struct datag
 	return pa_deny_check(&l->deny, in);
 }
 
-/* Judges and counts. */
-static enum pa_verdict judge(struct pa_dp *dp, const struct datagram *d, struct pa_inner *in)
+/* Judges and counts. *mtu: of the peer, 0: none of its own. */
+static enum pa_verdict judge(struct pa_dp *dp, const struct datagram *d, struct pa_inner *in, uint16_t *mtu)
 {
 	bool parsed = pa_msg_is_data(d->buf, d->len) && pa_inner_parse(d->buf, d->len, in) == 0;
 	struct pa_lane *l = parsed && dp->cfg.role == PA_DP_GATEWAY ? pa_lane_of(dp, &in->src) : dp->lanes[0];
@@ -68,6 +69,7 @@ static enum pa_verdict judge(struct pa_dp *dp, const struct datagram *d, struct 
 	if (v == PA_PASS) {
 		p->stats.rx_packets++;
 		p->stats.rx_bytes += d->len;
+		*mtu = p->mtu;
 		l->total.rx_packets++;
 		l->total.rx_bytes += d->len;
 	} else {
@@ -139,10 +141,13 @@ static bool receive_one(struct pa_rx *rx, struct pa_lane *l, const struct datagr
 {
 	struct pa_inner in;
 	enum pa_verdict v;
+	uint16_t mtu = 0;
 
 	if (d->len > 0 && d->len <= PA_DP_PACKET_MAX + 64 && pa_msg_is_control(d->buf, d->len))
 		return tell_control(rx, l, d);
-	v = judge(rx->dp, d, &in);
+	v = judge(rx->dp, d, &in, &mtu);
+	if (v == PA_PASS)
+		(void)pa_mss_clamp(d->buf, d->len, mtu);
 	if (v == PA_PASS)
 		give(rx, l, d->buf, d->len);
 	else if (v == PA_DROP_OUTER && rx->dp->cfg.role == PA_DP_GATEWAY)

@@ -201,6 +201,11 @@ void pa_path_send_control(struct pa_path *path, unsigned local, const struct pa_
 	pa_dp_send_control(path->user, local, to, buf, len);
 }
 
+void pa_path_send_probe(struct pa_path *path, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	pa_dp_send_probe(path->user, local, to, buf, len);
+}
+
 /* The process's first when a peer comes, for what the programs leave; the kernel's first when one goes. */
 int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer)
 {
