@@ -266,6 +266,36 @@ int pa_ctl_subnet_stats(const struct pa_ctl *ctl)
 	return PA_CTL_OK;
 }
 
+static json_t *gateway_row(const json_t *g)
+{
+	const json_t *seen = json_object_get(g, "last-seen-ms");
+	char acknowledged[24], ago[32] = "never", skew[48] = "not known";
+
+	(void)snprintf(acknowledged, sizeof(acknowledged), "%lld", (long long)number_of(g, "acknowledged"));
+	if (seen != NULL) {
+		(void)snprintf(ago, sizeof(ago), "%lld s ago", (long long)(json_integer_value(seen) / 1000));
+		(void)snprintf(skew, sizeof(skew), "%+.1f s%s", (double)number_of(g, "clock-skew-ms") / 1000,
+			       json_is_true(json_object_get(g, "clock-alarm")) ? ", too much" : "");
+	}
+	return json_pack("[s, s, s, s, s, s]", text_of(g, "name"), json_is_true(json_object_get(g, "connected")) ? "yes" : "no",
+			 acknowledged, json_is_true(json_object_get(g, "up-to-date")) ? "yes" : "no", ago, skew);
+}
+
+static void print_gateways(const struct pa_ctl *ctl, const json_t *list)
+{
+	static const char *const heads[] = {"GATEWAY", "CONNECTED", "ACKNOWLEDGED", "UP-TO-DATE", "LAST-SEEN", "CLOCK"};
+	json_t *rows;
+
+	if (json_array_size(list) == 0)
+		return;
+	rows = json_array();
+	for (size_t i = 0; i < json_array_size(list); i++)
+		(void)json_array_append_new(rows, gateway_row(json_array_get(list, i)));
+	fprintf(ctl->out, "\n");
+	pa_ctl_table(ctl->out, heads, sizeof(heads) / sizeof(heads[0]), rows);
+	json_decref(rows);
+}
+
 int pa_ctl_status(const struct pa_ctl *ctl)
 {
 	json_t *reply, *counters, *value;
@@ -285,6 +315,7 @@ int pa_ctl_status(const struct pa_ctl *ctl)
 		counters = json_object_get(reply, "counters");
 		json_object_foreach (counters, key, value)
 			fprintf(ctl->out, "%-16s %lld\n", key, (long long)json_integer_value(value));
+		print_gateways(ctl, json_object_get(reply, "gateways"));
 	}
 	json_decref(reply);
 	return PA_CTL_OK;

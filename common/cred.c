@@ -121,19 +121,22 @@ void pa_derive_g2c(const uint8_t k1[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN])
 	derive_label(k1, "g2c", ret);
 }
 
-int pa_derive_session(const struct pa_session_input *in, struct pa_session_keys *ret)
+int pa_agree(const uint8_t own_secret[PA_KEY_LEN], const uint8_t peer_public[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN])
 {
-	uint8_t shared[PA_KEY_LEN], bind[8];
+	/* libsodium refuses low-order points itself (RFC 7748 section 6.1). */
+	return crypto_scalarmult(ret, own_secret, peer_public) != 0 ? PA_EAUTH : 0;
+}
+
+void pa_derive_session_agreed(const struct pa_session_input *in, const uint8_t shared[PA_KEY_LEN], struct pa_session_keys *ret)
+{
+	uint8_t bind[8];
 	struct hash h;
 
-	/* libsodium refuses low-order points itself (RFC 7748 section 6.1); the result is then not used. */
-	if (crypto_scalarmult(shared, in->own_secret, in->peer_public) != 0)
-		return PA_EAUTH;
 	for (unsigned i = 0; i < 8; i++)
 		bind[i] = (uint8_t)(in->bind >> (56 - 8 * i));
 	hash_start(&h, in->secret, PA_KEY_LEN);
 	hash_label(&h, "pubaddr session 1");
-	hash_add(&h, shared, sizeof(shared));
+	hash_add(&h, shared, PA_KEY_LEN);
 	hash_add(&h, in->client_key, PA_KEY_LEN);
 	hash_add(&h, in->gateway_key, PA_KEY_LEN);
 	hash_add(&h, in->claims, PA_CLAIMS_LEN);
@@ -142,10 +145,19 @@ int pa_derive_session(const struct pa_session_input *in, struct pa_session_keys 
 	hash_add(&h, in->cookie, PA_COOKIE_LEN);
 	hash_add(&h, in->exporter != NULL ? in->exporter : zeros, PA_KEY_LEN);
 	hash_end(&h, ret->k1);
-	sodium_memzero(shared, sizeof(shared));
 	pa_derive_c2g(ret->k1, ret->c2g);
 	pa_derive_g2c(ret->k1, ret->g2c);
-	return 0;
+}
+
+int pa_derive_session(const struct pa_session_input *in, struct pa_session_keys *ret)
+{
+	uint8_t shared[PA_KEY_LEN];
+	int rc = pa_agree(in->own_secret, in->peer_public, shared);
+
+	if (rc == 0)
+		pa_derive_session_agreed(in, shared, ret);
+	pa_wipe(shared, sizeof(shared));
+	return rc;
 }
 
 void pa_mac(const uint8_t key[PA_KEY_LEN], const uint8_t *msg, size_t len, uint8_t ret[PA_MAC_LEN])

@@ -55,8 +55,12 @@ struct pa_session_keys {
 	uint8_t g2c[PA_KEY_LEN]; /* H(K1, "g2c"): what the gateway sends */
 };
 
-/* K1 and the directions' keys. 0, or PA_EAUTH if X25519 gives zero (a low-order public key); *ret untouched then. */
+/* X25519, and nothing else. 0, or PA_EAUTH if it gives zero (a low-order public key); ret is not to be used then. */
+int pa_agree(const uint8_t own_secret[PA_KEY_LEN], const uint8_t peer_public[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN]);
+/* K1 and the directions' keys. 0, or PA_EAUTH as pa_agree; *ret untouched then. */
 int pa_derive_session(const struct pa_session_input *in, struct pa_session_keys *ret);
+/* The same from what pa_agree gave; in->own_secret and in->peer_public are not looked at. */
+void pa_derive_session_agreed(const struct pa_session_input *in, const uint8_t shared[PA_KEY_LEN], struct pa_session_keys *ret);
 
 /* The key of one direction, H(K1, "c2g") or H(K1, "g2c"), for whoever keeps K1 alone. */
 void pa_derive_c2g(const uint8_t k1[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN]);

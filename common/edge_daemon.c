@@ -10,10 +10,9 @@
 #include "common/edge_file.h"
 #include "common/edge_notify.h"
 #include "common/err.h"
+#include "common/ifname.h"
 #include "common/log.h"
 #include "config.h"
-
-#define IFACE_MAX 15 /* IFNAMSIZ - 1 */
 
 static void usage(FILE *f, const struct pa_daemon *d)
 {
@@ -21,10 +20,10 @@ static void usage(FILE *f, const struct pa_daemon *d)
 		d->cleans_up ? " [--cleanup]" : "");
 	if (d->per_interface)
 		fprintf(f, "  -i IFACE   the interface towards the NAT\n");
-	fprintf(f, "  -c FILE    configuration (default: %s)\n"
+	fprintf(f, "  -c FILE    configuration (default: %s%s%s)\n"
 		   "  -t         test the configuration and exit\n"
 		   "  -d         log everything (default: what the configuration's log-level says)\n",
-		d->config);
+		d->config, d->own_config != NULL ? "; before it " : "", d->own_config != NULL ? d->own_config : "");
 	if (d->cleans_up)
 		fprintf(f, "  --cleanup  remove what a daemon left that died and does not come back, and exit\n");
 	fprintf(f, "  -V         print the version and exit\n"
@@ -42,8 +41,8 @@ static int check(const struct pa_daemon *d, const struct pa_daemon_options *o)
 {
 	if (d->per_interface && o->iface == NULL && !o->test)
 		return wrong(d, "-i IFACE is missing: name the interface towards the NAT", "", "");
-	if (o->iface != NULL && (*o->iface == '\0' || strlen(o->iface) > IFACE_MAX || strchr(o->iface, '/') != NULL))
-		return wrong(d, "-i: \"", o->iface, "\" is no interface name");
+	if (o->iface != NULL && !pa_ifname_valid(o->iface))
+		return wrong(d, "-i: \"", o->iface, "\" is no interface name; expected 1 to 15 letters, digits and . _ - @ + =");
 	return -1;
 }
 

@@ -18,6 +18,7 @@ enum { PA_EXIT_OK = 0, PA_EXIT_FAILED = 1, PA_EXIT_USAGE = 2 };
 struct pa_daemon {
 	const char *program;
 	const char *config; /* the configuration's default path */
+	const char *own_config; /* for -h: what goes before it, in words; NULL: nothing does */
 	bool per_interface; /* -i IFACE is known and required */
 	bool cleans_up;	    /* --cleanup is known */
 };

@@ -41,12 +41,12 @@ static int check_file(int fd, const char *path, bool secret, uid_t owner, struct
 		return PA_EIO;
 	}
 	if (secret && (st->st_mode & 077) != 0) {
-		(void)snprintf(err, PA_FILE_ERRLEN, "%s: holds keys but others can access it (mode %04o); run: chmod 600 %s",
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: is for its owner alone, but others can access it (mode %04o); run: chmod 600 %s",
 			       path, (unsigned)(st->st_mode & 07777), path);
 		return PA_EAUTH;
 	}
 	if (secret && st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != owner) {
-		(void)snprintf(err, PA_FILE_ERRLEN, "%s: holds keys but belongs to uid %u; it must belong to root or to uid %u",
+		(void)snprintf(err, PA_FILE_ERRLEN, "%s: belongs to uid %u; it must belong to root or to uid %u",
 			       path, (unsigned)st->st_uid, (unsigned)geteuid());
 		return PA_EAUTH;
 	}

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
 
@@ -22,6 +23,9 @@
 #define WRITE_QUEUE_HOLD (64u << 10)
 #define WRITE_QUEUE_MAX (8u << 20)
 #define GROUPS_MAX 1024
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* linux/asm-generic/socket.h, since 6.5 */
+#endif
 #define DENIED_LOG_MS 1000 /* one line a second: who is refused must not fill the log */
 
 struct client {
@@ -30,6 +34,7 @@ struct client {
 	struct client *prev, *next;
 	struct pa_linebuf *lines;
 	struct ucred peer;
+	uint64_t since_ms;
 	char *peer_name; /* of a client that was adopted */
 	unsigned refs; /* 1 for the open pipe, 1 for each request in flight */
 	unsigned in_flight; /* requests that the handler has and has not answered */
@@ -165,6 +170,24 @@ uid_t pa_request_uid(const struct pa_request *req)
 pid_t pa_request_pid(const struct pa_request *req)
 {
 	return req->client->peer.pid;
+}
+
+int pa_request_pidfd(const struct pa_request *req)
+{
+	socklen_t len = sizeof(int);
+	uv_os_fd_t sock;
+	int fd = -1;
+
+	if (req->client->closing || uv_fileno((const uv_handle_t *)&req->client->pipe, &sock) < 0)
+		return PA_ENOTFOUND;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
+		return fd;
+	return errno == ENOPROTOOPT ? PA_ENOTSUP : PA_ENOTFOUND;
+}
+
+uint64_t pa_request_since_ms(const struct pa_request *req)
+{
+	return req->client->since_ms;
 }
 
 bool pa_request_in_group(const struct pa_request *req, gid_t gid)
@@ -351,6 +374,7 @@ static void client_start(struct pa_server *s, struct client *c)
 	socklen_t len = sizeof(c->peer);
 	uv_os_fd_t fd;
 
+	c->since_ms = pa_now_get().boot_ms;
 	c->server = s;
 	c->next = s->clients;
 	if (c->next != NULL)

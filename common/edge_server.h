@@ -66,6 +66,13 @@ const char *pa_request_peer(const struct pa_request *req);
 json_t *pa_request_arguments(const struct pa_request *req);
 uid_t pa_request_uid(const struct pa_request *req);
 pid_t pa_request_pid(const struct pa_request *req);
+/*
+ * A descriptor (pidfd_open(2)) of the very process that connected, the caller's to close. PA_ENOTSUP: the kernel cannot tell (before
+ * Linux 6.5, SO_PEERPIDFD); PA_ENOTFOUND: it has ended, and may be forgotten.
+ */
+int pa_request_pidfd(const struct pa_request *req);
+/* When the client was taken, boot milliseconds (clock.h): it connected before. */
+uint64_t pa_request_since_ms(const struct pa_request *req);
 /* True if gid is the client's own group or one of its others, when it connected (SO_PEERGROUPS). */
 bool pa_request_in_group(const struct pa_request *req, gid_t gid);
 /* Sends the reply and frees req. arguments is taken; may be NULL. */

@@ -176,6 +176,8 @@ for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_t/pubaddr-tu
 	"$cmd" -h >"$dir/out" 2>&1 && grep -q "default: /etc/pubaddr/$(echo "${cmd##*/}" | cut -d- -f2)\.conf" "$dir/out"
 	ok $? "${cmd##*/}: -h tells the default configuration"
 done
+"$bin_t/pubaddr-tunneld" -h | grep -q 'tunneld-IFACE\.conf'
+ok $? 'and pubaddr-tunneld the one of its interface'
 "$bin_t/pubaddr-tunneld" -c "$d/tunneld.conf" >"$dir/out" 2>&1
 [ $? -eq 2 ] && grep -q 'name the interface towards the NAT' "$dir/out"
 ok $? 'pubaddr-tunneld: no interface named'

@@ -163,12 +163,18 @@ static void start_handshake(struct pa_client *cl, struct pa_now now, unsigned ga
 	try_again(cl, now);
 }
 
-void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway)
+/* quick: how many gateways are asked for a moment first. */
+static void begin(struct pa_client *cl, struct pa_now now, unsigned gateway, unsigned quick)
 {
 	cl->failed = 0;
 	cl->round = 0;
-	cl->quick = 0;
+	cl->quick = quick;
 	start_handshake(cl, now, gateway);
+}
+
+void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway)
+{
+	begin(cl, now, gateway, 0);
 }
 
 /* Nobody has answered so far and there is traffic: the next one, while none of this counts towards plain NAT yet. */
@@ -423,14 +429,7 @@ static void lose(struct pa_client *cl, struct pa_now now)
 	cl->count.lost++;
 	pa_client_event(cl, "gateway.lost", &cl->s.b.gateway, cl->s.misses);
 	cl->ops->fresh_port(cl->ctx);
-	if (!cl->s.urgent) {
-		pa_client_begin(cl, now, gateway);
-		return;
-	}
-	cl->failed = 0;
-	cl->round = 0;
-	cl->quick = cl->grant.n_gateways;
-	start_handshake(cl, now, gateway);
+	begin(cl, now, gateway, cl->s.urgent ? cl->grant.n_gateways : 0);
 }
 
 static void keepalive_due(struct pa_client *cl, struct pa_now now)
@@ -452,11 +451,11 @@ static void keepalive_due(struct pa_client *cl, struct pa_now now)
 
 /*
  * The gateway that was given up has answered, at our former port maybe. No handshake is needed then, nor with another one, but it
- * must learn where we are now.
+ * must learn where we are now. Once a CONFIRM is out the handshake goes on: it may have been accepted, and replaced the session.
  */
 static void revive(struct pa_client *cl, struct pa_now now)
 {
-	if (cl->h.active && pa_claims_eq(&cl->s.b.claims, &cl->grant.claims))
+	if (cl->h.active && cl->h.n_answers == 0 && pa_claims_eq(&cl->s.b.claims, &cl->grant.claims))
 		pa_wipe(&cl->h, sizeof(cl->h));
 	cl->failed = 0;
 	cl->quick = 0;
@@ -653,8 +652,8 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	bool fresh;
 	int rc = pa_client_take(cl, now, g, &fresh);
 
-	if (rc == 0 && fresh)
-		pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0);
+	if (rc == 0 && fresh) /* in the middle of a search that has no time to lose there is still none */
+		begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0, cl->s.lost && cl->s.urgent ? cl->grant.n_gateways : 0);
 	return rc;
 }
 

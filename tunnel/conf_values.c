@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/ifname.h"
 #include "common/log.h"
 #include "tunnel/dp_select.h"
 
@@ -35,8 +36,8 @@ void pa_conf_device(const struct pa_node *n, const char *key, const char *def, c
 {
 	const char *s = pa_node_string(n, key, def);
 
-	if (*s == '\0' || strlen(s) > 15 || strpbrk(s, "/ \t%") != NULL || strcmp(s, ".") == 0 || strcmp(s, "..") == 0) {
-		pa_node_fail(n, key, "expected an interface name of 1 to 15 characters, got \"%s\"", s);
+	if (!pa_ifname_valid(s)) {
+		pa_node_fail(n, key, "expected an interface name of 1 to 15 letters, digits and . _ - @ + =, got \"%s\"", s);
 		s = def;
 	}
 	(void)snprintf(ret, 16, "%s", s);

@@ -64,6 +64,21 @@ static void traffic(const struct pa_facts *f, struct pa_findings *l)
 		       "%llu packets went into the tunnel and none has come back.", (unsigned long long)f->sent);
 }
 
+/* Our own policy is not meant: that one is told by pubaddr expose --list. */
+static void inbound(const struct pa_facts *f, struct pa_findings *l)
+{
+	char address[PA_ADDR_STRLEN];
+
+	if (f->state != PA_CLIENT_BOUND || f->inbound != PA_INBOUND_LOST)
+		return;
+	pa_finding_add(l, "firewall-inbound", PA_SEV_WARNING,
+		       "If others are to reach this host, allow in its firewall what they need, from this interface (see: nft list ruleset, "
+		       "iptables-save). pubaddr expose does not open another firewall.",
+		       "What others send to %s comes out of the tunnel at %s, and a firewall on this host throws it away: a "
+		       "datagram to a port of pubaddr's own did not arrive. What the firewall allows by name may still come in.",
+		       pa_addr_format(&f->address, address), f->device);
+}
+
 static void sort(struct pa_findings *l)
 {
 	for (size_t i = 1; i < l->n; i++)
@@ -103,6 +118,7 @@ size_t pa_diagnose(const struct pa_facts *f, struct pa_finding ret[PA_FINDINGS_M
 	works(f, &l);
 	routes(f, &l);
 	traffic(f, &l);
+	inbound(f, &l);
 	pa_diagnose_path(f, &l);
 	hostname(f, &l);
 	if (l.n == 0)

@@ -32,6 +32,13 @@ enum pa_wire_seen {
 	PA_WIRE_HEARD, /* datagrams of a gateway come in by the LAN interface */
 };
 
+/* Whether this host lets in what comes to P by the tunnel. */
+enum pa_inbound_seen {
+	PA_INBOUND_UNKNOWN = 0, /* not tried: our own policy lets not everything in, or nothing is bound */
+	PA_INBOUND_CAME,
+	PA_INBOUND_LOST,
+};
+
 /* A value type. Zeros and empty strings mean "not known". */
 struct pa_facts {
 	char iface[PA_FACT_NAMELEN], device[PA_FACT_NAMELEN];
@@ -58,6 +65,7 @@ struct pa_facts {
 	bool tried;
 	struct pa_probe_result probe;
 	enum pa_wire_seen wire;
+	enum pa_inbound_seen inbound;
 	char route[PA_FACT_NAMELEN]; /* interface that a new connection to the Internet would leave by */
 	/* the host */
 	char hostname[PA_FACT_TEXTLEN];

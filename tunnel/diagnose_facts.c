@@ -77,6 +77,8 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 void pa_facts_probe(struct pa_facts *f, const json_t *probe)
 {
 	f->tried = json_is_false(json_object_get(probe, "running"));
+	f->inbound = is_text(probe, "inbound", "came") ? PA_INBOUND_CAME : is_text(probe, "inbound", "lost") ? PA_INBOUND_LOST :
+														PA_INBOUND_UNKNOWN;
 	pa_probe_from_json(probe, &f->probe);
 }
 

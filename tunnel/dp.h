@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "common/addr.h"
+#include "tunnel/bpf/rate.h"
 #include "tunnel/filter.h"
 
 /*
@@ -48,6 +49,7 @@ struct pa_dp_config {
 	struct pa_dp_events events;
 	void *ctx;
 	const struct pa_dp_kern_config *kern; /* of dp_kern.c alone; copied */
+	struct pa_rate rate; /* gateway, dp_user.c: of each binding and direction; burst_ns 0: no limit */
 };
 
 /* One inner address and where its packets go. */
@@ -59,6 +61,15 @@ struct pa_dp_peer {
 	uint64_t expires_ms;	    /* boot time at which it ends by itself, 0: never; dp_user.c leaves it to its owner */
 	const struct pa_prefix *lan; /* client: own and on-link prefixes, copied */
 	size_t n_lan;
+};
+
+/* Gateway: peers that another data path keeps and counts, so that a million of them are not kept twice. Called on any thread. */
+struct pa_dp_others {
+	/* Where inner's packets go, in outer and local; false: it does not know. */
+	bool (*find)(const struct pa_dp *other, const struct pa_addr *inner, struct pa_dp_peer *ret);
+	/* n packets of bytes octets in all to (tx) or from the client: counts them, or false: they are above its rate. */
+	bool (*take)(struct pa_dp *other, const struct pa_addr *inner, bool tx, unsigned n, size_t bytes);
+	struct pa_dp *other;
 };
 
 /* Packets as they are in the tunnel, one for each datagram. */
@@ -109,6 +120,8 @@ int pa_dp_set_group(struct pa_dp *dp, unsigned local, const int *fds, unsigned n
 int pa_dp_start(struct pa_dp *dp);
 /* Gateway: other destinations are refused from now on. Copied, but for its lists: free former ones afterwards. */
 void pa_dp_set_deny(struct pa_dp *dp, const struct pa_deny *deny);
+/* Gateway: what this data path does not know by itself is asked there; other NULL, as at the start: nowhere. */
+void pa_dp_set_others(struct pa_dp *dp, const struct pa_dp_others *others);
 /* Whether the kernel may join datagrams of one flow for the sockets that there are (UDP_GRO): on, but for PA_DP_NO_GRO. */
 void pa_dp_use_gro(struct pa_dp *dp, bool on);
 /* Sends a control message; counts errors, never blocks. */

@@ -3,20 +3,27 @@
  * The gateway's sockets for control messages. They have queues of their own, so that a flood of them does not push data out
  * of the socket's buffer, and a flood of handshakes not the messages of those that are bound. When most of what comes, and much,
  * does not prove genuine, the sockets are no longer waited for: each REST_MS they are emptied, sessions first, by many messages
- * at once and with a share of the processor. What does not fit into the queues meanwhile the kernel drops.
+ * at once and with a share of the processor. What does not fit into the queues meanwhile the kernel drops. Sessions come first in any
+ * case: a new client waits for his turn, but one that is bound and cannot show that he is there is given up. Answers to one batch
+ * leave by one call.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "common/err.h"
+#include "common/proto.h"
 #include "tunnel/dp_user_int.h"
+#include "tunnel/net_udp.h"
 
 #define REST_MS 4
 #define SHARE 40 /* percent of a processor */
 #define BUDGET_NS (REST_MS * UINT64_C(10000) * SHARE)
 #define MANY 64 /* refused in REST_MS: 16,000 a second */
 #define ROUNDS 2 /* batches for each wake-up */
+#define SESSION_ROUNDS 64 /* of sessions, before a batch of handshakes */
+#define ANSWERS (2 * PA_RX_BATCH) /* no message has more than two */
 
 struct control_sock {
 	struct pa_control *control;
@@ -24,9 +31,21 @@ struct control_sock {
 	uv_poll_t *poll;
 };
 
+/* Control messages on their way out, all by one socket. */
+struct answers {
+	struct mmsghdr msgs[ANSWERS];
+	struct iovec iovs[ANSWERS];
+	struct sockaddr_storage to[ANSWERS];
+	uint8_t data[ANSWERS][PA_CTL_MAX];
+	unsigned n;
+	int fd;
+	bool collect; /* while a batch is being received */
+};
+
 struct pa_control {
 	struct pa_dp *dp;
 	struct pa_rx *rx;
+	struct answers answers;
 	struct control_sock socks[PA_DP_SOCKETS_MAX][2]; /* PA_STEER_HANDSHAKE, PA_STEER_SESSION */
 	uv_timer_t *timer;  /* while resting */
 	uint64_t window_ms; /* uv_now at its start */
@@ -58,12 +77,49 @@ static void each_poll(struct pa_control *c, bool run)
 	}
 }
 
+static void flush(struct pa_control *c)
+{
+	struct answers *a = &c->answers;
+	unsigned at = 0;
+
+	while (at < a->n) {
+		int n = sendmmsg(a->fd, a->msgs + at, a->n - at, MSG_DONTWAIT);
+
+		c->dp->control_errors += n <= 0;
+		at += n > 0 ? (unsigned)n : 1; /* the first of them could not be sent */
+	}
+	a->n = 0;
+}
+
+bool pa_control_collect(struct pa_control *c, int fd, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct answers *a = &c->answers;
+	struct msghdr *h;
+
+	if (a->n > 0 && (a->fd != fd || a->n == ANSWERS || len > PA_CTL_MAX))
+		flush(c);
+	if (!a->collect || len > PA_CTL_MAX)
+		return false;
+	h = &a->msgs[a->n].msg_hdr;
+	memcpy(a->data[a->n], buf, len);
+	a->iovs[a->n] = (struct iovec){a->data[a->n], len};
+	*h = (struct msghdr){.msg_iov = &a->iovs[a->n], .msg_iovlen = 1, .msg_name = &a->to[a->n]};
+	h->msg_namelen = pa_sockaddr_to(to, &a->to[a->n]);
+	a->fd = fd;
+	a->n++;
+	return true;
+}
+
 /* Reads a batch of one socket; true if there may be more. Data comes here only behind a control message of the same flow. */
 static bool read_batch(struct pa_control *c, struct control_sock *s)
 {
 	unsigned local = (unsigned)((size_t)(s - &c->socks[0][0]) / 2);
-	int n = pa_rx_batch(c->rx, c->dp->lanes[0], s->fd, local, &c->refused);
+	int n;
 
+	c->answers.collect = true;
+	n = pa_rx_batch(c->rx, c->dp->lanes[0], s->fd, local, &c->refused);
+	c->answers.collect = false;
+	flush(c);
 	c->taken += n > 0 ? (unsigned)n : 0;
 	return n == PA_RX_BATCH;
 }
@@ -90,6 +146,14 @@ static void on_rested(uv_timer_t *t)
 	each_poll(c, true);
 }
 
+static void sessions_first(struct pa_control *c)
+{
+	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
+		for (unsigned k = 0; k < SESSION_ROUNDS; k++)
+			if (c->socks[i][PA_STEER_SESSION].fd < 0 || !read_batch(c, &c->socks[i][PA_STEER_SESSION]))
+				break;
+}
+
 static void on_readable(uv_poll_t *h, int status, int events)
 {
 	struct control_sock *s = h->data;
@@ -102,8 +166,12 @@ static void on_readable(uv_poll_t *h, int status, int events)
 		c->window_ms = now;
 		c->taken = c->refused = 0;
 	}
-	for (unsigned i = 0; i < ROUNDS && read_batch(c, s); i++)
-		;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		if (s == &c->socks[(s - &c->socks[0][0]) / 2][PA_STEER_HANDSHAKE])
+			sessions_first(c);
+		if (!read_batch(c, s))
+			break;
+	}
 	if (!is_flood(c, false))
 		return;
 	each_poll(c, false);

@@ -10,7 +10,9 @@
 
 uint8_t pa_ecn_class(const uint8_t *pkt)
 {
-	return pkt[0] >> 4 == 4 ? pkt[1] : (uint8_t)(pkt[0] << 4 | pkt[1] >> 4);
+	if (pkt[0] >> 4 == 4)
+		return pkt[1];
+	return (uint8_t)(pkt[0] << 4 | pkt[1] >> 4);
 }
 
 /* IPv4's checksum is corrected by the difference (RFC 1624, equation 3), so that a wrong one stays wrong. */

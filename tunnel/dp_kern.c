@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "tunnel/dp_kern_int.h"
+#include "tunnel/net_hops.h"
 #include "tunnel/net_udp.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -65,6 +66,7 @@ static void make_layout(const struct pa_dp_config *cfg, struct pa_k_conf *ret)
 	ret->netns = own_netns();
 	if (cfg->role == PA_DP_CLIENT)
 		return;
+	ret->limited = k->rate.burst_ns != 0;
 	ret->hashed = !array_fits(k);
 	ret->n_peers = (uint32_t)k->max_peers;
 	if (ret->hashed != 0)
@@ -83,7 +85,7 @@ static void make_layout(const struct pa_dp_config *cfg, struct pa_k_conf *ret)
 
 /* ---- peers ---- */
 
-static int find_slot(struct pa_dp *dp, const struct pa_addr *inner, uint32_t *ret)
+static int find_slot(const struct pa_dp *dp, const struct pa_addr *inner, uint32_t *ret)
 {
 	const struct pa_k_conf *c = dp->maps.conf;
 	uint32_t a = pa_addr_to_ipv4(inner);
@@ -230,6 +232,49 @@ static int update_gateway(struct pa_dp *dp, const struct pa_dp_peer *peer)
 	return 0;
 }
 
+/* ---- peers, as the process's own data path wants them ---- */
+
+/* The words as update_gateway writes them: if until is the same before and after, the others belong together or are newer. */
+bool pa_dp_kern_peer(const struct pa_dp *dp, const struct pa_addr *inner, struct pa_dp_peer *ret)
+{
+	struct pa_k_peer now = {.until = 0};
+	const struct pa_k_peer *p;
+	uint32_t slot;
+
+	if (find_slot(dp, inner, &slot) < 0)
+		return false;
+	p = &dp->maps.peers[slot];
+	now.until = __atomic_load_n(&p->until, __ATOMIC_ACQUIRE);
+	now.outer = __atomic_load_n(&p->outer, __ATOMIC_ACQUIRE);
+	if (now.until == 0 || now.until != __atomic_load_n(&p->until, __ATOMIC_ACQUIRE) || (now.flags & PA_K_PEER_USER) != 0)
+		return false;
+	ret->outer.addr = pa_addr_from_ipv4(ntohl(now.addr));
+	ret->outer.port = ntohs(now.port);
+	ret->local = now.local;
+	ret->mtu = p->mtu;
+	return true;
+}
+
+bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, unsigned n, size_t bytes)
+{
+	struct pa_k_peer *p;
+	struct pa_k_rate *r;
+	uint64_t now = boot_ns();
+	uint32_t slot;
+
+	if (find_slot(dp, inner, &slot) < 0)
+		return false;
+	p = &dp->maps.peers[slot];
+	r = &dp->maps.rates[dp->maps.conf->limited != 0 ? slot : 0];
+	if (dp->maps.conf->limited != 0 && !pa_rate_take(&dp->maps.conf->rate, tx ? &r->tx : &r->rx, now, n, (uint32_t)bytes))
+		return false;
+	(void)__atomic_fetch_add(tx ? &p->tx_packets : &p->rx_packets, n, __ATOMIC_RELAXED);
+	(void)__atomic_fetch_add(tx ? &p->tx_bytes : &p->rx_bytes, bytes, __ATOMIC_RELAXED);
+	if (!tx)
+		__atomic_store_n(&p->rx_seen, (__u32)(now >> PA_K_SEEN_SHIFT), __ATOMIC_RELAXED);
+	return true;
+}
+
 /* ---- rules ---- */
 
 /* A stretch of 65536 addresses whose block changes is the daemon's business until all is written. */
@@ -271,6 +316,20 @@ struct client_end {
 	uint16_t gateway_port, own_port;
 };
 
+/* The route to the gateway is looked up here, now and then, and not for each packet. */
+static void find_next_hop(struct pa_dp *dp)
+{
+	struct pa_k_conf *c = dp->maps.conf;
+	uint32_t hop;
+
+	if (c->enabled == 0 || pa_net_hop_get(dp->nl, c->own, c->gateway, (int)c->outer_ifindex, dp->kern.mark, &hop) < 0) {
+		PA_KERN_SET(c->hops_until, 0);
+		return;
+	}
+	PA_KERN_SET(c->next_hop, hop);
+	PA_KERN_SET(c->hops_until, boot_ns() + PA_K_ROUTES_NS);
+}
+
 static void write_client(struct pa_dp *dp, const struct client_end *e)
 {
 	struct pa_k_conf *c = dp->maps.conf;
@@ -290,6 +349,7 @@ static void write_client(struct pa_dp *dp, const struct client_end *e)
 	c->mark = dp->kern.mark;
 	PA_KERN_SET(dp->maps.peers[0].until, until_of(&dp->peer));
 	PA_KERN_SET(c->enabled, on ? 1 : 0);
+	find_next_hop(dp);
 }
 
 void pa_kern_client_apply(struct pa_dp *dp)
@@ -410,6 +470,22 @@ static void kern_close(struct pa_dp *dp)
 void pa_dp_kern_alive(struct pa_dp *dp)
 {
 	PA_KERN_SET(dp->maps.conf->alive_until, boot_ns() + PA_K_ALIVE_NS);
+	if (dp->cfg.role == PA_DP_CLIENT && dp->maps.conf->hops_until != 0)
+		find_next_hop(dp);
+	else if (dp->maps.conf->hops_until != 0)
+		PA_KERN_SET(dp->maps.conf->hops_until, boot_ns() + PA_K_ROUTES_NS);
+}
+
+/* No program uses the tables by now: they were declared invalid well before. */
+void pa_dp_kern_hops(struct pa_dp *dp, const struct pa_hops *hops)
+{
+	PA_KERN_SET(dp->maps.conf->hops_until, 0);
+	if (hops == NULL)
+		return;
+	for (size_t i = 0; i < PA_K_HOPS; i++)
+		dp->maps.hops[i] = (struct pa_k_hop){.gateway = htonl(hops->hop[i].gateway), .ifindex = hops->hop[i].ifindex};
+	memcpy(dp->maps.ways, hops->ways, sizeof(hops->ways));
+	PA_KERN_SET(dp->maps.conf->hops_until, boot_ns() + PA_K_ROUTES_NS);
 }
 
 static int kern_open(const struct pa_dp_config *cfg, struct pa_dp **ret)
@@ -430,6 +506,8 @@ static int kern_open(const struct pa_dp_config *cfg, struct pa_dp **ret)
 		rc = pa_kern_maps_open(cfg->kern, &want, &dp->maps, cfg->kern->err);
 	if (rc == 0) {
 		dp->maps.conf->generation++;
+		dp->maps.conf->rate = cfg->kern->rate;
+		pa_dp_kern_hops(dp, NULL); /* until this process has read the routes */
 		dp->attached = dp->maps.adopted && dp->maps.conf->links[0].ifindex != 0;
 		pa_dp_kern_alive(dp);
 		pa_dp_kern_refresh(dp);

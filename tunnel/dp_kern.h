@@ -3,6 +3,7 @@
 #define PA_DP_KERN_H
 
 #include "tunnel/dp.h"
+#include "tunnel/dp_hops.h"
 
 /*
  * The data path in the kernel: programs (bpf/path.bpf.c) at the egress of the encapsulation device and the ingress of the
@@ -24,6 +25,7 @@ struct pa_dp_kern_config {
 	size_t n_pools;
 	size_t max_peers; /* gateway */
 	bool accelerate;  /* gateway: XDP at the outer interfaces too */
+	struct pa_rate rate; /* gateway: of each binding; burst_ns 0: no limit */
 	char *err;	  /* PA_DP_KERN_ERRLEN octets: why open failed */
 };
 
@@ -41,9 +43,22 @@ int pa_dp_kern_attach(struct pa_dp *dp, int anchor, uint16_t mtu, char err[PA_DP
 void pa_dp_kern_settle(struct pa_dp *dp);
 /* The rule about destinations (cfg->deny) has changed. */
 void pa_dp_kern_refresh(struct pa_dp *dp);
+/*
+ * Gateway, any thread: where packets of inner go, in outer and local, if the programs know it in full; false: the process has to know
+ * it by itself. take: n packets of so many octets in all went to the client (tx) or came from it; false: they are above its
+ * rate, and not counted.
+ */
+bool pa_dp_kern_peer(const struct pa_dp *dp, const struct pa_addr *inner, struct pa_dp_peer *ret);
+bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, unsigned n, size_t bytes);
+/*
+ * Gateway: what the host's routes say about next hops, so that the programs need not look up each packet's. NULL: they are changing, or
+ * nothing is known. Call it with NULL at least 100 ms before other hops than the last ones; it holds for 15 seconds, see
+ * pa_dp_kern_alive.
+ */
+void pa_dp_kern_hops(struct pa_dp *dp, const struct pa_hops *hops);
 /* Whether XDP is at an outer interface. */
 bool pa_dp_kern_accelerated(const struct pa_dp *dp);
-/* The programs go on for 60 seconds from now; call it more often. */
+/* The programs go on for 60 seconds from now, with the next hops for 15; call it more often. */
 void pa_dp_kern_alive(struct pa_dp *dp);
 /* Client: the port that socket local is bound to, 0: closed. */
 void pa_dp_kern_port(struct pa_dp *dp, unsigned local, uint16_t port);

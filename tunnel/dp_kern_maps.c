@@ -19,8 +19,8 @@
 #include "common/log.h"
 #include "tunnel/bpf/path.skel.h"
 
-#define LAYOUT_LEN offsetof(struct pa_k_conf, pad)
-#define N_MAPS 6
+#define LAYOUT_LEN offsetof(struct pa_k_conf, alive_until)
+#define N_MAPS 9
 
 /* libbpf's own lines would be the verifier's reasoning; our callers say in one line what failed. */
 static int on_print(enum libbpf_print_level level, const char *format, va_list args)
@@ -104,7 +104,7 @@ static int open_pin(const char *dir, const char *name)
 
 void pa_kern_unpin(const char *bpf_dir, const char *device)
 {
-	static const char *const names[N_MAPS] = {"conf", "peers", "slots", "far", "bits", "totals"};
+	static const char *const names[N_MAPS] = {"conf", "peers", "slots", "far", "bits", "ways", "hops", "totals", "rates"};
 	char dir[PATH_MAX], path[PATH_MAX + 32];
 
 	if (pins_of(bpf_dir, device, dir) < 0)
@@ -206,6 +206,11 @@ static void choose(struct pa_kern_maps *m, bool gateway, const struct pa_dp_kern
 		(void)bpf_program__set_autoload(prog, prog == ret[PA_KERN_OUT] || prog == ret[PA_KERN_IN] || prog == ret[PA_KERN_XDP]);
 }
 
+static uint32_t n_rates(const struct pa_k_conf *want)
+{
+	return want->limited != 0 ? want->n_peers : 1;
+}
+
 static int set_up(struct pa_kern_maps *m, const struct pa_dp_kern_config *cfg, const struct pa_k_conf *want, bool adopt,
 		  char err[PA_DP_KERN_ERRLEN])
 {
@@ -216,6 +221,7 @@ static int set_up(struct pa_kern_maps *m, const struct pa_dp_kern_config *cfg, c
 		return fail(errno, "cannot open the programs", err);
 	(void)bpf_map__set_max_entries(m->skel->maps.peers, want->n_peers);
 	(void)bpf_map__set_max_entries(m->skel->maps.slots, want->hashed != 0 ? want->n_peers : 1);
+	(void)bpf_map__set_max_entries(m->skel->maps.rates, n_rates(want));
 	choose(m, want->role == PA_DP_GATEWAY, cfg, progs);
 	m->adopted = adopt && reuse(m);
 	if (adopt && !m->adopted) {
@@ -254,7 +260,11 @@ static int map_all(struct pa_kern_maps *m, const struct pa_k_conf *want, char er
 	m->peers = map_memory(bpf_map__fd(m->skel->maps.peers), want->n_peers * sizeof(*m->peers));
 	m->far = map_memory(bpf_map__fd(m->skel->maps.far), PA_K_FAR_WORDS * sizeof(*m->far));
 	m->bits = map_memory(bpf_map__fd(m->skel->maps.bits), PA_K_BLOCKS * PA_K_BLOCK_WORDS * sizeof(*m->bits));
-	if (m->conf == NULL || m->peers == NULL || m->far == NULL || m->bits == NULL)
+	m->rates = map_memory(bpf_map__fd(m->skel->maps.rates), n_rates(want) * sizeof(*m->rates));
+	m->ways = map_memory(bpf_map__fd(m->skel->maps.ways), PA_K_FAR_WORDS * sizeof(*m->ways));
+	m->hops = map_memory(bpf_map__fd(m->skel->maps.hops), PA_K_HOPS * sizeof(*m->hops));
+	if (m->conf == NULL || m->peers == NULL || m->rates == NULL || m->far == NULL || m->bits == NULL ||
+	    m->ways == NULL || m->hops == NULL)
 		return fail(errno, "cannot map the maps' memory", err);
 	return 0;
 }
@@ -342,9 +352,12 @@ void pa_kern_maps_close(struct pa_kern_maps *m, bool unpin)
 	if (m->skel == NULL)
 		return;
 	unmap(m->peers, m->conf != NULL ? m->conf->n_peers * sizeof(*m->peers) : 0);
+	unmap(m->rates, m->conf != NULL ? n_rates(m->conf) * sizeof(*m->rates) : 0);
 	unmap(m->conf, sizeof(*m->conf));
 	unmap(m->far, PA_K_FAR_WORDS * sizeof(*m->far));
 	unmap(m->bits, PA_K_BLOCKS * PA_K_BLOCK_WORDS * sizeof(*m->bits));
+	unmap(m->ways, PA_K_FAR_WORDS * sizeof(*m->ways));
+	unmap(m->hops, PA_K_HOPS * sizeof(*m->hops));
 	path_bpf__destroy(m->skel);
 	m->skel = NULL;
 	if (unpin && name != NULL) {

@@ -19,7 +19,9 @@ struct pa_kern_maps {
 	char dir[PATH_MAX]; /* pins */
 	struct pa_k_conf *conf;
 	struct pa_k_peer *peers;
-	uint64_t *far, *bits;
+	struct pa_k_rate *rates; /* one for each peer if conf->limited, else one that is of no use */
+	uint64_t *far, *bits, *ways;
+	struct pa_k_hop *hops;
 	int totals_fd, slots_fd;
 	int progs[PA_KERN_PROGS];
 	unsigned n_cpus;

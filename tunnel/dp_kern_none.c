@@ -34,6 +34,12 @@ void pa_dp_kern_refresh(struct pa_dp *dp)
 	(void)dp;
 }
 
+void pa_dp_kern_hops(struct pa_dp *dp, const struct pa_hops *hops)
+{
+	(void)dp;
+	(void)hops;
+}
+
 bool pa_dp_kern_accelerated(const struct pa_dp *dp)
 {
 	(void)dp;
@@ -62,4 +68,22 @@ void pa_dp_kern_remove(const char *bpf_dir, const char *device)
 {
 	(void)bpf_dir;
 	(void)device;
+}
+
+bool pa_dp_kern_peer(const struct pa_dp *dp, const struct pa_addr *inner, struct pa_dp_peer *ret)
+{
+	(void)dp;
+	(void)inner;
+	(void)ret;
+	return false;
+}
+
+bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, unsigned n, size_t bytes)
+{
+	(void)dp;
+	(void)inner;
+	(void)tx;
+	(void)n;
+	(void)bytes;
+	return false;
 }

@@ -59,6 +59,41 @@ struct pa_lane *pa_lane_of(const struct pa_dp *dp, const struct pa_addr *inner)
 	return dp->lanes[pa_steer(inner, dp->n_lanes)];
 }
 
+struct pa_peer *pa_lane_peer(struct pa_lane *l, const struct pa_addr *inner, struct pa_peer *copy)
+{
+	struct pa_peer *p = pa_peers_find(l->peers, inner);
+	struct pa_dp_peer found;
+
+	if (p != NULL || l->others.other == NULL || !l->others.find(l->others.other, inner, &found))
+		return p;
+	memset(copy, 0, sizeof(*copy));
+	copy->inner = *inner;
+	copy->outer = found.outer;
+	copy->local = found.local;
+	copy->mtu = found.mtu;
+	copy->elsewhere = true;
+	return copy;
+}
+
+bool pa_lane_take(struct pa_lane *l, struct pa_peer *p, uint64_t now_ms, bool tx, unsigned n, size_t bytes)
+{
+	const struct pa_rate *rate = &l->dp->cfg.rate;
+
+	if (p->elsewhere) {
+		if (!l->others.take(l->others.other, &p->inner, tx, n, bytes))
+			return false;
+	} else if (rate->burst_ns != 0 && !pa_rate_take(rate, tx ? &p->tx : &p->rx, now_ms * 1000000, n, (uint32_t)bytes)) {
+		return false;
+	}
+	*(tx ? &p->stats.tx_packets : &p->stats.rx_packets) += n;
+	*(tx ? &p->stats.tx_bytes : &p->stats.rx_bytes) += bytes;
+	*(tx ? &l->total.tx_packets : &l->total.rx_packets) += n;
+	*(tx ? &l->total.tx_bytes : &l->total.rx_bytes) += bytes;
+	if (!tx)
+		p->stats.rx_seen_ms = now_ms;
+	return true;
+}
+
 static void on_tun(uv_poll_t *h, int status, int events)
 {
 	struct pa_lane *l = h->data;

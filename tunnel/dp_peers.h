@@ -3,7 +3,6 @@
 #define PA_DP_PEERS_H
 
 #include <stddef.h>
-#include <sys/socket.h>
 
 #include "tunnel/dp.h"
 
@@ -13,9 +12,9 @@ struct pa_peer {
 	struct pa_endpoint outer;
 	unsigned local;
 	uint16_t mtu; /* as in struct pa_dp_peer */
-	socklen_t sa_len;
-	struct sockaddr_storage sa; /* outer, ready for the system */
+	bool elsewhere; /* this is a copy: another data path keeps and counts it (struct pa_dp_others) */
 	struct pa_dp_peer_stats stats;
+	struct pa_rate_state tx, rx;
 };
 
 struct pa_peers;

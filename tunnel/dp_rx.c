@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "common/msg.h"
 #include "tunnel/dp_ecn.h"
@@ -38,10 +39,10 @@ static enum pa_verdict check_client(struct pa_dp *dp, const struct datagram *d, 
 	return pa_ingress_check(&dp->ingress, in);
 }
 
-static enum pa_verdict check_gateway(const struct pa_lane *l, const struct datagram *d, const struct pa_inner *in,
-				     struct pa_peer **ret)
+static enum pa_verdict check_gateway(struct pa_lane *l, const struct datagram *d, const struct pa_inner *in,
+				     struct pa_peer *copy, struct pa_peer **ret)
 {
-	struct pa_peer *p = pa_peers_find(l->peers, &in->src);
+	struct pa_peer *p = pa_lane_peer(l, &in->src, copy);
 
 	if (p == NULL)
 		return PA_DROP_UNBOUND;
@@ -52,29 +53,27 @@ static enum pa_verdict check_gateway(const struct pa_lane *l, const struct datag
 }
 
 /* Judges and counts. *mtu: of the peer, 0: none of its own. */
-static enum pa_verdict judge(struct pa_dp *dp, const struct datagram *d, struct pa_inner *in, uint16_t *mtu)
+static enum pa_verdict judge(const struct pa_rx *rx, const struct datagram *d, struct pa_inner *in, uint16_t *mtu)
 {
+	struct pa_dp *dp = rx->dp;
 	bool parsed = pa_msg_is_data(d->buf, d->len) && pa_inner_parse(d->buf, d->len, in) == 0;
 	struct pa_lane *l = parsed && dp->cfg.role == PA_DP_GATEWAY ? pa_lane_of(dp, &in->src) : dp->lanes[0];
 	enum pa_verdict v = PA_DROP_MALFORMED;
-	struct pa_peer *p = NULL;
+	struct pa_peer *p = NULL, copy;
 
 	uv_mutex_lock(&l->lock);
 	if (parsed)
-		v = dp->cfg.role == PA_DP_GATEWAY ? check_gateway(l, d, in, &p) : check_client(dp, d, in, &p);
+		v = dp->cfg.role == PA_DP_GATEWAY ? check_gateway(l, d, in, &copy, &p) : check_client(dp, d, in, &p);
 	if (v == PA_PASS && pa_inner_is_redirect(d->buf, in))
 		v = PA_DROP_REDIRECT;
 	if (v == PA_PASS && !pa_ecn_carry(d->buf, d->tos))
 		v = PA_DROP_MALFORMED;
-	if (v == PA_PASS) {
-		p->stats.rx_packets++;
-		p->stats.rx_bytes += d->len;
+	if (v == PA_PASS && !pa_lane_take(l, p, rx->now_ms, false, 1, d->len))
+		v = PA_DROP_LIMITED;
+	if (v == PA_PASS)
 		*mtu = p->mtu;
-		l->total.rx_packets++;
-		l->total.rx_bytes += d->len;
-	} else {
+	else
 		l->total.rx_drops[v]++;
-	}
 	uv_mutex_unlock(&l->lock);
 	return v;
 }
@@ -145,7 +144,7 @@ static bool receive_one(struct pa_rx *rx, struct pa_lane *l, const struct datagr
 
 	if (d->len > 0 && d->len <= PA_DP_PACKET_MAX + 64 && pa_msg_is_control(d->buf, d->len))
 		return tell_control(rx, l, d);
-	v = judge(rx->dp, d, &in, &mtu);
+	v = judge(rx, d, &in, &mtu);
 	if (v == PA_PASS)
 		(void)pa_mss_clamp(d->buf, d->len, mtu);
 	if (v == PA_PASS)
@@ -195,6 +194,7 @@ int pa_rx_batch(struct pa_rx *rx, struct pa_lane *l, int fd, unsigned local, uns
 		rx->msgs[i].msg_hdr.msg_control = &rx->controls[i];
 		rx->msgs[i].msg_hdr.msg_controllen = sizeof(rx->controls[i]);
 	}
+	rx->now_ms = pa_now_get().boot_ms;
 	n = recvmmsg(fd, rx->msgs, PA_RX_BATCH, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
 		*refused += receive_message(rx, l, local, (unsigned)i);

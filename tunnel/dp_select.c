@@ -7,6 +7,7 @@
 
 #include "common/err.h"
 #include "common/log.h"
+#include "tunnel/dp_routes.h"
 #include "tunnel/net_udp.h"
 
 #define ALIVE_MS 5000 /* several times in the 60 seconds that the programs go on without us */
@@ -16,6 +17,7 @@ struct pa_path {
 	struct pa_dp *user, *kern; /* kern NULL: not wanted, or not possible */
 	bool attached;
 	uv_timer_t *alive;
+	struct pa_routes *routes; /* gateway; NULL: each packet's next hop is looked up */
 	int tun_fd; /* that user has */
 	char why[PA_PATH_ERRLEN];
 	char told[PA_PATH_ERRLEN]; /* what of it is in the log */
@@ -55,6 +57,21 @@ static int start_alive(struct pa_path *path)
 	return 0;
 }
 
+static void on_routes(void *ctx, const struct pa_hops *hops)
+{
+	struct pa_path *path = ctx;
+
+	pa_dp_kern_hops(path->kern, hops);
+}
+
+static void watch_routes(struct pa_path *path)
+{
+	int rc = pa_routes_new(path->cfg.dp.loop, on_routes, path, &path->routes);
+
+	if (rc < 0)
+		pa_log(PA_LOG_DEBUG, "datapath.routes", "next-hops=unknown reason=\"%s\"", pa_strerror(rc));
+}
+
 /*
  * Once for each reason: the client tries again with each change of its network. When there is a device, and not at the start,
  * which may fail for better reasons.
@@ -79,6 +96,10 @@ static int open_kern(struct pa_path *path, char err[PA_PATH_ERRLEN])
 	rc = pa_dp_kern.open(&cfg, &path->kern);
 	if (rc == 0)
 		rc = start_alive(path);
+	if (rc == 0 && cfg.role == PA_DP_GATEWAY)
+		pa_dp_set_others(path->user, &(struct pa_dp_others){pa_dp_kern_peer, pa_dp_kern_take, path->kern});
+	if (rc == 0 && path->cfg.dp.role == PA_DP_GATEWAY)
+		watch_routes(path);
 	if (rc == 0)
 		return 0;
 	if (path->cfg.choice == PA_PATH_AUTO && rc != PA_ENOMEM) {
@@ -113,10 +134,15 @@ int pa_path_open(const struct pa_path_config *cfg, struct pa_path **ret, char er
 
 void pa_path_close(struct pa_path *path)
 {
+	static const struct pa_dp_others none;
+
 	if (path == NULL)
 		return;
 	if (path->alive != NULL)
 		uv_close((uv_handle_t *)path->alive, free_handle);
+	pa_routes_close(path->routes);
+	if (path->kern != NULL && path->user != NULL)
+		pa_dp_set_others(path->user, &none);
 	if (path->kern != NULL)
 		pa_dp_kern.close(path->kern);
 	if (path->user != NULL)
@@ -206,6 +232,17 @@ void pa_path_send_probe(struct pa_path *path, unsigned local, const struct pa_en
 	pa_dp_send_probe(path->user, local, to, buf, len);
 }
 
+/* What the programs know in full the process asks them for, and does not keep by itself. */
+static int update_gateway(struct pa_path *path, const struct pa_dp_peer *peer)
+{
+	struct pa_dp_peer gone = {.inner = peer->inner}, found;
+	int rc = pa_dp_kern.update(path->kern, peer);
+
+	if (rc < 0)
+		return rc;
+	return pa_dp_user.update(path->user, pa_dp_kern_peer(path->kern, &peer->inner, &found) ? &gone : peer);
+}
+
 /* The process's first when a peer comes, for what the programs leave; the kernel's first when one goes. */
 int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer)
 {
@@ -213,6 +250,8 @@ int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer)
 
 	if (path->kern == NULL)
 		return pa_dp_user.update(path->user, peer);
+	if (path->cfg.dp.role == PA_DP_GATEWAY)
+		return update_gateway(path, peer);
 	if (peer->outer.port == 0) {
 		(void)pa_dp_kern.update(path->kern, peer);
 		return pa_dp_user.update(path->user, peer);
@@ -237,22 +276,26 @@ static void add_stats(struct pa_dp_stats *sum, const struct pa_dp_stats *more)
 
 int pa_path_stats(struct pa_path *path, const struct pa_addr *inner, struct pa_dp_stats *total, struct pa_dp_peer_stats *peer)
 {
-	struct pa_dp_peer_stats more;
+	struct pa_dp_peer_stats own = {0}, more = {0};
 	struct pa_dp_stats kern;
-	int rc = pa_dp_user.stats(path->user, inner, total, peer);
+	int rc = inner != NULL ? pa_dp_user.stats(path->user, inner, NULL, &own) : 0, rc_kern = PA_ENOTFOUND;
 
-	if (rc < 0 || path->kern == NULL)
+	if (inner != NULL && path->kern != NULL)
+		rc_kern = pa_dp_kern.stats(path->kern, inner, NULL, &more);
+	if (rc < 0 && rc_kern < 0)
 		return rc;
-	if (total != NULL && pa_dp_kern.stats(path->kern, NULL, &kern, NULL) == 0)
+	if (inner != NULL)
+		*peer = (struct pa_dp_peer_stats){.tx_packets = own.tx_packets + more.tx_packets,
+						  .tx_bytes = own.tx_bytes + more.tx_bytes,
+						  .rx_packets = own.rx_packets + more.rx_packets,
+						  .rx_bytes = own.rx_bytes + more.rx_bytes,
+						  .rx_seen_ms = own.rx_seen_ms > more.rx_seen_ms ? own.rx_seen_ms : more.rx_seen_ms};
+	if (total == NULL)
+		return 0;
+	rc = pa_dp_user.stats(path->user, NULL, total, NULL);
+	if (rc == 0 && path->kern != NULL && pa_dp_kern.stats(path->kern, NULL, &kern, NULL) == 0)
 		add_stats(total, &kern);
-	if (inner != NULL && pa_dp_kern.stats(path->kern, inner, NULL, &more) == 0) {
-		peer->tx_packets += more.tx_packets;
-		peer->tx_bytes += more.tx_bytes;
-		peer->rx_packets += more.rx_packets;
-		peer->rx_bytes += more.rx_bytes;
-		peer->rx_seen_ms = more.rx_seen_ms;
-	}
-	return 0;
+	return rc;
 }
 
 void pa_path_settle(struct pa_path *path)

@@ -5,20 +5,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "tunnel/dp_ecn.h"
 #include "tunnel/dp_user_int.h"
 #include "tunnel/mss.h"
+#include "tunnel/net_udp.h"
 
 /* Packets begin on lines of the cache. */
 #define ALIGN(n) (((n) + 63) & ~(size_t)63)
 
-static enum pa_verdict find_peer(struct pa_lane *l, const struct pa_inner *in, struct pa_peer **ret)
+static enum pa_verdict find_peer(struct pa_lane *l, const struct pa_inner *in, struct pa_peer *copy, struct pa_peer **ret)
 {
 	struct pa_dp *dp = l->dp;
 
 	if (dp->cfg.role == PA_DP_GATEWAY) {
-		*ret = pa_peers_find(l->peers, &in->dst);
+		*ret = pa_lane_peer(l, &in->dst, copy);
 		return *ret != NULL ? PA_PASS : PA_DROP_UNBOUND;
 	}
 	if (pa_addr_is_none(&dp->gateway.inner))
@@ -35,21 +37,19 @@ static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, 
 		  uint16_t *mtu)
 {
 	enum pa_verdict v = PA_DROP_MALFORMED;
-	struct pa_peer *p = NULL;
+	uint64_t now_ms = dp->cfg.rate.burst_ns != 0 ? pa_now_get().boot_ms : 0; /* nobody else wants it */
+	struct pa_peer *p = NULL, copy;
 	struct pa_inner in;
 	bool parsed = n > 0 && pa_inner_parse(pkt, len, &in) == 0;
 	struct pa_lane *l = parsed && dp->cfg.role == PA_DP_GATEWAY ? pa_lane_of(dp, &in.dst) : dp->lanes[0];
 
 	uv_mutex_lock(&l->lock);
 	if (parsed)
-		v = pa_inner_is_redirect(pkt, &in) ? PA_DROP_REDIRECT : find_peer(l, &in, &p);
+		v = pa_inner_is_redirect(pkt, &in) ? PA_DROP_REDIRECT : find_peer(l, &in, &copy, &p);
+	if (v == PA_PASS && !pa_lane_take(l, p, now_ms, true, n, bytes))
+		v = PA_DROP_LIMITED;
 	if (v == PA_PASS) {
-		p->stats.tx_packets += n;
-		p->stats.tx_bytes += bytes;
-		l->total.tx_packets += n;
-		l->total.tx_bytes += bytes;
-		target->to = p->sa;
-		target->to_len = p->sa_len;
+		target->to_len = pa_sockaddr_to(&p->outer, &target->to);
 		target->local = p->local;
 		target->tos = pa_ecn_class(pkt);
 		*mtu = p->mtu;

@@ -80,7 +80,6 @@ static void set_outer(struct pa_peer *p, const struct pa_dp_peer *peer)
 	p->outer = peer->outer;
 	p->local = peer->local;
 	p->mtu = peer->mtu;
-	p->sa_len = pa_sockaddr_to(&peer->outer, &p->sa);
 }
 
 static void update_client(struct pa_dp *dp, const struct pa_dp_peer *peer)
@@ -221,6 +220,15 @@ void pa_dp_set_deny(struct pa_dp *dp, const struct pa_deny *deny)
 	}
 }
 
+void pa_dp_set_others(struct pa_dp *dp, const struct pa_dp_others *others)
+{
+	for (unsigned i = 0; i < dp->n_lanes; i++) {
+		uv_mutex_lock(&dp->lanes[i]->lock);
+		dp->lanes[i]->others = *others;
+		uv_mutex_unlock(&dp->lanes[i]->lock);
+	}
+}
+
 void pa_dp_use_gro(struct pa_dp *dp, bool on)
 {
 	dp->cfg.without = on ? dp->cfg.without & ~PA_DP_NO_GRO : dp->cfg.without | PA_DP_NO_GRO;
@@ -259,6 +267,8 @@ void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoi
 	socklen_t n = pa_sockaddr_to(to, &ss);
 	int fd = control_fd(dp, local);
 
+	if (fd >= 0 && dp->control != NULL && pa_control_collect(dp->control, fd, to, buf, len))
+		return;
 	if (fd < 0 || sendto(fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&ss, n) < 0)
 		dp->control_errors++;
 }

@@ -35,6 +35,7 @@
 struct pa_rx {
 	struct pa_dp *dp;
 	bool on_loop; /* this thread may call the events */
+	uint64_t now_ms; /* boot time of the batch */
 	struct mmsghdr msgs[PA_RX_BATCH];
 	struct iovec iovs[PA_RX_BATCH];
 	struct sockaddr_storage addrs[PA_RX_BATCH];
@@ -89,9 +90,10 @@ struct pa_lane {
 	struct pa_lane_sock socks[PA_DP_SOCKETS_MAX];
 	struct pa_rx *rx;
 	struct pa_tx *tx;
-	uv_mutex_t lock; /* guards peers, deny and total */
+	uv_mutex_t lock; /* guards peers, deny, others and total */
 	struct pa_peers *peers;
 	struct pa_deny deny;
+	struct pa_dp_others others;
 	struct pa_dp_stats total;
 	uv_loop_t own_loop;
 	uv_async_t stop;
@@ -127,6 +129,12 @@ int pa_lane_set_socket(struct pa_lane *l, unsigned local, int fd);
 void pa_lane_hold_back(struct pa_lane *l, struct pa_lane_sock *s);
 /* The lane of a public address. */
 struct pa_lane *pa_lane_of(const struct pa_dp *dp, const struct pa_addr *inner);
+/*
+ * Under the lock. The peer of a public address of this lane; *copy is for one that another data path keeps. NULL: there is none.
+ * take: n packets of bytes octets in all to (tx) or from it at boot time now_ms: counts them, or false: they are above its rate.
+ */
+struct pa_peer *pa_lane_peer(struct pa_lane *l, const struct pa_addr *inner, struct pa_peer *copy);
+bool pa_lane_take(struct pa_lane *l, struct pa_peer *p, uint64_t now_ms, bool tx, unsigned n, size_t bytes);
 int pa_poll_start(uv_loop_t *loop, int fd, void *data, uv_poll_cb cb, uv_poll_t **ret);
 void pa_poll_stop(uv_poll_t **poll);
 
@@ -161,6 +169,8 @@ int pa_control_new(struct pa_dp *dp, struct pa_control **ret);
 void pa_control_free(struct pa_control *c);
 int pa_control_set(struct pa_control *c, unsigned local, int handshake, int session);
 void pa_control_use_gro(struct pa_control *c, unsigned local, bool on);
+/* While a batch is being received: takes a message that goes out behind it. False: it is to be sent now. */
+bool pa_control_collect(struct pa_control *c, int fd, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 /* The socket to send control messages by, or -1. */
 int pa_control_fd(const struct pa_control *c, unsigned local);
 

@@ -16,6 +16,18 @@ static struct pa_exposed *find(struct pa_expose *x, const struct pa_inrule *r)
 	return NULL;
 }
 
+/* So that one user, or all of them, cannot keep the others out, or root. */
+static bool has_room(const struct pa_expose *x, uint32_t uid)
+{
+	size_t own = 0, users = 0;
+
+	for (size_t i = 0; i < x->n; i++) {
+		own += x->items[i].uid == uid;
+		users += x->items[i].uid != 0;
+	}
+	return uid == 0 || (own < PA_EXPOSED_SHARE && users < PA_EXPOSED_MAX - PA_EXPOSED_SHARE);
+}
+
 int pa_expose_add(struct pa_expose *x, const struct pa_exposed *e)
 {
 	struct pa_exposed *old = find(x, &e->rule);
@@ -24,6 +36,8 @@ int pa_expose_add(struct pa_expose *x, const struct pa_exposed *e)
 		return PA_EDENIED;
 	if (old == NULL && x->n == PA_EXPOSED_MAX)
 		return PA_ENOMEM;
+	if (old == NULL && !has_room(x, e->uid))
+		return PA_ELIMIT;
 	if (old == NULL)
 		old = &x->items[x->n++];
 	*old = *e;

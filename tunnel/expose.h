@@ -14,6 +14,7 @@
  * Times are boot milliseconds (clock.h): what is added lives at most until the host starts anew.
  */
 #define PA_EXPOSED_MAX 64
+#define PA_EXPOSED_SHARE 16 /* of one user who is not root; as much is left to root by all of them together */
 
 struct pa_exposed {
 	struct pa_inrule rule;
@@ -26,7 +27,10 @@ struct pa_expose {
 	struct pa_exposed items[PA_EXPOSED_MAX];
 };
 
-/* Adds, or gives an entry of the same rule a new end. PA_ENOMEM: PA_EXPOSED_MAX are there. PA_EDENIED: it is another user's. */
+/*
+ * Adds, or gives an entry of the same rule a new end. PA_ENOMEM: PA_EXPOSED_MAX are there. PA_ELIMIT: no more
+ * for this user, or for users who are not root. PA_EDENIED: it is another user's.
+ */
 int pa_expose_add(struct pa_expose *x, const struct pa_exposed *e);
 /* uid 0 may remove everybody's. PA_ENOTFOUND, PA_EDENIED. */
 int pa_expose_remove(struct pa_expose *x, const struct pa_inrule *r, uint32_t uid);

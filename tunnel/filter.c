@@ -154,6 +154,7 @@ const char *pa_verdict_name(enum pa_verdict v)
 		[PA_DROP_UNBOUND] = "unbound",
 		[PA_DROP_OUTER] = "outer",
 		[PA_DROP_REDIRECT] = "redirect",
+		[PA_DROP_LIMITED] = "limited",
 	};
 
 	return (unsigned)v < PA_VERDICTS ? names[v] : "unknown";

@@ -7,6 +7,8 @@
 #include "tunnel/gatewayd_edge.h"
 #include "tunnel/status_json.h"
 
+#define ALL_MAX 1000 /* bindings in one reply: a few milliseconds */
+
 static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b)
 {
 	uint64_t now = pa_now_get().boot_ms;
@@ -20,7 +22,7 @@ static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b
 		(int)b->delivering);
 
 	if (pa_path_stats(pa_gatewayd_path(g), &b->claims.addr, NULL, &stats) == 0)
-		(void)json_object_set_new(obj, "traffic", pa_peer_stats_json(&stats));
+		(void)json_object_set_new(obj, "traffic", pa_peer_stats_json(&stats, now));
 	return obj;
 }
 
@@ -70,26 +72,63 @@ static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
 }
 
-struct listing {
-	struct pa_gatewayd *g;
-	json_t *list;
-};
-
-static bool add_binding(void *arg, const struct pa_gw_binding *b)
+/* From *at on at most limit bindings; *at is then where to go on, UINT32_MAX: there are no more. */
+static json_t *list_bindings(struct pa_gatewayd *g, uint32_t *at, size_t limit)
 {
-	struct listing *l = arg;
+	json_t *list = json_array();
+	struct pa_gw_binding b;
 
-	return json_array_append_new(l->list, binding_json(l->g, b)) == 0;
+	while (json_array_size(list) < limit) {
+		if (!pa_gw_walk(pa_gatewayd_gw(g), at, &b)) {
+			*at = UINT32_MAX;
+			break;
+		}
+		if (json_array_append_new(list, binding_json(g, &b)) < 0)
+			break;
+	}
+	return list;
 }
 
+/* All at once only if they are few: the loop has other things to do, and the client's buffer an end. */
 static void binding_get_all(struct pa_gatewayd *g, struct pa_request *req)
 {
-	struct listing l = {g, json_array()};
 	size_t n = pa_gw_count(pa_gatewayd_gw(g));
+	uint32_t at = 0;
+	json_t *list;
 
-	pa_gw_each(pa_gatewayd_gw(g), add_binding, &l);
+	if (n > ALL_MAX) {
+		pa_request_replyf(req, PA_RESULT_ERROR, "%zu bindings are too many for one reply; ask for them in pages: "
+				  "binding-get-page {\"from\": \"start\", \"limit\": %d}, then from what \"next\" says", n, ALL_MAX);
+		return;
+	}
+	list = list_bindings(g, &at, n);
 	pa_request_reply(req, n > 0 ? PA_RESULT_SUCCESS : PA_RESULT_EMPTY, n > 0 ? "" : "no bindings",
-			 json_pack("{s:o, s:I}", "bindings", l.list, "count", (json_int_t)n));
+			 json_pack("{s:o, s:I}", "bindings", list, "count", (json_int_t)n));
+}
+
+/* "from" is "start" or the "next" of the page before: which stays right whatever comes and goes meanwhile. */
+static void binding_get_page(struct pa_gatewayd *g, struct pa_request *req)
+{
+	json_t *from = json_object_get(pa_request_arguments(req), "from"), *most = json_object_get(pa_request_arguments(req), "limit");
+	const char *start = json_string_value(from);
+	json_int_t n = json_is_integer(from) ? json_integer_value(from) : -1, limit = most != NULL ? json_integer_value(most) : ALL_MAX;
+	json_t *list, *reply;
+	uint32_t at;
+
+	if (start != NULL && strcmp(start, "start") == 0)
+		n = 0;
+	if (n < 0 || n >= UINT32_MAX || limit < 1 || limit > ALL_MAX) {
+		pa_request_replyf(req, PA_RESULT_ERROR, "expected \"from\": \"start\" or the \"next\" of the page before, and "
+				  "\"limit\": 1 to %d", ALL_MAX);
+		return;
+	}
+	at = (uint32_t)n;
+	list = list_bindings(g, &at, (size_t)limit);
+	n = (json_int_t)json_array_size(list);
+	reply = json_pack("{s:o, s:I}", "bindings", list, "count", n);
+	if (at != UINT32_MAX)
+		(void)json_object_set_new(reply, "next", json_integer(at));
+	pa_request_reply(req, n > 0 ? PA_RESULT_SUCCESS : PA_RESULT_EMPTY, n > 0 ? "" : "no more bindings", reply);
 }
 
 /* The "address" argument; false after an error reply. */
@@ -138,8 +177,8 @@ static const struct {
 	const char *name;
 	void (*fn)(struct pa_gatewayd *g, struct pa_request *req);
 } commands[] = {
-	{"status-get", status_get},   {"binding-get-all", binding_get_all}, {"binding-get", binding_get},
-	{"binding-end", binding_end}, {"version-get", version_get},
+	{"status-get", status_get},   {"binding-get-all", binding_get_all}, {"binding-get-page", binding_get_page},
+	{"binding-get", binding_get}, {"binding-end", binding_end}, {"version-get", version_get},
 };
 
 void pa_gatewayd_command(void *ctx, struct pa_request *req)

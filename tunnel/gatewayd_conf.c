@@ -8,6 +8,9 @@
 #include "tunnel/conf_values.h"
 #include "tunnel/dp.h"
 
+#define HANDSHAKES_DEFAULT 5000 /* a second, of one source prefix: a large NAT's clients, all at once */
+#define RATE_MAX 100000000000	/* a second; more than any interface carries */
+
 static void read_listen(const struct pa_node *n, struct pa_gatewayd_conf *c)
 {
 	size_t count = pa_node_list(n, "listen", true);
@@ -97,6 +100,21 @@ static int read_ports(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	return 0;
 }
 
+static void read_limits(const struct pa_node *n, struct pa_gatewayd_conf *c)
+{
+	static const char *const keys[] = {"handshakes-per-source", "packets-per-binding", "bytes-per-binding", NULL};
+	struct pa_node l;
+
+	c->limits.handshakes = HANDSHAKES_DEFAULT;
+	if (!pa_node_has(n, "limits"))
+		return;
+	l = pa_node_object(n, "limits", false);
+	pa_node_only(&l, keys);
+	c->limits.handshakes = (uint32_t)pa_node_int(&l, keys[0], 0, PA_GW_HANDSHAKES_MAX, HANDSHAKES_DEFAULT);
+	c->limits.packets = (uint64_t)pa_node_int(&l, keys[1], 0, RATE_MAX, 0);
+	c->limits.bytes = (uint64_t)pa_node_int(&l, keys[2], 0, RATE_MAX, 0);
+}
+
 static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 {
 	int rc;
@@ -129,6 +147,7 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 	c->keepalive = (uint16_t)pa_node_int(n, "keepalive", PA_KEEPALIVE_MIN, PA_KEEPALIVE_MAX, PA_KEEPALIVE_DEFAULT);
 	c->max_bindings = (size_t)pa_node_int(n, "max-bindings", 1, 16 << 20, 65536);
 	c->threads = (unsigned)pa_node_int(n, "threads", 0, PA_DP_LANES_MAX, 0);
+	read_limits(n, c);
 	c->log_level = pa_conf_log_level(n);
 	return rc;
 }
@@ -137,7 +156,8 @@ int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret)
 {
 	static const char *const keys[] = {"listen", "probe-listen", "device", "device-address", "key-file", "pools", "deny", "allow",
 					   "deny-ports", "isolate", "mtu", "keepalive", "max-bindings", "control-socket",
-					   "state-file", "broker", "datapath", "bpf-dir", "accelerate", "threads", "log-level", NULL};
+					   "state-file", "broker", "datapath", "bpf-dir", "accelerate", "threads", "limits", "log-level",
+					   NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_gatewayd_conf c;
 	int rc;

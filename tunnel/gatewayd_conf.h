@@ -38,6 +38,10 @@ struct pa_gatewayd_conf {
 	uint16_t mtu, keepalive;
 	size_t max_bindings;
 	unsigned threads; /* of the data path, at most PA_DP_LANES_MAX; 0: one for each processor */
+	struct {
+		uint32_t handshakes;	  /* of a source prefix, a second; 0: any number */
+		uint64_t packets, bytes; /* of a binding and direction, a second; 0: any number */
+	} limits;
 	struct pa_broker_link_conf broker;
 	int log_level; /* enum pa_log_level */
 };

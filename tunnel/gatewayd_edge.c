@@ -26,6 +26,7 @@
 #define TICK_MAX_MS 250 /* the core is told the time this often at least; a tick looks only at what is due */
 #define RENEW_MS 4	/* from one piece of a new state file to the next */
 #define REFUSED_LOG_MS 60000 /* one line for each reason about refused clients in this time */
+#define NS_PER_S UINT64_C(1000000000)
 #define FORWARD_SYSCTL "/proc/sys/net/ipv4/ip_forward"
 
 struct pa_gatewayd {
@@ -445,6 +446,18 @@ static int open_probes(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	return rc < 0 ? fail_listen(g, "probe-listen", failed, detail, rc, err) : 0;
 }
 
+/* Of each binding and direction. A quarter of a second ahead of the rate: what a TCP connection sends at once. */
+static struct pa_rate rate_of(const struct pa_gatewayd_conf *c)
+{
+	struct pa_rate r = {.burst_ns = c->limits.packets > 0 || c->limits.bytes > 0 ? NS_PER_S / 4 : 0};
+
+	if (c->limits.packets > 0)
+		r.packet_ns = NS_PER_S / c->limits.packets;
+	if (c->limits.bytes > 0)
+		r.byte_ns = NS_PER_S * 1024 / c->limits.bytes;
+	return r;
+}
+
 static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 {
 	const struct pa_gatewayd_conf *c = g->conf;
@@ -463,6 +476,7 @@ static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		cfg.dp.queues = g->tun.queues;
 		cfg.dp.n_queues = g->tun.n_queues;
 	}
+	cfg.dp.rate = cfg.kern.rate = rate_of(c);
 	rc = pa_path_open(&cfg, &g->path, why);
 	if (rc == 0) {
 		rc = use_sockets(g);
@@ -478,7 +492,7 @@ static int open_core(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	const struct pa_gatewayd_conf *c = g->conf;
 	struct pa_gw_socket sockets[PA_GATEWAYD_LISTEN_MAX + PA_GATEWAYD_PROBES_MAX];
 	struct pa_gw_config cfg = {.pools = c->pools, .n_pools = c->n_pools, .mtu = c->mtu, .keepalive = c->keepalive,
-				   .max_bindings = c->max_bindings, .sockets = sockets};
+				   .max_bindings = c->max_bindings, .sockets = sockets, .handshakes = c->limits.handshakes};
 	int rc = pa_gatewayd_keys_load(c, &g->keys, err, PA_GATEWAYD_ERRLEN);
 
 	_Static_assert(PA_GATEWAYD_LISTEN_MAX + PA_GATEWAYD_PROBES_MAX <= PA_GW_SOCKETS_MAX, "the core knows every socket");

@@ -10,6 +10,9 @@
 /* RECHALLENGE of one binding, data and control apart so that forged data cannot use up what a KEEPALIVE needs. */
 #define BINDING_INTERVAL_MS 250
 #define BINDING_BURST 4
+/* ALIVE, for KEEPALIVEs of one binding: nobody who keeps the rules comes near it. */
+#define ALIVE_INTERVAL_MS 100
+#define ALIVE_BURST 50
 #define QUIET_MS 10000	   /* after an objection no move is offered for so long */
 #define TOKEN_REPEATS 4	   /* a client repeats a KEEPALIVE after 1, 2 and 4 s, then it leaves */
 #define TOKEN_GRACE_MS 15000
@@ -531,6 +534,11 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	e = find_authentic(gw, rx);
 	if (e == NULL)
 		return;
+	/* Only what is authentic is charged, or a listener could use up what the holder needs. */
+	if (!limit_binding(&e->tat_session, rx->now.boot_ms, ALIVE_INTERVAL_MS, ALIVE_BURST)) {
+		gw->count.limited++;
+		return;
+	}
 	if (e->adopted && rx->m.seq > e->seq) {
 		rechallenge(gw, rx, e, &e->tat_control, is_at(e, rx));
 		return;
@@ -678,6 +686,11 @@ enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned l
 		return gw->refusal;
 	}
 	rotate_cookies(gw, now.boot_ms);
+	if (gw->limits_handshakes && (rx.m.type == PA_MSG_HELLO || rx.m.type == PA_MSG_CONFIRM) &&
+	    !pa_limit_source(&gw->handshake_limit, now.boot_ms * 1000, &from->addr)) {
+		gw->count.limited++;
+		return gw->refusal;
+	}
 	switch (rx.m.type) {
 	case PA_MSG_HELLO:
 		handle_hello(gw, &rx);

@@ -79,6 +79,7 @@ struct pa_gw_socket {
 
 #define PA_GW_PROBE_LOCAL 256
 #define PA_GW_SOCKETS_MAX 12
+#define PA_GW_HANDSHAKES_MAX 1000000
 
 struct pa_gw_config {
 	const struct pa_keyring *keys; /* pool keys and one gateway key; borrowed until pa_gw_set_keys or pa_gw_free */
@@ -89,6 +90,7 @@ struct pa_gw_config {
 	size_t max_bindings; /* addresses known at once: bound, or bound before by a grant that has not expired */
 	const struct pa_gw_socket *sockets; /* copied; may be left out: no PROBE is answered from another one then */
 	size_t n_sockets;		    /* up to PA_GW_SOCKETS_MAX */
+	uint32_t handshakes; /* HELLO and CONFIRM that are looked at, of each source prefix, a second; 0: any number */
 };
 
 /* Everything that was refused is counted; nothing that a packet causes is fatal. */

@@ -11,7 +11,7 @@
 /* What the files of the gateway's core (gw*.c) share; nobody else includes it. */
 #define PA_GW_PROBERS_MAX 64  /* clients that look at their path at the same time */
 #define PA_GW_PENDING_MAX 256 /* second answers, in all, and of one client, as many as one run of its probes may want */
-#define PA_GW_PENDING_EACH 8
+#define PA_GW_PENDING_EACH 10 /* eight, and one or two for the keepalive interval that it learns meanwhile */
 
 /* A client that sends PROBEs. Not in its entry, for few do it, and for a few seconds. */
 struct pa_gw_prober {
@@ -48,6 +48,8 @@ struct pa_gw {
 	uint64_t cookie_rotated_ms;
 	struct pa_limit rechallenge_limit, hint_limit, probe_limit;
 	struct pa_limit path_limit, mtu_limit; /* by session */
+	struct pa_limit handshake_limit; /* its unit is the microsecond */
+	bool limits_handshakes;
 	struct pa_gw_socket sockets[PA_GW_SOCKETS_MAX];
 	size_t n_sockets;
 	struct pa_gw_prober probers[PA_GW_PROBERS_MAX];

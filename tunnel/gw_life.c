@@ -28,11 +28,11 @@ int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys)
 
 int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void *ctx, struct pa_gw **ret)
 {
-	uint8_t hash_key[5][PA_GW_HASH_KEY_LEN];
+	uint8_t hash_key[6][PA_GW_HASH_KEY_LEN];
 	struct pa_gw *gw;
 	int rc = PA_EINVAL;
 
-	if (cfg->n_pools == 0 || cfg->max_bindings == 0 || cfg->n_sockets > PA_GW_SOCKETS_MAX || cfg->mtu < PA_MTU_MIN ||
+	if (cfg->n_pools == 0 || cfg->max_bindings == 0 || cfg->n_sockets > PA_GW_SOCKETS_MAX || cfg->handshakes > PA_GW_HANDSHAKES_MAX || cfg->mtu < PA_MTU_MIN ||
 	    cfg->keepalive < PA_KEEPALIVE_MIN || cfg->keepalive > PA_KEEPALIVE_MAX)
 		return PA_EINVAL;
 	gw = calloc(1, sizeof(*gw));
@@ -66,6 +66,9 @@ int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void 
 	pa_limit_init(&gw->probe_limit, hash_key[3], SOURCE_INTERVAL_MS, SOURCE_BURST);
 	pa_limit_init(&gw->path_limit, hash_key[3], PATH_INTERVAL_MS, PATH_BURST);
 	pa_limit_init(&gw->mtu_limit, hash_key[3], SOURCE_INTERVAL_MS, SOURCE_BURST);
+	gw->limits_handshakes = cfg->handshakes > 0;
+	if (gw->limits_handshakes) /* as many as in a second may come at once */
+		pa_limit_init(&gw->handshake_limit, hash_key[5], 1000000 / cfg->handshakes, cfg->handshakes);
 	*ret = gw;
 	return 0;
 fail:

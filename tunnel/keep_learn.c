@@ -65,7 +65,9 @@ static uint16_t search(const struct pa_learn *l)
 
 	if (l->bad == 0 || l->bad > l->bound)
 		return low < l->bound ? l->bound : 0;
-	return l->bad - low > STEP ? (uint16_t)((low + l->bad) / 2) : 0;
+	if (l->bad - low <= STEP)
+		return 0;
+	return (uint16_t)((low + l->bad) / 2);
 }
 
 uint16_t pa_learn_trial(struct pa_learn *l, struct pa_now now)

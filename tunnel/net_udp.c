@@ -12,6 +12,7 @@
 
 /* Bytes each way: some milliseconds at 10 Gbit/s. */
 #define BUFFER_BYTES (4 << 20)
+#define SESSION_BYTES (128 << 20) /* room for a KEEPALIVE of each of some 100,000 clients, all at once; used only then */
 
 socklen_t pa_sockaddr_to(const struct pa_endpoint *e, struct sockaddr_storage *ret)
 {
@@ -53,10 +54,8 @@ bool pa_sockaddr_from(const struct sockaddr_storage *ss, struct pa_endpoint *ret
 }
 
 /* The FORCE variants pass the system's limits; they need CAP_NET_ADMIN, which we hold outside of tests. */
-static void set_buffers(int fd)
+static void set_buffers(int fd, int n)
 {
-	int n = BUFFER_BYTES;
-
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &n, sizeof(n)) < 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n, sizeof(n));
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &n, sizeof(n)) < 0)
@@ -69,7 +68,7 @@ static const char *set_options(int fd, const struct pa_udp_config *cfg, bool v6)
 	int one = 1, dont = cfg->dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
 	int dont6 = cfg->dont_fragment ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT;
 
-	set_buffers(fd);
+	set_buffers(fd, BUFFER_BYTES);
 	if (cfg->device != NULL &&
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, cfg->device, (socklen_t)strlen(cfg->device)) < 0)
 		return "cannot bind to the interface";
@@ -160,6 +159,8 @@ int pa_udp_open_group(const struct pa_udp_config *cfg, unsigned n_data, int *ret
 			close(ret_fds[--n]);
 		(void)set_shared(ret_fds[0], 0);
 	}
+	if (n > PA_STEER_SESSION)
+		set_buffers(ret_fds[PA_STEER_SESSION], SESSION_BYTES);
 	*ret_n = n;
 	return 0;
 }

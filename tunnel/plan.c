@@ -98,7 +98,11 @@ static void plan_default(const struct pa_plan_input *in, const struct pa_prefix 
 	rule->unbound = true;
 }
 
-/* Marked sockets. Once their source is P their packets need no exception: what stays on the LAN has got its address. */
+/*
+ * Marked sockets. While the host does not have P they have no way, but to the LAN: what was started to use P shall not use another
+ * address because P is with somebody else for a while. Once their source is P their packets need no exception: what stays on the LAN has
+ * got its address.
+ */
 static void plan_programs(const struct pa_plan_input *in, const struct pa_prefix *everything, struct pa_plan *p)
 {
 	uint32_t mark = in->mark + PA_MARK_TUNNEL;
@@ -110,7 +114,8 @@ static void plan_programs(const struct pa_plan_input *in, const struct pa_prefix
 	rule = add_rule(p, in->priority + 2, in->table + 2);
 	rule->mark = mark;
 	rule->unbound = true;
-	add_route(p, in->table + 2, everything, in->ifindex, source(in));
+	add_route(p, in->table + 2, everything, in->away ? 0 : in->ifindex, source(in));
+	p->routes[p->n_routes - 1].last = in->away;
 	plan_exceptions(in, in->table + 2, p);
 }
 

@@ -27,7 +27,8 @@
  * Programs of pubaddr exec have sockets with the mark MARK + 1 and, in every mode, rules that give them P as source:
  *
  * priority + 1  mark MARK + 1, source not yet chosen -> main, but no default
- * priority + 2  mark MARK + 1, source not yet chosen -> table + 2   as table: default by the device with source P, exceptions
+ * priority + 2  mark MARK + 1, source not yet chosen -> table + 2   as table: default by the device with source P, exceptions; while
+ *                                                                   P is in a network namespace, "no route to host"
  *
  * While no process serves the device it has no carrier and its routes do not count (pa_tun_ignore_idle): then new connections
  * leave by plain NAT, and table + 1 says "no route to host" last, so that what is bound to P waits for the next process

@@ -13,7 +13,7 @@
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: pubaddr mode [--interface IFACE] [tunnel|native|auto|policy|default]\n");
+	fprintf(stderr, "usage: pubaddr mode [--json] [--interface IFACE] [tunnel|native|auto|policy|default]\n");
 	return 2;
 }
 
@@ -24,9 +24,9 @@ static const char *text_of(const json_t *v, const char *key)
 	return s != NULL ? s : "unknown";
 }
 
-static void print(const struct pa_pubaddr_opts *o, const json_t *v)
+static void print(bool json, const json_t *v)
 {
-	if (o->json)
+	if (json)
 		printf("{\"mode\": \"%s\", \"mode-source\": \"%s\"}\n", text_of(v, "mode"), text_of(v, "mode-source"));
 	else
 		printf("%s (by %s)\n", text_of(v, "mode"), text_of(v, "mode-source"));
@@ -34,17 +34,22 @@ static void print(const struct pa_pubaddr_opts *o, const json_t *v)
 
 int pa_pubaddr_mode(const struct pa_pubaddr_opts *o)
 {
-	static const struct option longopts[] = {{"interface", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
+	static const struct option longopts[] = {{"interface", required_argument, NULL, 'i'}, {"json", no_argument, NULL, 'j'},
+						 {NULL, 0, NULL, 0}};
 	char path[PA_SOCK_PATHLEN], err[PA_CLIENT_ERRLEN];
 	const char *iface = NULL, *mode = NULL;
+	bool json = o->json; /* before the command or behind it */
 	json_t *reply = NULL;
 	int c, rc;
 
 	optind = 0; /* from the start, with our words */
 	while ((c = getopt_long(o->argc + 1, o->argv - 1, "i:", longopts, NULL)) != -1) {
-		if (c != 'i')
+		if (c == 'i')
+			iface = optarg;
+		else if (c == 'j')
+			json = true;
+		else
 			return usage();
-		iface = optarg;
 	}
 	if (o->argc + 1 - optind > 1)
 		return usage();
@@ -55,7 +60,7 @@ int pa_pubaddr_mode(const struct pa_pubaddr_opts *o)
 	rc = mode == NULL ? pa_client_call(path, "status-get", NULL, TIMEOUT_MS, &reply, err) :
 			    pa_client_call(path, "mode-set", json_pack("{s:s}", "mode", mode), TIMEOUT_MS, &reply, err);
 	if (rc == 0 && reply != NULL)
-		print(o, reply);
+		print(json, reply);
 	else
 		fprintf(stderr, "pubaddr: %s\n", err);
 	json_decref(reply);

@@ -4,6 +4,9 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "common/err.h"
+#include "common/ifname.h"
+
 /* The key of the sets of TCP and UDP flows, as the host sends and as it receives. */
 #define SENT(l4) l4 " sport . ip daddr . " l4 " dport"
 #define RECEIVED(l4) l4 " dport . ip saddr . " l4 " sport"
@@ -51,15 +54,24 @@ static void write_zone(const struct pa_ruleset_input *in, const char *p, struct 
 
 /* ---- with tracking ---- */
 
+static void write_set_of(struct pa_text *t, const char *name, const char *type, int size, const char *timeout)
+{
+	pa_text_add(t, "\tset %s {\n\t\ttype %s\n\t\tsize %d\n\t\tflags dynamic,timeout\n\t\ttimeout %s\n\t}\n", name, type, size,
+		    timeout);
+}
+
 static void write_set(struct pa_text *t, const char *name, const char *type, const char *timeout)
 {
-	pa_text_add(t, "\tset %s {\n\t\ttype %s\n\t\tsize %d\n\t\tflags dynamic,timeout\n\t\ttimeout %s\n\t}\n", name, type,
-		    PA_RULESET_FLOWS, timeout);
+	write_set_of(t, name, type, PA_RULESET_FLOWS, timeout);
 }
 
 /*
  * Which way a flow has gone: ours . peer . its port. What is in none of them is new, or so old that it has been forgotten, and goes
  * as the mode says. Flows from before the table was there keep the common zone, where conntrack may know them.
+ *
+ * Whoever sends to P makes an entry of udp_tunnel or other_tunnel, with any source that he likes; so these can be filled from outside.
+ * Then the host's port (or the protocol) is remembered instead, and all that is not known of that one goes by the tunnel, which is
+ * right for every answer and works for all else. There are no more of these than fit.
  */
 static void write_sets(const struct pa_ruleset_input *in, struct pa_text *t)
 {
@@ -67,10 +79,13 @@ static void write_sets(const struct pa_ruleset_input *in, struct pa_text *t)
 
 	write_set(t, "tcp_tunnel", flow, PA_RULESET_TCP_TIMEOUT);
 	write_set(t, "tcp_direct", flow, PA_RULESET_TCP_TIMEOUT);
+	write_set(t, "tcp_over", flow, PA_RULESET_OVER_TIMEOUT);
 	write_set(t, "udp_tunnel", flow, PA_RULESET_UDP_TIMEOUT);
 	write_set(t, "udp_direct", flow, PA_RULESET_UDP_TIMEOUT);
+	write_set_of(t, "udp_crowded", "inet_service", PA_RULESET_PORTS, PA_RULESET_UDP_TIMEOUT);
 	write_set(t, "other_tunnel", other, PA_RULESET_UDP_TIMEOUT);
 	write_set(t, "other_direct", other, PA_RULESET_UDP_TIMEOUT);
+	write_set_of(t, "other_crowded", "inet_proto", PA_RULESET_PROTOCOLS, PA_RULESET_UDP_TIMEOUT);
 	write_set(t, PA_RULESET_BEFORE_SET, "inet_proto . inet_service . ipv4_addr . inet_service", PA_RULESET_TCP_TIMEOUT);
 	write_set(t, "before_ports", "inet_service", PA_RULESET_LEARN_TIMEOUT);
 	if (in->mode == PA_OUT_AUTO)
@@ -104,19 +119,35 @@ static void write_prerouting(const struct pa_ruleset_input *in, const char *p, s
 		    in->lan, p, (unsigned)in->mark_direct);
 }
 
-/* Last ingress wins: after the administrator's firewall, so that what it drops changes nothing. */
+/*
+ * Last ingress wins: after the administrator's firewall, so that what it drops changes nothing. An update of a full set ends its rule,
+ * and the next one is tried.
+ */
 static void write_input(const struct pa_ruleset_input *in, const char *p, struct pa_text *t)
 {
 	pa_text_add(t, "\tchain input {\n"
 		       "\t\ttype filter hook input priority 300; policy accept;\n"
 		       "\t\tip daddr != %s return\n"
 		       "\t\tmeta l4proto { tcp, icmp } return\n"
-		       "\t\tiifname \"%s\" meta l4proto udp update @udp_tunnel { " RECEIVED("udp") " } return\n"
-		       "\t\tiifname \"%s\" meta l4proto udp delete @udp_tunnel { " RECEIVED("udp") " } return\n"
-		       "\t\tiifname \"%s\" update @other_tunnel { meta l4proto . ip saddr } return\n"
-		       "\t\tiifname \"%s\" delete @other_tunnel { meta l4proto . ip saddr }\n"
+		       "\t\tiifname \"%s\" goto by_tunnel\n"
+		       "\t\tiifname \"%s\" goto by_lan\n"
 		       "\t}\n",
-		    p, in->device, in->lan, in->device, in->lan);
+		    p, in->device, in->lan);
+}
+
+/* What came in by the LAN has been translated back to P, so it is an answer: nobody fills a set by it. */
+static void write_ingress(struct pa_text *t)
+{
+	pa_text_add(t, "\tchain by_tunnel {\n"
+		       "\t\tmeta l4proto udp update @udp_tunnel { " RECEIVED("udp") " } return\n"
+		       "\t\tmeta l4proto udp update @udp_crowded { udp dport } delete @udp_direct { " RECEIVED("udp") " } return\n"
+		       "\t\tupdate @other_tunnel { meta l4proto . ip saddr } return\n"
+		       "\t\tupdate @other_crowded { meta l4proto } delete @other_direct { meta l4proto . ip saddr }\n"
+		       "\t}\n");
+	pa_text_add(t, "\tchain by_lan {\n"
+		       "\t\tmeta l4proto udp delete @udp_tunnel { " RECEIVED("udp") " } update @udp_direct { " RECEIVED("udp") " } return\n"
+		       "\t\tdelete @other_tunnel { meta l4proto . ip saddr } update @other_direct { meta l4proto . ip saddr }\n"
+		       "\t}\n");
 }
 
 /* "L4 dport { 21, 6881-6889 } THEN", or nothing if there are none. */
@@ -180,6 +211,7 @@ static void write_tcp(const struct pa_ruleset_input *in, struct pa_text *t)
 	pa_text_add(t, "\tchain tcp_new {\n"
 		       "\t\tdelete @tcp_tunnel { " SENT("tcp") " }\n"
 		       "\t\tdelete @tcp_direct { " SENT("tcp") " }\n"
+		       "\t\tdelete @tcp_over { " SENT("tcp") " }\n"
 		       "\t\tdelete @before { " SENT_ANY " }\n"
 		       "\t}\n"
 		       "\tchain tcp_any {\n"
@@ -192,8 +224,33 @@ static void write_tcp(const struct pa_ruleset_input *in, struct pa_text *t)
 	pa_text_add(t, "\t\tgoto to_%s\n\t}\n", by_tunnel(in) ? "tunnel" : "lan");
 }
 
+/*
+ * A flow that has ended is forgotten soon, and one that is half closed not before it is silent. Without that every data connection of a
+ * file transfer would keep its place for days.
+ */
+static void write_tcp_end(struct pa_text *t)
+{
+	pa_text_add(t, "\tchain tcp_fin {\n"
+		       "\t\t" SENT_ANY " @before update @tcp_over { " SENT("tcp") " } return\n"
+		       "\t\t" SENT("tcp") " @tcp_tunnel update @tcp_over { " SENT("tcp") " } return\n"
+		       "\t\t" SENT("tcp") " @tcp_direct update @tcp_over { " SENT("tcp") " }\n"
+		       "\t}\n");
+	pa_text_add(t, "\tchain tcp_ending {\n"
+		       "\t\tupdate @tcp_over { " SENT("tcp") " }\n"
+		       "\t\t" SENT_ANY " @before update @before { " SENT_ANY " timeout " PA_RULESET_OVER_TIMEOUT " } goto to_before\n"
+		       "\t\t" SENT("tcp") " @tcp_tunnel update @tcp_tunnel { " SENT("tcp") " timeout " PA_RULESET_OVER_TIMEOUT " } goto to_tunnel\n"
+		       "\t\t" SENT("tcp") " @tcp_direct update @tcp_direct { " SENT("tcp") " timeout " PA_RULESET_OVER_TIMEOUT " } goto to_lan\n"
+		       "\t\tgoto tcp_any\n"
+		       "\t}\n");
+}
+
 static void write_udp(const struct pa_ruleset_input *in, struct pa_text *t)
 {
+	pa_text_add(t, "\tchain udp_in_crowd {\n"
+		       "\t\tupdate @udp_tunnel { " SENT("udp") " } goto to_tunnel\n"
+		       "\t\tupdate @udp_crowded { udp sport }\n"
+		       "\t\tgoto to_tunnel\n"
+		       "\t}\n");
 	pa_text_add(t, "\tchain udp_by_tunnel {\n"
 		       "\t\tupdate @udp_tunnel { " SENT("udp") " }\n"
 		       "\t\tgoto to_tunnel\n"
@@ -204,7 +261,8 @@ static void write_udp(const struct pa_ruleset_input *in, struct pa_text *t)
 		       "\t}\n");
 	pa_text_add(t, "\tchain udp_any {\n"
 		       "\t\t" SENT("udp") " @udp_tunnel goto udp_by_tunnel\n"
-		       "\t\t" SENT("udp") " @udp_direct goto udp_by_lan\n");
+		       "\t\t" SENT("udp") " @udp_direct goto udp_by_lan\n"
+		       "\t\tudp sport @udp_crowded goto udp_in_crowd\n");
 	write_ports(in, "udp", IPPROTO_UDP, "goto udp_by_tunnel", t);
 	if (in->mode == PA_OUT_AUTO)
 		pa_text_add(t, "\t\tip daddr @" PA_RULESET_SESSIONS_SET " goto udp_by_tunnel\n");
@@ -219,6 +277,7 @@ static void write_other(const struct pa_ruleset_input *in, struct pa_text *t)
 		       "\t\tmeta l4proto icmp goto to_%s\n"
 		       "\t\tmeta l4proto . ip daddr @other_tunnel goto to_tunnel\n"
 		       "\t\tmeta l4proto . ip daddr @other_direct goto to_lan\n"
+		       "\t\tmeta l4proto @other_crowded update @other_crowded { meta l4proto } goto to_tunnel\n"
 		       "\t\tupdate @other_%s { meta l4proto . ip daddr }\n"
 		       "\t\tgoto to_%s\n"
 		       "\t}\n",
@@ -232,7 +291,9 @@ static void write_output(const struct pa_ruleset_input *in, const char *p, struc
 		       "\t\tip saddr != %s return\n"
 		       "\t\toifname \"lo\" return\n"
 		       "\t\tmeta mark %u goto to_tunnel\n"
-		       "\t\ttcp flags & (fin | syn | rst | ack) == syn goto tcp_any\n",
+		       "\t\ttcp flags & (fin | syn | rst | ack) == syn goto tcp_any\n"
+		       "\t\ttcp flags & (fin | rst) != 0 jump tcp_fin\n"
+		       "\t\t" SENT("tcp") " @tcp_over goto tcp_ending\n",
 		    p, (unsigned)in->mark_tunnel);
 	pa_text_add(t, "\t\tmeta l4proto tcp " SENT_ANY " @before update @before { " SENT_ANY " } goto to_before\n"
 		       "\t\tmeta l4proto udp " SENT_ANY " @before update @before { " SENT_ANY " timeout " PA_RULESET_UDP_TIMEOUT " } goto to_before\n"
@@ -267,10 +328,12 @@ static void write_tracked(const struct pa_ruleset_input *in, const char *p, stru
 {
 	write_sets(in, t);
 	write_prerouting(in, p, t);
+	write_ingress(t);
 	write_input(in, p, t);
 	write_ends(in, t);
 	write_sessions(in, t);
 	write_tcp(in, t);
+	write_tcp_end(t);
 	write_udp(in, t);
 	write_other(in, t);
 	write_output(in, p, t);
@@ -281,6 +344,7 @@ void pa_ruleset_write(const struct pa_ruleset_input *in, struct pa_text *t)
 {
 	char table[PA_RULESET_NAMELEN], p[PA_ADDR_STRLEN];
 
+	PA_REQUIRE(pa_ifname_valid(in->device) && pa_ifname_valid(in->lan)); /* command line and configuration are read so */
 	(void)pa_ruleset_table(in->device, table);
 	(void)pa_addr_format(&in->addr, p);
 	/* "add" makes an absent table; "flush" takes every rule of one that is there and leaves its sets. */

@@ -34,7 +34,7 @@ struct pa_ruleset_part {
 };
 
 struct pa_ruleset_input {
-	const char *device, *lan; /* encapsulation device, LAN interface; names as the kernel takes them, without quotes */
+	const char *device, *lan; /* encapsulation device, LAN interface; pa_ifname_valid */
 	struct pa_addr addr;	  /* P, IPv4 */
 	struct pa_addr lan_addr;  /* L, the LAN interface's own; none while it has none: then nothing of P leaves there */
 	uint16_t mtu;		  /* of the device */
@@ -74,7 +74,10 @@ const char *pa_ruleset_table(const char *device, char dst[PA_RULESET_NAMELEN]);
 #define PA_RULESET_UDP_TIMEOUT "3m"
 #define PA_RULESET_TCP_TIMEOUT "5d"
 #define PA_RULESET_LEARN_TIMEOUT "30s" /* how long a UDP socket of before tells which flows it has */
+#define PA_RULESET_OVER_TIMEOUT "2m" /* of a TCP flow once the host has said FIN or RST; conntrack's of FIN_WAIT and TIME_WAIT */
 #define PA_RULESET_FLOWS 65536 /* in each set */
+#define PA_RULESET_PORTS 65536 /* as many as there are, so a set of them is never full */
+#define PA_RULESET_PROTOCOLS 256
 #define PA_RULESET_BEFORE_SET "before" /* a table that has it is tracked */
 #define PA_RULESET_SESSIONS_SET "sessions" /* in the mode auto: peers of sessions, see struct pa_auto_entry */
 #define PA_RULESET_SESSION_TIMEOUT "15m" /* without a packet of the session: an FTP server's usual patience is 5 to 15 minutes */

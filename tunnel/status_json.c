@@ -52,11 +52,15 @@ json_t *pa_dp_stats_json(const struct pa_dp_stats *s)
 			 "from-tunnel", direction_json(s->rx_packets, s->rx_bytes, s->rx_errors, s->rx_drops));
 }
 
-json_t *pa_peer_stats_json(const struct pa_dp_peer_stats *s)
+json_t *pa_peer_stats_json(const struct pa_dp_peer_stats *s, uint64_t boot_ms)
 {
-	return json_pack("{s:o, s:o, s:o, s:o}", "packets-to-client", number(s->tx_packets), "bytes-to-client",
-			 number(s->tx_bytes), "packets-from-client", number(s->rx_packets), "bytes-from-client",
-			 number(s->rx_bytes));
+	json_t *obj = json_pack("{s:o, s:o, s:o, s:o}", "packets-to-client", number(s->tx_packets), "bytes-to-client",
+				number(s->tx_bytes), "packets-from-client", number(s->rx_packets), "bytes-from-client",
+				number(s->rx_bytes));
+
+	if (obj != NULL && s->rx_seen_ms != 0)
+		(void)json_object_set_new(obj, "last-from-client-ms", number(boot_ms > s->rx_seen_ms ? boot_ms - s->rx_seen_ms : 0));
+	return obj;
 }
 
 struct counter {

@@ -17,7 +17,8 @@ json_t *pa_inpolicy_json(const struct pa_inpolicy *p);
 json_t *pa_endpoint_json(const struct pa_endpoint *e);
 /* {"to-tunnel": {"packets", "bytes", "errors", "refused": {VERDICT: N}}, "from-tunnel": {...}}; verdicts of 0 are left out. */
 json_t *pa_dp_stats_json(const struct pa_dp_stats *s);
-json_t *pa_peer_stats_json(const struct pa_dp_peer_stats *s);
+/* boot_ms: now; "last-from-client-ms" is left out if nothing came yet. */
+json_t *pa_peer_stats_json(const struct pa_dp_peer_stats *s, uint64_t boot_ms);
 json_t *pa_gw_counters_json(const struct pa_gw_counters *c);
 json_t *pa_client_counters_json(const struct pa_client_counters *c);
 

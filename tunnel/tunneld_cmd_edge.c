@@ -191,8 +191,14 @@ static void version_get(struct pa_tunneld *t, struct pa_request *req)
 static void probe_start(struct pa_tunneld *t, struct pa_request *req)
 {
 	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+	struct pa_tunneld_knock knock = {.tun_fd = -1};
+	struct pa_client_status s;
 
-	pa_tunneld_probe_start(p.probe, req, pa_tunnet_lan(p.net)->mtu);
+	pa_client_status_get(p.client, &s);
+	if (s.state == PA_CLIENT_BOUND && p.trouble[0] == '\0' && !pa_tunnet_in_namespace(p.net) &&
+	    pa_tuninbound_now(p.inbound)->kind == PA_IN_OPEN && pa_addr_is_ipv4(&s.binding.gateway.addr))
+		knock = (struct pa_tunneld_knock){pa_tunnet_fd(p.net), s.claims.addr, s.binding.gateway.addr};
+	pa_tunneld_probe_start(p.probe, req, pa_tunnet_lan(p.net)->mtu, &knock);
 }
 
 static void probe_get(struct pa_tunneld *t, struct pa_request *req)

@@ -741,6 +741,15 @@ int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNE
 	return rc;
 }
 
+int pa_tunneld_after_namespace(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	int rc = t->is_up && pa_tunnet_namespace_ended(t->net) ? bring_up(t) : 0;
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", t->trouble);
+	return rc;
+}
+
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,

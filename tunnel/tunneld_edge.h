@@ -104,6 +104,12 @@ void pa_tunneld_reload(struct pa_tunneld *t, const char *config);
 /* Gives P to the network namespace of process pid, for as long as that lives. On failure the host has it as before; err says why. */
 int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNELD_ERRLEN]);
 
+/*
+ * A namespace that has just ended is noticed a moment later; this does it now, for who must not meet the routes of before. On failure
+ * err says why.
+ */
+int pa_tunneld_after_namespace(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]);
+
 /* Commands that have files of their own; each replies. */
 void pa_tunneld_mode_set(struct pa_tunneld *t, struct pa_request *req);
 void pa_tunneld_expose(struct pa_tunneld *t, struct pa_request *req);

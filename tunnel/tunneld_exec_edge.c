@@ -3,17 +3,13 @@
  * The commands exec-cgroup and exec-netns: the tunnel for one program. The program that asks is pubaddr exec, which goes on as the
  * program to be run; we start nothing, and give it nothing but a way to the tunnel.
  */
-#include <errno.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/err.h"
 #include "common/log.h"
 #include "tunnel/net_cgroup.h"
+#include "tunnel/caller.h"
 #include "tunnel/status_json.h"
 #include "tunnel/tunneld_edge.h"
 
@@ -24,38 +20,6 @@ static void refuse(struct pa_request *req, const char *reason)
 	pa_log(PA_LOG_WARN, "exec.refused", "uid=%u pid=%d command=%s reason=\"%s\"", (unsigned)pa_request_uid(req),
 	       (int)pa_request_pid(req), pa_request_name(req), reason);
 	pa_request_replyf(req, PA_RESULT_ERROR, "%s", reason);
-}
-
-/*
- * The peer's process id is of the time when it connected; it may have ended since, and another process have its number. We hold
- * the process that has it now, and go on only if that one is the same user's: then nobody reaches what is not his. Returns the
- * descriptor of the process, or a negative error.
- */
-static int hold_process(const struct pa_request *req)
-{
-	pid_t pid = pa_request_pid(req);
-	char path[32];
-	struct stat st;
-	int fd;
-
-	if (pid <= 0)
-		return PA_ENOTFOUND; /* it is in a space of process ids that is not below ours */
-	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (fd < 0)
-		return PA_ENOTFOUND;
-	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	if (stat(path, &st) == 0 && st.st_uid == pa_request_uid(req))
-		return fd;
-	close(fd);
-	return PA_EAUTH;
-}
-
-/* True as long as the process that we hold has not ended, so that its number was its own all the time. */
-static bool is_alive(int pidfd)
-{
-	struct pollfd p = {pidfd, POLLIN, 0};
-
-	return poll(&p, 1, 0) == 0;
 }
 
 /* Everything that must be right for both commands; false after a reply. *ret_pidfd is the caller's to close. */
@@ -72,9 +36,9 @@ static bool admit(const struct pa_tunneld_parts *p, struct pa_request *req, stru
 		refuse(req, "there is no public address now; pubaddr status tells why");
 		return false;
 	}
-	fd = hold_process(req);
+	fd = pa_caller_hold(req);
 	if (fd < 0) {
-		refuse(req, "the process that asks cannot be found in /proc, or is not the one that connected");
+		refuse(req, "the process that connected cannot be found, or has ended");
 		return false;
 	}
 	*ret_pidfd = fd;
@@ -92,7 +56,7 @@ static void reply_started(const struct pa_tunneld_parts *p, struct pa_request *r
 void pa_tunneld_exec_cgroup(struct pa_tunneld *t, struct pa_request *req)
 {
 	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
-	char err[PA_CGROUP_ERRLEN];
+	char err[PA_TUNNELD_ERRLEN > PA_CGROUP_ERRLEN ? PA_TUNNELD_ERRLEN : PA_CGROUP_ERRLEN];
 	struct pa_client_status s;
 	bool own;
 	int pidfd, rc;
@@ -105,9 +69,11 @@ void pa_tunneld_exec_cgroup(struct pa_tunneld *t, struct pa_request *req)
 		return;
 	if (pa_tunnet_in_namespace(p.net)) {
 		refuse(req, "a program in a network namespace has the public address (pubaddr exec --netns); wait for its end");
+	} else if (pa_tunneld_after_namespace(t, err) < 0) {
+		refuse(req, err);
 	} else {
 		rc = pa_cgroup_put(p.mark, p.conf->device, pa_request_pid(req), pa_request_uid(req), &own, err);
-		if (rc == 0 && !is_alive(pidfd))
+		if (rc == 0 && !pa_caller_alive(pidfd))
 			refuse(req, "the process that asks has ended");
 		else if (rc < 0 && own)
 			pa_request_reply(req, PA_RESULT_ERROR, err, json_pack("{s:b, s:s}", "delegated", 1, "device", p.conf->device));
@@ -135,7 +101,7 @@ void pa_tunneld_exec_netns(struct pa_tunneld *t, struct pa_request *req)
 		refuse(req, "a program in another network namespace has the public address; start the second one from there");
 	else if (pa_tunneld_give_namespace(t, pa_request_pid(req), err) < 0)
 		refuse(req, err);
-	else if (!is_alive(pidfd))
+	else if (!pa_caller_alive(pidfd))
 		refuse(req, "the process that asks has ended");
 	else
 		reply_started(&p, req, &s);

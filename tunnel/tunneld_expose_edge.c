@@ -70,6 +70,17 @@ static const char *remark(const struct pa_tunneld_parts *p, enum pa_expose_exten
 	return "";
 }
 
+static void not_added(int rc, char err[PA_TUNINBOUND_ERRLEN])
+{
+	if (rc == PA_EDENIED)
+		(void)snprintf(err, PA_TUNINBOUND_ERRLEN, "another user has exposed it");
+	else if (rc == PA_ELIMIT)
+		(void)snprintf(err, PA_TUNINBOUND_ERRLEN, "a user may have %d entries, all users but root %d; remove one (pubaddr expose --list)",
+			       PA_EXPOSED_SHARE, PA_EXPOSED_MAX - PA_EXPOSED_SHARE);
+	else
+		(void)snprintf(err, PA_TUNINBOUND_ERRLEN, "%d entries are the most", PA_EXPOSED_MAX);
+}
+
 void pa_tunneld_expose(struct pa_tunneld *t, struct pa_request *req)
 {
 	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
@@ -93,7 +104,7 @@ void pa_tunneld_expose(struct pa_tunneld *t, struct pa_request *req)
 	if (rc == 0)
 		rc = pa_tuninbound_replace(p.inbound, &x, err);
 	else
-		(void)snprintf(err, sizeof(err), rc == PA_EDENIED ? "another user has exposed it" : "%d entries are the most", PA_EXPOSED_MAX);
+		not_added(rc, err);
 	if (rc < 0) {
 		pa_request_replyf(req, PA_RESULT_ERROR, "cannot expose %s: %s", text, err);
 		return;

@@ -23,7 +23,7 @@ struct pa_tuninbound {
 	void *ctx;
 	struct pa_expose exposed;
 	bool has_grant;
-	struct pa_claims next_claims; /* of the last grant taken */
+	struct pa_claims next_claims, claims; /* of the last grant taken, and of the one in use */
 	struct pa_inpolicy next, grant, host, now;
 };
 
@@ -180,13 +180,12 @@ void pa_tuninbound_granted(struct pa_tuninbound *t, const struct pa_grant *g)
 
 void pa_tuninbound_bound(struct pa_tuninbound *t, const struct pa_claims *c)
 {
-	if (pa_claims_eq(c, &t->next_claims)) {
+	if (pa_claims_eq(c, &t->next_claims))
 		t->grant = t->next;
-		t->has_grant = true;
-	} else if (!t->has_grant) {
-		t->grant.kind = PA_IN_CLOSED; /* not known: cannot be, and opens nothing */
-		t->has_grant = true;
-	}
+	else if (!t->has_grant || !pa_claims_eq(c, &t->claims))
+		t->grant.kind = PA_IN_CLOSED; /* of a grant whose policy is not known: opens nothing, whatever another one did */
+	t->claims = *c;
+	t->has_grant = true;
 	compute(t);
 }
 

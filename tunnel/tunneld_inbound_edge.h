@@ -34,7 +34,10 @@ void pa_tuninbound_close(struct pa_tuninbound *t);
 
 /* A grant was taken; its policy counts from the binding that is made with it on. */
 void pa_tuninbound_granted(struct pa_tuninbound *t, const struct pa_grant *g);
-/* A binding with these claims is in use. */
+/*
+ * A binding with these claims is in use: of the grant that was taken last, or of the one in use before, whose policy stays. That of
+ * any other grant is not known, and closed.
+ */
 void pa_tuninbound_bound(struct pa_tuninbound *t, const struct pa_claims *c);
 /* There is no grant any more. */
 void pa_tuninbound_ended(struct pa_tuninbound *t);

@@ -12,7 +12,8 @@
 #include "tunnel/tunneld_edge.h"
 
 static const struct pa_daemon tunneld = {
-	.program = "pubaddr-tunneld", .config = PA_TUNNELD_CONF, .per_interface = true, .cleans_up = true};
+	.program = "pubaddr-tunneld", .config = PA_TUNNELD_CONF, .own_config = "tunneld-IFACE.conf beside it, if that is there",
+	.per_interface = true, .cleans_up = true};
 
 struct context {
 	const struct pa_tunneld_conf *conf;

@@ -189,13 +189,23 @@ static bool has_rule(const struct pa_plan *p, const struct pa_rule *r)
 	return false;
 }
 
+/* The kernel has one route of a table, prefix and metric: a wanted one took the place of another such, whose deletion would hit it. */
+static bool has_place(const struct pa_plan *p, const struct pa_route *r)
+{
+	for (size_t i = 0; i < p->n_routes; i++)
+		if (p->routes[i].table == r->table && p->routes[i].dst.len == r->dst.len && p->routes[i].last == r->last &&
+		    pa_addr_eq(&p->routes[i].dst.addr, &r->dst.addr))
+			return true;
+	return false;
+}
+
 static void remove_stale(struct pa_tunnet *net, const struct pa_plan *want)
 {
 	for (size_t i = 0; i < net->plan.n_rules; i++)
 		if (!has_rule(want, &net->plan.rules[i]))
 			(void)pa_net_rule_del(net->nl, &net->plan.rules[i]);
 	for (size_t i = 0; i < net->plan.n_routes; i++)
-		if (!has_route(want, &net->plan.routes[i]))
+		if (!has_place(want, &net->plan.routes[i]))
 			(void)pa_net_route_del(net->nl, &net->plan.routes[i]);
 }
 
@@ -432,7 +442,7 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	in.lan_hosts = hosts;
 	in.n_lan_hosts = collect_hosts(net, want, hosts);
 	in.take_default = !net->elsewhere && net->mode != PA_OUT_POLICY;
-	in.programs = !in.away;
+	in.programs = true;
 	pa_plan_make(&in, &plan);
 	rc = in.away || pa_addr_is_none(&net->addr) ? 0 : set_holder(net, OF_HOST, err);
 	if (rc < 0)
@@ -469,6 +479,11 @@ bool pa_tunnet_in_namespace(const struct pa_tunnet *net)
 	char name[16];
 
 	return pa_nl_ifindex(pa_veth_name(net->device, name)) > 0;
+}
+
+bool pa_tunnet_namespace_ended(const struct pa_tunnet *net)
+{
+	return net->holder == OF_NAMESPACE && !pa_tunnet_in_namespace(net);
 }
 
 void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives)

@@ -72,6 +72,8 @@ bool pa_tunnet_filter_damaged(struct pa_tunnet *net);
 int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN]);
 void pa_tunnet_take_namespace(struct pa_tunnet *net);
 bool pa_tunnet_in_namespace(const struct pa_tunnet *net);
+/* True if the namespace has gone, and the routes still say that it has P: pa_tunnet_up brings it to the host. */
+bool pa_tunnet_namespace_ended(const struct pa_tunnet *net);
 
 /* Whether packets are carried on when this process dies: if so, the device's routes count without it too. */
 void pa_tunnet_outlives(struct pa_tunnet *net, bool outlives);

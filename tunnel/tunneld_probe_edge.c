@@ -7,6 +7,7 @@
 
 #include "common/cred.h"
 #include "common/err.h"
+#include "tunnel/net_knock.h"
 #include "tunnel/net_udp.h"
 #include "tunnel/probe.h"
 #include "tunnel/probe_json.h"
@@ -25,6 +26,7 @@ struct pa_tunneld_probe {
 	struct pa_probe *run;
 	struct slot slots[PA_PROBE_SOCKETS];
 	uv_timer_t timer;
+	struct pa_knock *knock; /* of the last run; NULL: not tried */
 	uint8_t buf[PA_PROBE_MAX + 1];
 };
 
@@ -220,6 +222,8 @@ void pa_tunneld_probe_close(struct pa_tunneld_probe *t)
 		return;
 	for (unsigned i = 0; i < PA_PROBE_SOCKETS; i++)
 		op_close(t, i);
+	pa_knock_close(t->knock);
+	t->knock = NULL;
 	if (!uv_is_closing((uv_handle_t *)&t->timer))
 		uv_close((uv_handle_t *)&t->timer, NULL);
 }
@@ -252,7 +256,15 @@ bool pa_tunneld_probe_lived(const struct pa_tunneld_probe *t, struct pa_probe_re
 
 /* ---- commands ---- */
 
-void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, uint16_t link_mtu)
+static void try_inbound(struct pa_tunneld_probe *t, const struct pa_tunneld_knock *knock)
+{
+	pa_knock_close(t->knock);
+	t->knock = NULL;
+	if (knock->tun_fd >= 0)
+		(void)pa_knock_open(knock->tun_fd, &knock->addr, &knock->from, &t->knock);
+}
+
+void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, uint16_t link_mtu, const struct pa_tunneld_knock *knock)
 {
 	json_int_t life = json_integer_value(json_object_get(pa_request_arguments(req), "lifetime"));
 	struct pa_now now = pa_now_get();
@@ -280,6 +292,8 @@ void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, 
 		pa_request_replyf(req, PA_RESULT_EMPTY, "there is no grant, so there is no gateway to try");
 	else
 		pa_request_replyf(req, PA_RESULT_SUCCESS, "started");
+	if (rc == 0)
+		try_inbound(t, knock);
 	tick(t);
 }
 
@@ -296,6 +310,8 @@ void pa_tunneld_probe_get(struct pa_tunneld_probe *t, struct pa_request *req)
 	}
 	obj = pa_probe_json(&r);
 	(void)json_object_set_new(obj, "running", json_boolean(pa_probe_running(t->run)));
+	if (t->knock != NULL && !pa_probe_running(t->run))
+		(void)json_object_set_new(obj, "inbound", json_string(pa_knock_came(t->knock) ? "came" : "lost"));
 	(void)json_object_set_new(obj, "age-ms", json_integer((json_int_t)age));
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", obj);
 }

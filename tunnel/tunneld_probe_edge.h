@@ -24,12 +24,19 @@ int pa_tunneld_probe_new(const struct pa_tunneld_probe_config *cfg, struct pa_tu
 void pa_tunneld_probe_close(struct pa_tunneld_probe *t);
 void pa_tunneld_probe_free(struct pa_tunneld_probe *t);
 
+/* What comes to P by the tunnel, tried out beside a run (net_knock.h). */
+struct pa_tunneld_knock {
+	int tun_fd; /* -1: do not try: nothing is bound, a namespace has P, or our own policy lets not everything in */
+	struct pa_addr addr;	 /* P */
+	struct pa_addr from; /* the gateway */
+};
+
 /*
- * The commands probe-start {"lifetime": SECONDS (root only)} and probe-get -> {"running", "age-ms", and what probe_json.h
- * says}. link_mtu: of the LAN interface now. From others than root a start within some seconds after a run's end is
+ * The commands probe-start {"lifetime": SECONDS (root only)} and probe-get -> {"running", "age-ms", "inbound" ("came"
+ * or "lost", after a run that tried it), and what probe_json.h says}. link_mtu: of the LAN interface now. From others than root a start within some seconds after a run's end is
  * answered as if it were done: that run's result is fresh enough.
  */
-void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, uint16_t link_mtu);
+void pa_tunneld_probe_start(struct pa_tunneld_probe *t, struct pa_request *req, uint16_t link_mtu, const struct pa_tunneld_knock *knock);
 void pa_tunneld_probe_get(struct pa_tunneld_probe *t, struct pa_request *req);
 
 /*

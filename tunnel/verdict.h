@@ -15,6 +15,7 @@ enum pa_verdict {
 	PA_DROP_UNBOUND,     /* no binding for P */
 	PA_DROP_OUTER,	     /* outer source is not the binding's, or not the gateway */
 	PA_DROP_REDIRECT,    /* an ICMP redirect: inside the tunnel there is no other router */
+	PA_DROP_LIMITED,     /* above the binding's rate */
 	PA_VERDICTS,
 };
 

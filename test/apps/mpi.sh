@@ -45,6 +45,7 @@ mpi_job() {
 	local job rc=0 rank=(/usr/bin/python3 "$APPS_DIR/mpi.py" "$1")
 	shift
 	mpi_ready || return
+	: >"$TMP/mpi.out" # or what the job before was told would be read as this one's
 	setsid "$LAB" exec client1 -- env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "${EXEC[@]}" \
 		mpirun --mca orte_tmpdir_base "$TMP/mpi" --mca mpi_yield_when_idle 1 --mca plm_rsh_args "-F $TMP/mpi/ssh_config" "$@" \
 		-n 1 --host localhost "${rank[@]}" : -n 1 --host "$PEER_IP" "${rank[@]}" >"$TMP/mpi.out" 2>&1 </dev/null &

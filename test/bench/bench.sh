@@ -44,29 +44,33 @@ describe_machine() {
 	say "$BENCH, $ROUNDS round(s), on $(nproc) x $cpu, load $(cut -d' ' -f1 /proc/loadavg)"
 }
 
-# record VARIANT METRIC VALUE UNIT [MEMBER...]: one result; a MEMBER is more JSON, such as '"rate": 3000'.
+# record VARIANT METRIC VALUE UNIT [MEMBER...]: one result; a MEMBER is more JSON, such as '"rate": 3000'. LABEL, if it is set, names the
+# line of the table, where a metric has several.
 record() {
 	local more=""
 	[[ $3 =~ ^-?[0-9]+(\.[0-9]+)?$ ]] || die "$1: no figure for $2, got '$3'"
 	[ $# -lt 5 ] || more=$(printf ', %s' "${@:5}")
 	printf '{"bench": "%s", "variant": "%s", "metric": "%s", "value": %s, "unit": "%s", "rounds": %d%s, %s}\n' \
 		"$BENCH" "$1" "$2" "$3" "$4" "$ROUNDS" "$more" "$MACHINE" >>"$BENCH_RESULTS/$BENCH.jsonl"
-	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$TMP/table"
+	printf '%s\t%s\t%s\t%s\n' "$1" "${LABEL:-$2}" "$3" "$4" >>"$TMP/table"
 }
 
-# bench_end: the table, a line for each metric and a column for each variant.
+# bench_end: the table, a line for each metric and a column for each variant that has it.
 bench_end() {
 	awk -F'\t' '
-		!($1 in v) {v[$1] = 1; variants[++nv] = $1}
 		!($2 in m) {m[$2] = $4; metrics[++nm] = $2}
-		{value[$2, $1] = $3}
+		{value[$2, $1] = $3; if (!(($2, $1) in has)) {has[$2, $1] = 1; of[$2] = of[$2] FS $1}}
 		END {
-			printf "%-28s %-8s", "", "unit"
-			for (i = 1; i <= nv; i++) printf " %20s", variants[i]
-			print ""
 			for (j = 1; j <= nm; j++) {
+				if (of[metrics[j]] != last) {
+					last = of[metrics[j]]
+					nv = split(substr(last, 2), variants, FS)
+					printf "%s%-28s %-8s", (j > 1 ? "\n" : ""), "", "unit"
+					for (i = 1; i <= nv; i++) printf " %22s", variants[i]
+					print ""
+				}
 				printf "%-28s %-8s", metrics[j], m[metrics[j]]
-				for (i = 1; i <= nv; i++) printf " %20s", value[metrics[j], variants[i]]
+				for (i = 1; i <= nv; i++) printf " %22s", value[metrics[j], variants[i]]
 				print ""
 			}
 		}' "$TMP/table"

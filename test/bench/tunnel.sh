@@ -7,11 +7,14 @@
 #   pubaddr-kernel, pubaddr-userspace   ours, by its two data paths
 # In two kinds of network, for which the links of the lab are set up: "veth mode", where packets of 64 KB cross every link, as within
 # one host, which asks most of a tunnel; and "-wire", where frames of 1500 bytes with finished checksums do. Real networks lie between.
-# Variants take turns in each round. tcp1, tcp4: connections; udp64: datagrams of 64 bytes that arrive; ping: the round trip;
-# cpu_s_per_gb: processor time of the whole machine for each GB (10^9 bytes) of one connection's payload.
+# Variants take turns in each round. tcp1, tcp4: connections; udp64: datagrams of 64 bytes that arrive at the host, whether or not the
+# program has time to read them; ping: the median round trip, the next question after each answer, hence with warm caches; ping_idle: with
+# 20 ms of idleness before each; cpu_s_per_gb: processor time of the whole machine for each GB (10^9 bytes) of one connection's payload.
+# Then what a gateway needs for a packet, with 1, 100,000 and 1,000,000 sessions: ns_per_packet, see per_packet.c.
 #   BENCH_TUNNEL_SECONDS    length of a transfer (5)
 #   BENCH_TUNNEL_VARIANTS   some of them; BENCH_TUNNEL_MODES: veth, wire, or both ("veth wire")
-#   BENCH_TUNNEL_METRICS    some of: tcp1 tcp4 udp64 ping
+#   BENCH_TUNNEL_METRICS    some of: tcp1 tcp4 udp64 ping ns
+#   BENCH_TUNNEL_SESSIONS   of ns ("1 100000 1000000")
 # shellcheck source=test/bench/bench.sh
 . "$(dirname "$0")/bench.sh"
 LAB=$BENCH_TOP/../lab
@@ -20,7 +23,9 @@ LAB=$BENCH_TOP/../lab
 seconds=${BENCH_TUNNEL_SECONDS:-5}
 variants=${BENCH_TUNNEL_VARIANTS:-none vxlan wireguard-go fastd openvpn pubaddr-kernel pubaddr-userspace}
 modes=${BENCH_TUNNEL_MODES:-veth wire}
-metrics=${BENCH_TUNNEL_METRICS:-tcp1 tcp4 udp64 ping}
+metrics=${BENCH_TUNNEL_METRICS:-tcp1 tcp4 udp64 ping ns}
+sessions=${BENCH_TUNNEL_SESSIONS:-1 100000 1000000}
+stages="forward pubaddr-xdp-encap pubaddr-xdp-decap pubaddr-tc-encap pubaddr-tc-decap"
 NAT_IP=198.51.100.2
 GATEWAY_IP=198.51.100.10
 export PUBADDR_LAB=${PUBADDR_LAB:-bench$$}
@@ -68,13 +73,19 @@ tcp() { # tcp NAME METRIC CONNECTIONS DIRECTION
 	calc "$(of_sum sum_received bits_per_second) / 1e9" >>"$TMP/$1.$2_$4"
 	[ "$3" != 1 ] || calc "($(machine_cpu_ms) - $machine) * 1e6 / $(of_sum sum_received bytes)" >>"$TMP/$1.cpu"
 }
-udp64() { # udp64 NAME DIRECTION: thousands a second that arrive
+# datagrams HOST: how many have come to its sockets.
+datagrams() { "$LAB" exec "$1" -- awk '$1 == "Udp:" && $2 != "InDatagrams" {print $2 + $6}' /proc/net/snmp; }
+udp64() { # udp64 NAME DIRECTION: thousands a second
+	local host=peer before
+	[ "$2" = up ] || host=client1
+	before=$(datagrams $host)
 	transfer "$1" "$2" -u -l 64 -b 0
-	calc "($(of_sum sum packets) - $(of_sum sum lost_packets)) / $(of_sum sum seconds) / 1000" >>"$TMP/$1.udp64_$2"
+	calc "($(datagrams $host) - $before) / $(of_sum sum seconds) / 1000" >>"$TMP/$1.udp64_$2"
 }
+# round_trip NAME METRIC OPTIONS...: of ping. The median of its lines, in us.
 round_trip() {
-	"$LAB" exec client1 -- ping -q -c 40 -i 0.02 -I "$ADDRESS" "$PEER_IP" |
-		sed -n 's|^rtt .* = [^/]*/\([^/]*\)/.*|\1|p' | awk '{print $1 * 1000}' >>"$TMP/$1.ping"
+	"$LAB" exec client1 -- ping -I "$ADDRESS" "${@:3}" "$PEER_IP" | sed -n 's/.* time=\([0-9.]*\) ms.*/\1/p' | median |
+		awk '{print $1 * 1000}' >>"$TMP/$1.$2"
 }
 wanted() { [[ " $metrics " == *" $1 "* ]]; }
 
@@ -85,7 +96,16 @@ measure() { # measure NAME
 		! wanted tcp4 || tcp "$1" tcp4 4 "$way"
 		! wanted udp64 || udp64 "$1" "$way"
 	done
-	! wanted ping || round_trip "$1"
+	! wanted ping || { round_trip "$1" ping -A -c 2000 && round_trip "$1" ping_idle -c 50 -i 0.02; }
+}
+
+per_packet() {
+	local v n
+	for n in $sessions; do
+		for v in $stages; do
+			"$PUBADDR_BUILD/test/bench/per_packet" "$v" "$n" >>"$TMP/$v.ns.$n" || die "$v does not run with $n sessions"
+		done
+	done
 }
 
 one_variant() { # one_variant VARIANT MODE
@@ -104,6 +124,7 @@ eval "$vars"
 "$LAB" exec peer -- iperf3 -s >"$TMP/server" 2>&1 </dev/null &
 SERVER=$!
 within 5 listening || die "iperf3's server does not start"
+{ same_path && stop_ours; } || die "the lab cannot be set up for this"
 for ((i = 1; i <= ROUNDS; i++)); do
 	for mode in $modes; do
 		links "$mode"
@@ -111,6 +132,7 @@ for ((i = 1; i <= ROUNDS; i++)); do
 			one_variant "$v" "$mode"
 		done
 	done
+	! wanted ns || per_packet
 done
 for mode in $modes; do
 	for v in $variants; do
@@ -121,8 +143,16 @@ for mode in $modes; do
 					"$([ $m = udp64 ] && echo kpps || echo Gbit/s)"
 			done
 		done
-		[ ! -s "$TMP/$v.ping" ] || record "$v" ping "$(median <"$TMP/$v.ping")" us
+		for m in ping ping_idle; do
+			[ ! -s "$TMP/$v.$m" ] || record "$v" $m "$(median <"$TMP/$v.$m")" us
+		done
 		[ ! -s "$TMP/$v.cpu" ] || record "$v" cpu_s_per_gb "$(median <"$TMP/$v.cpu")" s/GB
+	done
+done
+for n in $sessions; do
+	for v in $stages; do
+		LABEL="ns_per_packet/$n"
+		[ ! -s "$TMP/$v.ns.$n" ] || record "$v" ns_per_packet "$(median <"$TMP/$v.ns.$n")" ns "\"sessions\": $n"
 	done
 done
 "$BENCH_TOP/plot.awk" -v machine="$(nproc) x $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r), \

@@ -38,32 +38,38 @@ end_daemons() {
 up_none() { ADDRESS=$CLIENT_PRIVATE_IP; }
 down_none() { :; }
 
-# restart PATH: both daemons of ours with this "datapath", by their ordinary end and start.
-restart() {
+# same_path: without a tunnel packets take the way by the gateway, too, so that every variant crosses the same links and hosts.
+same_path() {
+	local inet="$LAB exec inet --"
+	$inet ip route replace default via "$GATEWAY_IP" table 77 && $inet ip rule add pref 77 iif nat to "$PEER_IP" lookup 77 &&
+		$inet ip rule add pref 77 iif peer to "$NAT_IP" lookup 77 &&
+		$inet nft insert rule ip internet ingress iifname gateway ip saddr "{ $NAT_IP, $PEER_IP }" accept &&
+		$inet sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.gateway.send_redirects=0 &&
+		gateway sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0
+}
+
+# Ours run only while they are measured: their programs look at every packet.
+gone() { ! kill -0 "$1"; }
+stop_ours() {
 	local p pid
-	[ "$OURS" != "$1" ] || return 0
 	for p in client1.tunneld gatewayd; do
 		pid=$(<"$LAB_DIR/pids/$p")
-		kill "$pid"
-		within 10 gone "$pid" || return 1
+		! kill "$pid" 2>/dev/null || within 10 gone "$pid" || return 1
 	done
-	gateway sed -i "s/\"datapath\": \"[a-z]*\"/\"datapath\": \"$1\"/" /etc/pubaddr/gatewayd.conf
-	client sed -i "s/\"datapath\": \"[a-z]*\"/\"datapath\": \"$1\"/" /etc/pubaddr/tunneld.conf
-	"$LAB" start gatewayd >/dev/null && "$LAB" start client1.tunneld >/dev/null || return 1
-	OURS=$1
 }
-OURS=auto
-gone() { ! kill -0 "$1"; }
 carried() { [ "$("$LAB" exec "$1" -- sh -c "echo '{\"command\": \"status-get\"}' | socat -t5 - UNIX:$2" | grep -o "\"data-path\": *\"$3\"" | wc -l)" = 1 ]; }
 
-up_ours() { # up_ours PATH
+up_ours() { # up_ours PATH: by this "datapath"
 	ADDRESS=$CLIENT_PUBLIC_IP
-	restart "$1" && within 30 reached && within 5 carried gateway /run/pubaddr/gateway.sock "$1"
+	gateway sed -i "s/\"datapath\": \"[a-z]*\"/\"datapath\": \"$1\"/" /etc/pubaddr/gatewayd.conf
+	client sed -i "s/\"datapath\": \"[a-z]*\"/\"datapath\": \"$1\"/" /etc/pubaddr/tunneld.conf
+	"$LAB" start gatewayd && "$LAB" start client1.tunneld && within 30 reached &&
+		within 5 carried gateway /run/pubaddr/gateway.sock "$1"
 }
 up_pubaddr_kernel() { up_ours kernel; }
-down_pubaddr_kernel() { :; }
+down_pubaddr_kernel() { stop_ours; }
 up_pubaddr_userspace() { up_ours user; }
-down_pubaddr_userspace() { :; }
+down_pubaddr_userspace() { stop_ours; }
 
 # The kernel's VXLAN answers to its own port, which a NAT does not know: it needs a mapping made by hand.
 up_vxlan() {

@@ -91,15 +91,23 @@ within 5 listening peer udp 7006
 is "the grant proposes" "$(mode)" "tunnel (by grant)"
 is "and there is no table of ours" "$(on client1 nft list tables | grep -c pubaddr)" 0
 check "connections" open_flows n0
+# From each mode to each other one.
 change native
 is "who said so" "$(mode)" "native (by command)"
+is "as JSON, whatever the order of the words" "$(mode --json) $(on client1 pubaddr --json mode)" \
+	'{"mode": "native", "mode-source": "command"} {"mode": "native", "mode-source": "command"}'
 change tunnel
 change auto
+change tunnel
 change policy
 is "what is bound to P uses the tunnel" "$(on client1 timeout 5 socat -u "TCP4:$PEER_IP:7005,bind=$CLIENT_PUBLIC_IP" -)" "$CLIENT_PUBLIC_IP"
 check "curl too" on client1 curl -sS -m 10 --interface "$CLIENT_PUBLIC_IP" "ftp://$PEER_IP/hello.txt"
 change native
 change auto
+change native
+change policy
+change auto
+change policy
 change tunnel
 check "active FTP in the mode tunnel" on client1 curl -sS --ftp-port - "ftp://$PEER_IP/hello.txt"
 mode auto >/dev/null

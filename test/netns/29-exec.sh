@@ -11,7 +11,7 @@ STATIC=$(readlink -f "${PUBADDR_BUILD:-$HERE/../..}/test/netns/static_tool")
 [ -x "$STATIC" ] || skip_all "needs the test programs: make check"
 lab_up
 P=$CLIENT_PUBLIC_IP
-stays_PID='' server_PID='' # set by in_background
+stays_PID='' server_PID='' marked_PID='' # set by in_background
 NATTED=198.51.100.2 # the NAT's address: what the peer sees of the host's own traffic
 
 on client1 sh -c 'echo "alice:x:4001:4001::/run:/bin/sh" >>/etc/passwd; echo "voip:x:4002:" >>/etc/group; mkdir /run/alice; chown 4001 /run/alice'
@@ -95,6 +95,17 @@ is "standard input and output pass" "$(echo hello | px tr a-z A-Z)" HELLO
 is "it has the caller's terminal" "$(on client1 script -qec "pubaddr exec -- sh -c 'test -t 0 && ps -o stat= -p \$\$ | grep -c +'" /dev/null </dev/null | tr -d '\r')" 1
 check "no file of the daemon is open in it, no socket of ours" not sh -c "'$LAB' exec client1 -- ls -l /proc/$daemon/fd | grep -E 'pubaddr|tun$'"
 
+# ---- a process id that another process has got meanwhile
+
+on client1 "$STATIC" reuse /run/pubaddr/tunneld-eth0.sock >"$TMP/reuse" 2>&1
+case $? in
+77) note <<<"this kernel lets nobody choose a process id" ;;
+*)
+	check "who connected has ended, and another process has its number: refused" grep -q '"result": *1' "$TMP/reuse"
+	check "and that one stays where it is" not grep -q '^0::.*pubaddr-pub0' "$TMP/reuse"
+	;;
+esac
+
 # ---- a control group that was delegated to the user, as a desktop's are: he makes the child himself
 
 group=/sys/fs/cgroup/alice-$$
@@ -126,6 +137,20 @@ eventually 20 "it is started again: the program has P again" sh -c "tail -n 1 '$
 # ---- in a network namespace
 
 [ "$(on client1 sysctl -n user.max_user_namespaces)" -gt 0 ] || note <<<"no user namespaces here"
+# Programs in control groups must not use another address while a namespace has P, nor when it has just ended.
+in_background client1 marked pubaddr exec -- sh -c "while sleep 0.05; do socat -T2 -u TCP4:$PEER_IP:7001,connect-timeout=2 - 2>&1; done"
+eventually 5 "a program by control group uses P" grep -qx "$P" "$TMP/marked"
+for _ in 1 2 3; do
+	pn sh -c 'sleep 0.4'
+	px socat -u "TCP4:$PEER_IP:7001" - >>"$TMP/at_once" 2>&1 # before the daemon has heard of the end by itself
+done
+is "programs that are started as soon as a namespace has ended use P" "$(sort -u "$TMP/at_once")" "$P"
+check "those of before had no way meanwhile" grep -qi 'no route to host\|unreachable' "$TMP/marked"
+check "and never used another address" not grep -qx "$NATTED" "$TMP/marked"
+: >"$TMP/marked"
+eventually 10 "now they use P again" grep -qx "$P" "$TMP/marked"
+kill "$marked_PID" 2>/dev/null
+
 is "getifaddrs lists P and loopback, nothing else" "$(pn "$STATIC" addresses | sort | paste -sd' ')" "127.0.0.1 $P"
 eventually 5 "afterwards the host has P again" sh -c "'$LAB' exec client1 -- ip route get $P | grep -q '^local'"
 is "curl: its own address is P" "$(pn curl -sS -o /dev/null -w '%{local_ip}' "ftp://$PEER_IP/hello.txt")" "$P"

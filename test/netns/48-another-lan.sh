@@ -10,7 +10,6 @@
 need socat tcpdump
 
 BOUND=20 # seconds, of which DHCP takes most
-kea2_PID='' # set by in_background
 lease() { echo "{\"command\": \"lease-get\", \"arguments\": {\"address\": \"$P\"}}" | on broker socat -t5 - UNIX:/run/pubaddr/broker.sock; }
 leased_to() { lease | grep -q "\"dhcp-address\": *\"$1"; }
 address() { on client1 ip -4 -o addr show dev "$1" scope global 2>/dev/null | awk '{sub("/.*", "", $4); print $4; exit}' | grep .; }

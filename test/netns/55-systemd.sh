@@ -173,6 +173,13 @@ echo nonsense | server tee /etc/pubaddr/brokerd.conf >/dev/null
 check "refuses a broken configuration" not server systemctl reload pubaddr-brokerd
 check "and serves on" state_is server pubaddr-brokerd active
 server mv /etc/pubaddr/good /etc/pubaddr/brokerd.conf
+echo '{"allow-documentation": true, "outbound": "policy"}' | client tee /etc/pubaddr/tunneld.conf >/dev/null
+check "the client reloads" client systemctl reload pubaddr-tunneld@eth0
+mode_is() { client pubaddr mode | grep -q "$1"; }
+eventually 10 "and has the mode of its file" mode_is '^policy (by configuration)'
+echo '{"allow-documentation": true}' | client tee /etc/pubaddr/tunneld.conf >/dev/null
+check "and back" client systemctl reload pubaddr-tunneld@eth0
+eventually 10 "to that of the grant" mode_is '^tunnel (by grant)'
 check "the gateway reloads" server systemctl reload pubaddr-gatewayd
 check "and keeps the binding" bound
 

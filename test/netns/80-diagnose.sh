@@ -3,30 +3,8 @@
 # pubaddr diagnose tells what is wrong: each finding is provoked by what it names, found, and gone when the cause is.
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
-
-NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-
-diagnose() { on client1 pubaddr diagnose; }
-# told SEVERITY ID: as root; told_user: as an ordinary user.
-told() { diagnose >"$TMP/told" 2>&1 || true; has "$@"; }
-told_user() { on client1 "${NOBODY[@]}" pubaddr diagnose >"$TMP/told" 2>&1 || true; has "$@"; }
-has() { grep -qx "  $1 ($2)" "$TMP/told" || { cat "$TMP/told" && return 1; }; }
-# exits CODE: the worst of what is told.
-exits() {
-	diagnose >"$TMP/exits"
-	local rc=$?
-	[ $rc = "$1" ] || { cat "$TMP/exits" && return 1; }
-}
-# finds SECONDS SEVERITY ID: it comes to be told; the words of the finding may be looked at in $TMP/told.
-finds() { eventually "$1" "$2: $3" told "$2" "$3"; }
-# says WORDS: what was told has them, folded as they may be.
-says() { check "which says: $1" sh -c "tr -s ' \\n' ' ' <'$TMP/told' | grep -qF \"$1\""; }
-well() { eventually "${1:-20}" "nothing is wrong again" exits 0; }
-
-drop_on() { # drop_on HOST CHAIN MATCH: a firewall of somebody else's
-	on "$1" nft "table ip diag { chain c { type filter hook $2 priority 0; $3 drop; }; }"
-}
-undrop() { on "$1" nft delete table ip diag; }
+# shellcheck source=test/netns/diagnose.sh
+. "$(dirname "$0")/diagnose.sh"
 
 lab_up
 check "nothing is wrong: exit code 0" exits 0
@@ -48,12 +26,6 @@ on client1 sh -c 'echo "127.0.1.1 $(hostname)" >>/etc/hosts'
 finds 1 warning hostname-loopback
 check "a warning alone: exit code 3" exits 3
 on client1 sed -i '/127.0.1.1/d' /etc/hosts
-on client1 sh -c 'ip link add vpn0 type veth peer name vpn1 && ip link set vpn1 up && ip link set vpn0 up && ip route add 0.0.0.0/1 dev vpn0 && ip route add 128.0.0.0/1 dev vpn0'
-finds 5 warning other-route
-says "leave by vpn0"
-on client1 ip link del vpn0
-well
-
 # ---------------------------------------------------------------- the path
 on nat ip link set wan0 mtu 1400
 on inet ip link set nat mtu 1400

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/tap.sh"
 # shellcheck source=test/netns/phones.sh
 . "$(dirname "$0")/phones.sh"
-need socat tcpdump curl
+need socat tcpdump curl python3
 phones_ready
 
 MEGABYTES=20
@@ -127,7 +127,53 @@ what_is_sent_to_p() {
 	check "by the tunnel" counter_above client1 out_errors 0
 	check "a closed TCP port too" refused peer "TCP4:$CLIENT_PUBLIC_IP:7009"
 	check "by the tunnel" counter_above client1 out_rst 0
+	is "traceroute from the peer" "$(trace peer "$CLIENT_PUBLIC_IP" 1 3)" "192.0.2.1 198.51.100.10 $CLIENT_PUBLIC_IP"
 	is "none of it left directly" "$(counter nat direct)" 0
+}
+
+# trace FROM TO FIRST LAST: who answers a datagram of each TTL, to a port that nobody listens on.
+trace() {
+	on "$1" python3 - "$2" "$3" "$4" <<-'END'
+		import socket, sys
+		IP_RECVERR = 11
+		to, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+		for ttl in range(first, last + 1):
+		    seen = "nobody"
+		    for attempt in range(8): # the kernel limits ICMP errors
+		        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		        s.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+		        s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+		        s.connect((to, 7009))
+		        s.send(b"x")
+		        s.settimeout(1)
+		        try:
+		            s.recv(1)
+		        except socket.timeout:
+		            continue
+		        except OSError:
+		            pass
+		        error = s.recvmsg(1, 512, socket.MSG_ERRQUEUE)[1][0][2]
+		        seen = socket.inet_ntoa(error[20:24]) # sock_extended_err is 16 bytes, then the offender's sockaddr_in
+		        break
+		    print(seen, end=" " if ttl < last else "\n")
+	END
+}
+# The routers that lie before the peer.
+routers() { [ "$KIND" = double ] && echo "10.77.0.1 100.64.0.1 198.51.100.1" || echo "10.77.0.1 198.51.100.1"; }
+asked_from() { sed -n "s/.*query\[A\] $1 from //p" "/run/pubaddr-lab/$PUBADDR_LAB/log/resolver" | sort -u; }
+
+# A link before the peer takes no packets of 1500 bytes: the router says so to the NAT's address, and the program hears it.
+narrow_path() {
+	on inet ip link set peer mtu 1400
+	check "the error for a packet that is too large comes to the program" within 10 told_mtu 1400
+	head -c 2M /dev/urandom >"$TMP/sent"
+	check "2 MB to the peer arrive intact by that link" bulk client1 peer "$PEER_IP"
+	on inet ip link set peer mtu 1500
+	on client1 ip route flush cache
+}
+told_mtu() {
+	on client1 ping -c1 -W2 -M 'do' -s 1472 "$PEER_IP" >"$TMP/told" 2>&1 || true
+	grep -q "mtu *= *$1" "$TMP/told"
 }
 
 # The kernel limits ICMP errors: ask more than once.
@@ -147,7 +193,10 @@ what_the_client_sends() {
 	check "a closed UDP port of the peer says so to the program" refused client1 "UDP4:$PEER_IP:7009"
 	check "a closed TCP port too" refused client1 "TCP4:$PEER_IP:7009"
 	check "the first router on the way is the NAT" sh -c "'$LAB' exec client1 -- ping -c1 -W2 -t1 '$PEER_IP' | grep -q 'From 10.77.0.1'"
+	is "traceroute to the peer" "$(trace client1 "$PEER_IP" 1 $(($(routers | wc -w) + 1)))" "$(routers) $PEER_IP"
 	check "names of the LAN are resolved" on client1 getent ahostsv4 dhcp.lab.test
+	is "the resolver is asked from the private address" "$(asked_from dhcp.lab.test)" "$CLIENT_PRIVATE_IP"
+	narrow_path
 	head -c "${MEGABYTES}M" /dev/urandom >"$TMP/sent"
 	check "$MEGABYTES MB to the peer arrive intact" bulk client1 peer "$PEER_IP"
 	is "nothing of all that went through the tunnel" "$(counter gateway from_client)" 0

@@ -82,7 +82,7 @@ start_gateway() {
 	[ -e "$dir/gateway.key" ] || "$tool" keys "$dir/gateway.key"
 	cat >"$dir/gatewayd.conf" <<-END
 		{
-		  "listen": ["$GW:6080"], "device-address": "$GW", "key-file": "$dir/gateway.key",
+		  "listen": [${LISTEN:-\"$GW:6080\"}], "datapath": "${DATAPATH:-auto}", "device-address": "$GW", "key-file": "$dir/gateway.key",
 		  "pools": [{"id": 1, "prefix": "203.0.113.0/24"}],
 		  "allow": ["192.0.2.0/24"], "control-socket": "$dir/gateway.sock",
 		  "state-file": "$dir/gateway.state"
@@ -97,7 +97,8 @@ start_gateway() {
 start_client() {
 	cat >"$dir/tunneld.conf" <<-END
 		{
-		  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir"
+		  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir",
+		  "datapath": "${DATAPATH:-auto}"
 		}
 	END
 	ip netns exec "${net}c" "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
@@ -107,7 +108,7 @@ start_client() {
 }
 
 put_grant() { # put_grant ADDR EPOCH LIFETIME
-	hex=$("$tool" grant "$dir/gateway.key" "$key" "$1" "$2" "$3" $GW:6080) || return 1
+	hex=$("$tool" grant "$dir/gateway.key" "$key" "$1" "$2" "$3" "${GRANT_GATEWAY:-$GW:6080}") || return 1
 	"$tool" call "$dir/tunneld-eth0.sock" grant-put "{\"grant\": \"$hex\", \"reason\": \"BOUND\", \"lease-time\": $3,
 		\"dhcp-server\": \"192.168.77.1\", \"routers\": [\"192.168.77.1\"], \"resolvers\": [\"$DNS\"]}" >/dev/null
 }

@@ -359,6 +359,9 @@ static void happen(struct history *h)
 	struct world *w = h->w;
 	unsigned n = pick(h, WORLD_CLIENTS), g = pick(h, WORLD_GATEWAYS), what = pick(h, 100);
 
+	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
+		if (!world_reaches(w, i))
+			h->flow_ms[i] = 0; /* two faults at a time may take longer */
 	if (what < 20 && !w->c[n].frozen) {
 		world_rebind(w, n);
 		h->live_ms[n] = w->now.boot_ms;

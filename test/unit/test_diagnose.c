@@ -104,6 +104,8 @@ CAUSE(vpn, (void)snprintf(f->route, sizeof(f->route), "wg0"))
 CAUSE(by_policy, (void)snprintf(f->route, sizeof(f->route), "wg0"); f->way[0] = '\0')
 CAUSE(native, (void)snprintf(f->route, sizeof(f->route), "eth0"); (void)snprintf(f->way, sizeof(f->way), "eth0"))
 CAUSE(native_vpn, (void)snprintf(f->way, sizeof(f->way), "eth0"); (void)snprintf(f->route, sizeof(f->route), "wg0"))
+CAUSE(inbound_lost, f->inbound = PA_INBOUND_LOST)
+CAUSE(inbound_came, f->inbound = PA_INBOUND_CAME)
 CAUSE(no_return, f->sent = 20)
 CAUSE(loopback_name, f->hostname_address = at("127.0.1.1:1").addr)
 CAUSE(small_to, f->probe.mtu_to = 1499)
@@ -159,6 +161,8 @@ static const struct {
 	{by_policy, "bound", PA_SEV_NOTE, NULL, NULL},
 	{native, "bound", PA_SEV_NOTE, NULL, NULL},
 	{native_vpn, "other-route", PA_SEV_WARNING, NULL, "wg0 and not by eth0"},
+	{inbound_lost, "firewall-inbound", PA_SEV_WARNING, "bound", "comes out of the tunnel at pub0"},
+	{inbound_came, "bound", PA_SEV_NOTE, NULL, NULL},
 	{no_return, "no-return", PA_SEV_WARNING, NULL, NULL},
 	{loopback_name, "hostname-loopback", PA_SEV_WARNING, NULL, "\"host\" resolves to 127.0.1.1"},
 	{small_to, "mtu-to-gateway", PA_SEV_WARNING, NULL, "up to 1499 bytes only"},

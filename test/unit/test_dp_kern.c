@@ -4,6 +4,7 @@
  * namespace and a BPF file system of its own, which needs root. What a program decides is compared with what the data
  * path of the process does with the same packet, real sockets and all.
  */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <criterion/criterion.h>
@@ -19,6 +20,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "tunnel/dp_kern_int.h"
+#include "tunnel/net_hops.h"
 #include "tunnel/net_udp.h"
 
 TestSuite(dp_kern, .timeout = 120);
@@ -325,6 +327,68 @@ Test(dp_kern, gateway_takes_out)
 	tear_down(&b);
 }
 
+static struct pa_addr no_addr(void)
+{
+	struct pa_addr none = {{0}};
+
+	return none;
+}
+
+static void set_up_limited(struct bed *b)
+{
+	struct pa_endpoint outer = {addr_of(CLIENT), 5000};
+
+	memset(b, 0, sizeof(*b));
+	new_world(b);
+	configure(b, PA_DP_GATEWAY);
+	/* Ten packets at once, and then none for an hour. */
+	b->k.rate = (struct pa_rate){.packet_ns = 3600 * UINT64_C(1000000000), .burst_ns = 9 * 3600 * UINT64_C(1000000000)};
+	cr_assert_eq(uv_loop_init(&b->loop), 0);
+	open_kern(b);
+	update(b, b->kern, &pa_dp_kern, &outer);
+	pa_dp_kern_settle(b->kern);
+	attach(b);
+}
+
+static void tear_down_limited(struct bed *b)
+{
+	pa_dp_kern.close(b->kern);
+	cr_assert_eq(uv_run(&b->loop, UV_RUN_DEFAULT), 0);
+	cr_assert_eq(uv_loop_close(&b->loop), 0);
+}
+
+/* What is above a binding's rate does not pass, each direction for itself; the process's path draws on the same rate. */
+Test(dp_kern, limits_the_rate)
+{
+	struct pa_addr p = addr_of(P), none = no_addr();
+	struct pa_dp_peer_stats peer;
+	struct pa_dp_stats total;
+	struct pa_dp_peer known;
+	uint8_t inner[100];
+	struct run r;
+	struct bed b;
+
+	set_up_limited(&b);
+	cr_assert(pa_dp_kern_peer(b.kern, &p, &known) && known.outer.port == 5000 && known.local == 0);
+	cr_assert_not(pa_dp_kern_peer(b.kern, &none, &known));
+	make_inner(inner, P, PEER, 17, sizeof(inner));
+	for (unsigned i = 0; i < 7; i++)
+		cr_assert_eq(receive(&b, inner, sizeof(inner), &r), REDIRECTED, "packet %u", i);
+	cr_assert(pa_dp_kern_take(b.kern, &p, false, 3, 300), "as the process does");
+	cr_assert_eq(receive(&b, inner, sizeof(inner), &r), SHOT);
+	cr_assert_not(pa_dp_kern_take(b.kern, &p, false, 1, 100));
+	make_inner(inner, PEER, P, 17, sizeof(inner));
+	for (unsigned i = 0; i < 10; i++)
+		cr_assert_eq(transmit(&b, inner, sizeof(inner), &r), REDIRECTED, "packet %u", i);
+	cr_assert_eq(transmit(&b, inner, sizeof(inner), &r), SHOT);
+	total = stats_of(b.kern, &pa_dp_kern);
+	cr_expect(total.rx_drops[PA_DROP_LIMITED] == 1 && total.tx_drops[PA_DROP_LIMITED] == 1);
+	cr_assert_eq(pa_dp_kern.stats(b.kern, &p, NULL, &peer), 0);
+	cr_expect(peer.rx_packets == 10 && peer.rx_bytes == 1000 && peer.tx_packets == 10 && peer.tx_bytes == 1000);
+	cr_expect(peer.rx_seen_ms > 0);
+	tear_down_limited(&b);
+}
+
 Test(dp_kern, gateway_puts_in)
 {
 	uint8_t inner[1000], want[ETH + OUTER];
@@ -371,6 +435,27 @@ Test(dp_kern, client_both_ways)
 	tear_down(&b);
 }
 
+/* The client's one way out is known beforehand, and follows the routes. */
+Test(dp_kern, client_knows_its_next_hop)
+{
+	struct pa_k_conf *c;
+	struct bed b;
+
+	set_up(&b, PA_DP_CLIENT);
+	c = b.kern->maps.conf;
+	cr_expect_eq(c->next_hop, inet_addr("198.51.100.9"));
+	cr_expect_gt(c->hops_until, pa_now_get().boot_ms * 1000000);
+	shell("ip route replace default via 198.51.100.12");
+	attach(&b);
+	cr_expect_eq(c->next_hop, inet_addr("198.51.100.12"));
+	shell("ip route add " PEER " dev eth0");
+	pa_dp_kern_alive(b.kern);
+	cr_expect_eq(c->next_hop, inet_addr(PEER), "on the link");
+	pa_dp_kern_port(b.kern, 0, 0);
+	cr_expect_eq(c->hops_until, 0, "there is none without a tunnel");
+	tear_down(&b);
+}
+
 /* What is unusual goes up untouched. */
 Test(dp_kern, leaves_the_unusual)
 {
@@ -413,13 +498,13 @@ Test(dp_kern, entries_end_by_themselves)
 
 	set_up(&b, PA_DP_GATEWAY);
 	make_inner(inner, P, PEER, 17, sizeof(inner));
-	peer.expires_ms = pa_now_get().boot_ms - 1;
+	peer.expires_ms = pa_now_get().boot_ms - 100; /* the programs' clock ticks */
 	cr_assert_eq(pa_dp_kern.update(b.kern, &peer), 0);
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), SHOT, "the binding has expired");
 	peer.expires_ms = pa_now_get().boot_ms + 60000;
 	cr_assert_eq(pa_dp_kern.update(b.kern, &peer), 0);
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), REDIRECTED);
-	b.kern->maps.conf->alive_until = pa_now_get().boot_ms * 1000000;
+	b.kern->maps.conf->alive_until = (pa_now_get().boot_ms - 100) * 1000000;
 	cr_expect_eq(receive(&b, inner, sizeof(inner), &r), SHOT, "there is no daemon any more");
 	cr_expect_eq(stats_of(b.kern, &pa_dp_kern).rx_drops[PA_DROP_UNBOUND], 2);
 	pa_dp_kern_alive(b.kern);
@@ -650,6 +735,7 @@ static uint32_t xdp_for_p(struct bed *b, const char *to, const char *src)
 
 Test(dp_kern, xdp_carries_as_tc)
 {
+	static struct pa_hops hops;
 	struct pa_addr p = addr_of(P);
 	struct pa_dp_peer_stats stats;
 	uint8_t inner[100], frame[256];
@@ -669,6 +755,10 @@ Test(dp_kern, xdp_carries_as_tc)
 	shell("ip -d link show dev eth0 | grep -q 'xdp.* name pa_gateway_xdp'");
 	compare_xdp(&b, true, 5);
 	compare_xdp(&b, false, 6);
+	cr_assert_eq(pa_net_hops_read(b.kern->nl, &hops), 0);
+	pa_dp_kern_hops(b.kern, &hops);
+	compare_xdp(&b, true, 7);
+	compare_xdp(&b, false, 8);
 	/* A last hop is the kernel's business, which tells the sender. */
 	make_inner(inner, P, PEER, 17, sizeof(inner));
 	inner[8] = 1;
@@ -686,6 +776,62 @@ Test(dp_kern, xdp_carries_as_tc)
 	cr_expect_gt(stats.rx_packets, 600, "both programs count");
 	pa_dp_kern.close(b.kern);
 	shell("! ip -d link show dev eth0 | grep -q xdp");
+}
+
+/* A frame for P, by XDP; its destination is in r->out. */
+static void forward_to_p(struct bed *b, struct run *r)
+{
+	uint8_t frame[ETH + 100] = "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08";
+
+	make_inner(frame + ETH, PEER, P, 17, 100);
+	put_sum(frame + ETH);
+	run_prog(b, PA_KERN_XDP, frame, sizeof(frame), r);
+}
+
+/* What one packet's look-up found serves the next ones for a second, and no longer; and only while the routes are as the table says. */
+Test(dp_kern, xdp_remembers_next_hops)
+{
+	static struct pa_hops hops;
+	struct pa_k_hop *h;
+	struct run r;
+	struct bed b;
+
+	memset(&b, 0, sizeof(b));
+	new_world(&b);
+	configure(&b, PA_DP_GATEWAY);
+	b.k.accelerate = true;
+	open_kern(&b);
+	update(&b, b.kern, &pa_dp_kern, &(struct pa_endpoint){addr_of(CLIENT), 5000});
+	pa_dp_kern_settle(b.kern);
+	attach(&b);
+	cr_assert_eq(pa_net_hops_read(b.kern->nl, &hops), 0);
+	pa_dp_kern_hops(b.kern, &hops);
+	h = &b.kern->maps.hops[1];
+	cr_assert_eq(h->until, 0);
+	forward_to_p(&b, &r);
+	cr_expect_eq(r.verdict, XDP_REDIRECT);
+	cr_expect_gt(h->until, 0);
+	cr_expect_eq(h->mtu, 1500);
+	shell("ip neigh replace 198.51.100.9 lladdr 02:00:00:00:00:0a dev eth0");
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, next_link, 6, "remembered");
+	h->until = 1;
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, "\x02\x00\x00\x00\x00\x0a", 6, "looked up");
+	h->mtu = 100;
+	forward_to_p(&b, &r);
+	cr_expect_eq(h->mtu, 1500, "what may be too long is looked up");
+	shell("ip neigh add 198.51.100.12 lladdr 02:00:00:00:00:0c dev eth0 && ip route replace default via 198.51.100.12");
+	h->until = 1;
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, "\x02\x00\x00\x00\x00\x0c", 6, "by the route that there is");
+	cr_expect_eq(h->until, 1, "which is not kept in the place of another one");
+	pa_dp_kern_hops(b.kern, NULL);
+	memcpy(&h->dmac, next_link, 6);
+	h->until = UINT64_MAX;
+	forward_to_p(&b, &r);
+	cr_expect_arr_eq(r.out, "\x02\x00\x00\x00\x00\x0c", 6, "nothing counts while routes change");
+	pa_dp_kern.close(b.kern);
 }
 
 /* Another program stays, and we do without. */

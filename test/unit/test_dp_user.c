@@ -38,7 +38,7 @@ struct net {
 	uv_loop_t loop;
 	struct end gw, cl;
 	struct pa_addr p; /* the client's public address */
-	struct pa_deny deny;
+	struct pa_deny deny;	struct pa_rate rate; /* of the gateway, when it is opened */
 };
 
 static struct pa_addr addr_of(const char *s)
@@ -85,7 +85,8 @@ static int udp_open(struct pa_endpoint *at)
 
 static void end_open(struct net *n, struct end *e, enum pa_dp_role role)
 {
-	struct pa_dp_config cfg = {.loop = &n->loop, .role = role, .deny = &n->deny, .events = {on_control, on_foreign}, .ctx = e};
+	struct pa_dp_config cfg = {.loop = &n->loop, .role = role, .deny = &n->deny, .events = {on_control, on_foreign}, .ctx = e,
+				   .rate = n->rate};
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, e->device), 0);
 	e->udp = udp_open(&e->at);
@@ -190,6 +191,8 @@ FIELD(tx_unbound, tx_drops[PA_DROP_UNBOUND])
 FIELD(tx_source, tx_drops[PA_DROP_SOURCE])
 FIELD(tx_malformed, tx_drops[PA_DROP_MALFORMED])
 FIELD(tx_redirect, tx_drops[PA_DROP_REDIRECT])
+FIELD(tx_limited, tx_drops[PA_DROP_LIMITED])
+FIELD(rx_limited, rx_drops[PA_DROP_LIMITED])
 FIELD(rx_redirect, rx_drops[PA_DROP_REDIRECT])
 FIELD(tx_errors, tx_errors)
 
@@ -396,6 +399,33 @@ Test(dp_user, gateway_refuses)
 	cr_assert_eq(pa_dp_user.stats(n.gw.dp, &other, NULL, &(struct pa_dp_peer_stats){0}), PA_ENOTFOUND);
 	cr_assert_eq(n.gw.controls, 0);
 	close(fd);
+	net_close(&n);
+}
+
+/* Ten packets at once, and then none for an hour; each direction for itself. */
+Test(dp_user, limits_the_rate)
+{
+	struct pa_dp_peer_stats peer;
+	uint8_t buf[100];
+	struct net n;
+
+	net_open(&n);
+	end_close(&n.gw);
+	n.rate = (struct pa_rate){.packet_ns = 3600 * UINT64_C(1000000000), .burst_ns = 9 * 3600 * UINT64_C(1000000000)};
+	end_open(&n, &n.gw, PA_DP_GATEWAY);
+	set_peer(&n, &n.gw, &n.cl.at);
+	for (uint32_t i = 0; i < 10; i++) {
+		send_raw(n.cl.udp, &n.gw.at, buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, i));
+		cr_assert_eq(take(&n, &n.gw, buf, sizeof(buf)), 40);
+	}
+	send_raw(n.cl.udp, &n.gw.at, buf, make_packet(buf, "203.0.113.7", "8.8.8.8", 40, 10));
+	wait_count(&n, &n.gw, rx_limited, 1);
+	for (uint32_t i = 0; i < 11; i++)
+		cr_assert_eq(send(n.gw.device[1], buf, make_packet(buf, "8.8.8.8", "203.0.113.7", 40, i), 0), 40);
+	wait_count(&n, &n.gw, tx_limited, 1);
+	cr_assert_eq(pa_dp_user.stats(n.gw.dp, &n.p, NULL, &peer), 0);
+	cr_expect(peer.rx_packets == 10 && peer.rx_bytes == 400 && peer.tx_packets == 10 && peer.tx_bytes == 400);
+	cr_expect(peer.rx_seen_ms > 0 && peer.rx_seen_ms <= pa_now_get().boot_ms, "and it is known when it sent last");
 	net_close(&n);
 }
 

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/edge_server.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -48,6 +49,32 @@ static void reply_big(struct pa_request *req)
 	pa_request_reply(req, PA_RESULT_SUCCESS, text, NULL);
 }
 
+/* "since" is right, and the descriptor is of the process that connected; or it is not known here. */
+static void reply_held(struct pa_request *req)
+{
+	uint64_t now = pa_now_get().boot_ms, since = pa_request_since_ms(req);
+	char info[64], line[128], number[32];
+	int fd = pa_request_pidfd(req);
+	bool ours = false;
+	FILE *f;
+
+	cr_assert(since > 0 && since <= now && now - since < 60000);
+	if (fd == PA_ENOTSUP) {
+		pa_request_reply(req, PA_RESULT_SUCCESS, "ours", NULL);
+		return;
+	}
+	cr_assert_geq(fd, 0, "%s", pa_strerror(fd));
+	(void)snprintf(info, sizeof(info), "/proc/self/fdinfo/%d", fd);
+	(void)snprintf(number, sizeof(number), "Pid:\t%d\n", (int)pa_request_pid(req));
+	f = fopen(info, "re");
+	cr_assert_not_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		ours = ours || strcmp(line, number) == 0;
+	(void)fclose(f);
+	close(fd);
+	pa_request_reply(req, PA_RESULT_SUCCESS, ours ? "ours" : "another's", NULL);
+}
+
 static void handler(void *ctx, struct pa_request *req)
 {
 	const char *name = pa_request_name(req);
@@ -57,6 +84,8 @@ static void handler(void *ctx, struct pa_request *req)
 		pa_request_reply(req, PA_RESULT_SUCCESS, "here", json_incref(pa_request_arguments(req)));
 	} else if (strcmp(name, "who") == 0) {
 		pa_request_replyf(req, PA_RESULT_SUCCESS, "%u %d", (unsigned)pa_request_uid(req), (int)pa_request_pid(req));
+	} else if (strcmp(name, "held") == 0) {
+		reply_held(req);
 	} else if (strcmp(name, "big") == 0) {
 		reply_big(req);
 	} else if (strcmp(name, "close") == 0) {
@@ -709,6 +738,17 @@ Test(edge_server, everybody_when_asked_for)
 	cfg.any_uid = true;
 	cr_assert_eq(start(), 0, "%s", err);
 	as_other(NOBODY, NOBODY, 1, "65534 ", false);
+}
+
+Test(edge_server, the_process_that_connected_can_be_held)
+{
+	int fd;
+
+	cr_assert_eq(start(), 0, "%s", err);
+	fd = dial();
+	say(fd, "{\"command\":\"held\"}\n");
+	expect(fd, "{\"result\":0,\"text\":\"ours\"}");
+	close(fd);
 }
 
 Test(edge_server, too_many_clients_do_not_lock_out_root)

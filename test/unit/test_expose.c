@@ -66,6 +66,36 @@ Test(expose, limit)
 	cr_assert_eq(pa_expose_add(&x, &e), 0, "it is there already");
 }
 
+Test(expose, nobody_takes_all_the_places)
+{
+	struct pa_expose x = {.n = 0};
+	struct pa_exposed e = {.rule = {.proto = 6}};
+	unsigned port = 0;
+
+	for (uint32_t uid = 1000; uid < 1003; uid++) {
+		e.uid = uid;
+		for (unsigned i = 0; i < PA_EXPOSED_SHARE; i++) {
+			e.rule.lo = e.rule.hi = (uint16_t)++port;
+			cr_assert_eq(pa_expose_add(&x, &e), 0);
+		}
+		cr_assert_eq(pa_expose_add(&x, &e), 0, "the same again");
+		e.rule.lo = e.rule.hi = 9999;
+		cr_assert_eq(pa_expose_add(&x, &e), PA_ELIMIT);
+	}
+	e.uid = 1003;
+	cr_assert_eq(pa_expose_add(&x, &e), PA_ELIMIT, "what is left is root's");
+	e.uid = 0;
+	for (unsigned i = 0; i < PA_EXPOSED_SHARE; i++) {
+		e.rule.lo = e.rule.hi = (uint16_t)++port;
+		cr_assert_eq(pa_expose_add(&x, &e), 0);
+	}
+	cr_assert_eq(x.n, PA_EXPOSED_MAX);
+	cr_assert_eq(take(&x, "1/tcp", 1000), 0);
+	e.uid = 1000;
+	e.rule.lo = e.rule.hi = 9999;
+	cr_assert_eq(pa_expose_add(&x, &e), 0, "a place of his is free again");
+}
+
 Test(expose, ends)
 {
 	struct pa_expose x = {.n = 0};

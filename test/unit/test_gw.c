@@ -212,6 +212,59 @@ Test(gw, handshake)
 	fx_free(f);
 }
 
+/* HELLOs of one prefix beyond its number a second are not looked at; another prefix has its own. */
+Test(gw, handshakes_of_a_source_are_limited)
+{
+	struct fx *f = fx_new(10);
+	struct pa_gw_config cfg = {.keys = f->ring, .pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = 25, .max_bindings = 10,
+				   .handshakes = 20};
+	uint8_t buf[PA_CTL_MAX];
+	struct peer p;
+	size_t n;
+
+	pa_gw_free(f->gw);
+	cr_assert_eq(pa_gw_new(&cfg, &ops, f, &f->gw), 0);
+	make_peer(&p, 0, 5, 1, 100);
+	n = peer_hello(&p, buf);
+	for (unsigned i = 0; i < 30; i++) {
+		give(f, 0, HOME, buf, n);
+		cr_assert_eq(f->n_sent, i < 20, "HELLO %u", i);
+	}
+	cr_assert_eq(counters(f).limited, 10);
+	give(f, 0, "198.51.100.77:4000", buf, n);
+	cr_assert_eq(f->n_sent, 1);
+	advance(f, 1000);
+	give(f, 0, HOME, buf, n);
+	cr_assert_eq(f->n_sent, 1, "a second later there is room again");
+	fx_free(f);
+}
+
+/* A client that sends nothing but KEEPALIVEs, each in order, is answered some times a second. */
+Test(gw, keepalives_of_a_binding_are_limited)
+{
+	struct fx *f = fx_new(10);
+	uint8_t buf[PA_CTL_MAX];
+	unsigned answered = 0;
+	struct peer p;
+
+	make_peer(&p, 0, 5, 1, 100);
+	bind_at(f, &p, HOME);
+	for (unsigned i = 0; i < 1000; i++) {
+		give(f, 0, HOME, buf, peer_keepalive(&p, buf));
+		if (f->n_sent == 0)
+			continue;
+		answered++;
+		memcpy(p.token, f->sent[0].m.token, sizeof(p.token));
+	}
+	cr_assert(answered >= 40 && answered <= 60, "%u", answered);
+	cr_assert_eq(counters(f).limited, 1000 - answered);
+	advance(f, 25000);
+	p.seq += 1;
+	give(f, 0, HOME, buf, peer_keepalive(&p, buf));
+	cr_assert_eq(f->n_sent, 1, "and later as ever");
+	fx_free(f);
+}
+
 Test(gw, config_is_checked)
 {
 	struct fx *f = fx_new(1);

@@ -275,6 +275,33 @@ Test(gw_state, adopted_binding_believes_no_replay)
 	fx_free(f);
 }
 
+/* All clients of one NAT ask at once after a restart: each is asked back, whatever the limit of its prefix for strangers. */
+Test(gw_state, everybody_is_asked_after_a_restart)
+{
+	static struct peer p[90];
+	struct fx *f = fx_new();
+	uint8_t buf[PA_CTL_MAX];
+	struct pa_gw_binding b;
+
+	for (uint8_t i = 0; i < 90; i++)
+		cr_assert(bind_host(f, &p[i], i, 1, 100, buf));
+	cr_assert_eq(die(f, 1000), 90);
+	for (uint8_t i = 0; i < 90; i++) {
+		give(f, HOME, buf, peer_keepalive(&p[i], buf));
+		cr_assert(f->n_sent == 1 && f->m.type == PA_MSG_RECHALLENGE, "client %u", i);
+		give(f, HOME, buf, peer_reconfirm(&p[i], f->m.cookie, buf));
+		cr_assert(f->n_sent == 1 && f->m.type == PA_MSG_ALIVE, "client %u", i);
+	}
+	cr_assert_eq(counters(f).limited, 0);
+	/* But a copy of its KEEPALIVE from elsewhere draws only as many as its prefix may have. */
+	cr_assert_eq(die(f, 1000), 90);
+	for (uint8_t i = 0; i < 90; i++)
+		give(f, AWAY, buf, peer_keepalive(&p[i], buf));
+	cr_assert_eq(counters(f).limited, 50);
+	cr_assert_eq(pa_gw_find(f->gw, &p[0].grant.claims.addr, &b), 0);
+	fx_free(f);
+}
+
 Test(gw_state, what_was_ended_is_remembered)
 {
 	struct fx *f = fx_new();
@@ -441,6 +468,50 @@ Test(gw_state, a_file_that_is_cut_gives_what_stands_before)
 	s.header.gateway[0]++;
 	cr_assert_eq(reload(f, &s), 0);
 	cr_assert_eq(pa_gw_known(f->gw), 0);
+	tmpdir_remove(s.dir);
+	fx_free(f);
+}
+
+/* A large file is made in pieces, and what changes meanwhile is in it; the next process goes on with it. */
+Test(gw_state, a_large_file_is_made_in_pieces)
+{
+	static const struct pa_gw_pool wide = {PEER_POOL_ID, {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 0, 0}}, 16}};
+	struct fx *f = fx_new();
+	struct pa_gw *gw = gateway(f, &wide, 2000);
+	struct pa_gatewayd_state *st;
+	struct pa_gw_record r;
+	struct files s;
+	struct stat before, after;
+	unsigned pieces = 1;
+
+	files_make(&s);
+	sample(&r);
+	f->now.unix_ms = PEER_UNIX * 1000ull;
+	for (unsigned i = 0; i < 1000; i++) {
+		r.claims.addr = pa_addr_from_ipv4(0xcb000000u + i);
+		r.session[0] = (uint8_t)i;
+		r.session[1] = (uint8_t)(i >> 8);
+		r.local = 0;
+		cr_assert_eq(pa_gw_adopt(gw, f->now, &r), 0);
+	}
+	cr_assert_eq(pa_gatewayd_state_new(s.path, &s.header, &st), 0);
+	pa_gatewayd_state_load(st, gw, f->now);
+	cr_assert_neq(access(s.path, F_OK), 0, "it is not there before it is whole");
+	cr_assert_eq(pa_gw_end(gw, f->now, &r.claims.addr, PA_REASON_RELEASED), 0);
+	while (pa_gatewayd_state_renew(st, gw, f->now))
+		pieces++;
+	cr_assert_gt(pieces, 2);
+	pa_gatewayd_state_free(st);
+	pa_gw_free(gw);
+	cr_assert_eq(stat(s.path, &before), 0);
+	gw = gateway(f, &wide, 2000);
+	cr_assert_eq(pa_gatewayd_state_new(s.path, &s.header, &st), 0);
+	pa_gatewayd_state_load(st, gw, f->now);
+	cr_assert(pa_gw_count(gw) == 999 && pa_gw_known(gw) == 1000);
+	cr_assert_eq(stat(s.path, &after), 0);
+	cr_assert(before.st_ino == after.st_ino && before.st_size == after.st_size, "it is not written anew");
+	pa_gatewayd_state_free(st);
+	pa_gw_free(gw);
 	tmpdir_remove(s.dir);
 	fx_free(f);
 }

@@ -139,6 +139,8 @@ Test(plan, marked_programs)
 	pa_plan_make(&in, &p);
 	r = find_route(&p, 6081, "0.0.0.0/0");
 	cr_assert(r != NULL && r->ifindex == 5 && pa_addr_is_none(&r->src), "the host has no such source");
+	r = find_route(&p, 6082, "0.0.0.0/0");
+	cr_assert(r != NULL && r->ifindex == 0 && r->last, "marked programs have no other way meanwhile");
 	in.away = false;
 	in.take_default = true;
 	pa_plan_make(&in, &p);

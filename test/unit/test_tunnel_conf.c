@@ -50,6 +50,7 @@ Test(gatewayd_conf, all_settings)
 		"\"key-file\": \"/k\", \"control-socket\": \"/s\", \"isolate\": true, \"mtu\": 1400, \"keepalive\": 15,\n"
 		"\"pools\": [{\"id\": 1, \"prefix\": \"203.0.113.0/25\"}, {\"id\": 65535, \"prefix\": \"203.0.113.128/25\"}],\n"
 		"\"deny\": [\"192.0.2.0/24\"], \"allow\": [\"198.51.100.0/24\", \"10.0.0.0/8\"], \"deny-ports\": [],\n"
+		"\"limits\": {\"handshakes-per-source\": 7, \"packets-per-binding\": 8, \"bytes-per-binding\": 9000000000},\n"
 		"\"max-bindings\": 5, \"log-level\": \"debug\"}";
 	struct pa_conf *conf = pa_conf_new("f", text, sizeof(text) - 1);
 	struct pa_gatewayd_conf c;
@@ -59,6 +60,7 @@ Test(gatewayd_conf, all_settings)
 	cr_assert_eq(pa_addr_to_ipv4(&c.device_address), 0xc633640au);
 	cr_assert(c.n_pools == 2 && c.pools[1].id == 65535);
 	cr_assert(c.n_deny == 1 && c.n_allow == 2 && c.allow[1].len == 8 && c.n_deny_ports == 0);
+	cr_assert(c.limits.handshakes == 7 && c.limits.packets == 8 && c.limits.bytes == 9000000000u);
 	cr_assert(c.isolate && c.mtu == 1400 && c.keepalive == 15 && c.max_bindings == 5 && c.log_level == PA_LOG_DEBUG);
 	pa_gatewayd_conf_clear(&c);
 	pa_conf_free(conf);
@@ -102,6 +104,8 @@ Test(gatewayd_conf, mistakes)
 	expect_error(1, "{" LISTEN ", " POOLS ", \"mtu\": 1279}", "mtu");
 	expect_error(1, "{" LISTEN ", " POOLS ", \"mtu\": 9217}", "mtu");
 	expect_error(1, "{" LISTEN ", " POOLS ", \"keepalive\": 14}", "keepalive");
+	expect_error(1, "{" LISTEN ", " POOLS ", \"limits\": {\"packets-per-binding\": -1}}", "limits.packets-per-binding");
+	expect_error(1, "{" LISTEN ", " POOLS ", \"limits\": {\"colour\": 1}}", "limits.colour");
 	expect_error(1, "{" LISTEN ", " POOLS ", \"device\": \"a-name-that-is-too-long\"}", "device");
 	expect_error(1, "{" LISTEN ", " POOLS ", \"device-address\": \"2001:db8::1\"}", "device-address");
 	expect_error(1, "{" LISTEN ", " POOLS ", \"key-file\": \"relative\"}", "absolute path");
@@ -146,6 +150,8 @@ Test(tunneld_conf, mistakes)
 	expect_error(0, "{\"rule-priority\": 32766}", "rule-priority");
 	expect_error(0, "{\"mark\": 0}", "mark");
 	expect_error(0, "{\"device\": \"\"}", "device");
+	expect_error(0, "{\"device\": \"pub*\"}", "device");
+	expect_error(0, "{\"device\": \"p\\\"; x\"}", "device");
 	expect_error(0, "{\"run-dir\": \"run\"}", "run-dir");
 	expect_error(0, "{\"keyfile\": \"/k\"}", "keyfile: unknown");
 	expect_error(0, "[]", "object");
@@ -203,6 +209,13 @@ Test(tunneld_state, bind_numbers_rise_and_last)
 	(void)fclose(f);
 	cr_assert_eq(pa_bind_load(path, &again, err), PA_EFORMAT);
 	cr_assert_eq(again, 1002u);
+	cr_assert_eq(chmod(path, 0666), 0);
+	cr_assert_eq(pa_bind_load(path, &again, err), PA_EAUTH, "others could write it");
+	cr_assert_eq(chmod(path, 0600), 0);
+	if (geteuid() == 0) {
+		cr_assert_eq(chown(path, 12345, 12345), 0);
+		cr_assert_eq(pa_bind_load(path, &again, err), PA_EAUTH, "somebody else's");
+	}
 	(void)unlink(path);
 	(void)rmdir(dir);
 	last = 5;

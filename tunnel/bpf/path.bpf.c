@@ -17,7 +17,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "tunnel/bpf/mss.h"
+#include "tunnel/bpf/mss.bpf.h"
 #include "tunnel/bpf/path.h"
 
 #define UP TC_ACT_UNSPEC /* the next filter, if somebody has one, and then the kernel */
@@ -76,28 +76,61 @@ struct {
 } bits SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PA_K_FAR_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} ways SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PA_K_HOPS);
+	__type(key, __u32);
+	__type(value, struct pa_k_hop);
+} hops SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct pa_k_totals);
 } totals SEC(".maps");
 
+/* By the number of the peer, if there are limits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before loading */
+	__type(key, __u32);
+	__type(value, struct pa_k_rate);
+} rates SEC(".maps");
+
 /* What a packet's way through a program needs. */
 struct way {
 	struct pa_k_conf *c;
 	struct pa_k_totals *t;
-	__u64 now;
+	__u64 now; /* of this tick: up to 10 ms ago */
+	__u32 slot; /* of the peer that was found last */
 };
 
 static __always_inline int begin(struct way *w)
 {
 	__u32 zero = 0;
+	__u64 tick;
 
 	w->c = bpf_map_lookup_elem(&conf, &zero);
 	w->t = bpf_map_lookup_elem(&totals, &zero);
 	if (!w->c || !w->t || !w->c->enabled)
 		return -1;
-	w->now = bpf_ktime_get_boot_ns();
+	/* Reading the clock costs as much as all that a packet's table entries do; once in a tick is often enough. */
+	tick = bpf_jiffies64();
+	if (w->t->tick != tick) {
+		w->t->now = bpf_ktime_get_boot_ns();
+		w->t->tick = tick;
+	}
+	w->now = w->t->now;
 	return 0;
 }
 
@@ -209,6 +242,7 @@ static __always_inline struct pa_k_peer *find_peer(struct way *w, __be32 addr)
 			}
 		}
 	}
+	w->slot = slot;
 	return bpf_map_lookup_elem(&peers, &slot);
 }
 
@@ -237,6 +271,18 @@ static __always_inline void count_rx(struct way *w, struct pa_k_peer *p, __u32 p
 	w->t->rx_bytes += bytes;
 }
 
+/* Whether the peer that was found last may send (tx: to the client) so much now. */
+static __always_inline bool within_rate(struct way *w, bool tx, __u32 packets, __u32 bytes)
+{
+	struct pa_k_rate *r;
+	__u32 slot = w->slot;
+
+	if (!w->c->limited)
+		return true;
+	r = bpf_map_lookup_elem(&rates, &slot);
+	return !r || pa_rate_take(&w->c->rate, tx ? &r->tx : &r->rx, w->now, packets, bytes);
+}
+
 static __always_inline bool bit_of(__u32 block, __u32 bit)
 {
 	__u32 i = block * PA_K_BLOCK_WORDS + bit / 64;
@@ -258,6 +304,8 @@ static __always_inline __u32 judge_far(__be32 addr)
 		return v;
 	return bit_of(v - PA_K_FAR_BLOCK + 1, a & 0xffff) ? PA_K_FAR_DROP : PA_K_FAR_PASS;
 }
+
+#include "tunnel/bpf/hops.bpf.h"
 
 /* ---- into the tunnel ---- */
 
@@ -356,34 +404,23 @@ static __always_inline __u32 outer_len(struct way *w, struct __sk_buff *skb, con
 	return len + OUTER_LEN;
 }
 
-/*
- * Finds interface and next hop as forwarding would, for the gateway may have several. Returns what it is to return, or
- * -1 and fills in both when they are found.
- */
-static __always_inline int route_out(struct way *w, struct __sk_buff *skb, const struct outer *o, const struct inner *in,
-				     struct bpf_fib_lookup *fib)
+/* Finds interface and next hop as forwarding would, for the gateway may have several. */
+static __always_inline bool route_out(struct way *w, struct __sk_buff *skb, const struct outer *o, const struct inner *in,
+				      struct next *next)
 {
-	long rc;
+	const struct flow f = {.proto = IPPROTO_UDP, .sport = o->src_port, .dport = o->dst_port, .src = o->src, .dst = o->dst,
+			       .len = outer_len(w, skb, in)};
+	long rc = find_next(skb, w, &f, next);
 
-	__builtin_memset(fib, 0, sizeof(*fib));
-	fib->family = AF_INET;
-	fib->l4_protocol = IPPROTO_UDP;
-	fib->sport = o->src_port;
-	fib->dport = o->dst_port;
-	fib->tot_len = outer_len(w, skb, in);
-	fib->ifindex = w->c->anchor;
-	fib->ipv4_src = o->src;
-	fib->ipv4_dst = o->dst;
-	rc = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 	/* Too large for the path, to this host itself, no route: the daemon's socket knows what to do. */
-	return rc == BPF_FIB_LKUP_RET_SUCCESS || rc == BPF_FIB_LKUP_RET_NO_NEIGH ? 0 : -1;
+	return rc == BPF_FIB_LKUP_RET_SUCCESS || rc == BPF_FIB_LKUP_RET_NO_NEIGH;
 }
 
 static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 {
-	struct bpf_redir_neigh next = {.nh_family = AF_INET};
-	struct bpf_fib_lookup fib;
+	struct bpf_redir_neigh to = {.nh_family = AF_INET};
 	struct pa_k_peer *p;
+	struct next next;
 	struct inner in;
 	struct outer o;
 	struct way w;
@@ -401,9 +438,11 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 		return drop_tx(&w, PA_DROP_UNBOUND);
 	o = (struct outer){.src = p->src, .dst = p->addr, .src_port = p->src_port, .dst_port = p->port, .tos = in.tos,
 			   .inner_len = in.len};
-	if ((p->flags & PA_K_PEER_USER) || route_out(&w, skb, &o, &in, &fib) < 0)
+	if ((p->flags & PA_K_PEER_USER) || !route_out(&w, skb, &o, &in, &next))
 		goto up;
 	packets = packets_in(skb);
+	if (!within_rate(&w, true, packets, in.len))
+		return drop_tx(&w, PA_DROP_LIMITED);
 	if (in.syn)
 		clamp_mss(skb, l2, p->mtu);
 	rc = encapsulate(skb, l2, &o);
@@ -412,8 +451,8 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 	if (rc < 0)
 		return fail_tx(&w);
 	count_tx(&w, p, packets, in.len);
-	next.ipv4_nh = fib.ipv4_dst;
-	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
+	to.ipv4_nh = next.gateway;
+	return bpf_redirect_neigh(next.ifindex, &to, sizeof(to), 0);
 up:
 	w.t->tx_up++;
 	return UP;
@@ -421,6 +460,7 @@ up:
 
 static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 {
+	struct bpf_redir_neigh to = {.nh_family = AF_INET};
 	__u32 zero = 0, packets;
 	struct pa_k_peer *p;
 	struct inner in;
@@ -451,7 +491,10 @@ static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 		return fail_tx(&w);
 	count_tx(&w, p, packets, in.len);
 	skb->mark = w.c->mark;
-	return bpf_redirect_neigh(w.c->outer_ifindex, NULL, 0, 0);
+	if (w.c->hops_until <= w.now)
+		return bpf_redirect_neigh(w.c->outer_ifindex, NULL, 0, 0);
+	to.ipv4_nh = w.c->next_hop; /* spares the look-up of the route */
+	return bpf_redirect_neigh(w.c->outer_ifindex, &to, sizeof(to), 0);
 up:
 	w.t->tx_up++;
 	return UP;
@@ -618,6 +661,8 @@ int pa_gateway_in(struct __sk_buff *skb)
 		return drop_rx(&w, PA_DROP_PORT);
 	if (in.redirect)
 		return drop_rx(&w, PA_DROP_REDIRECT);
+	if (!within_rate(&w, false, packets_in(skb), in.len))
+		return drop_rx(&w, PA_DROP_LIMITED);
 	if (in.syn)
 		clamp_mss(skb, INNER_AT, p->mtu);
 	return deliver(&w, skb, &a, &in, p);
@@ -659,140 +704,7 @@ up:
 	return UP;
 }
 
-/* ---- the gateway's accelerator ---- */
-
-/*
- * XDP on the outer interfaces does both ways at once, before the kernel has made a packet of the frame: from a client to the
- * Internet and back, with the next hop looked up as forwarding does. What is not as plain as that is passed on, untouched,
- * and meets the programs above. Frames are whole packets here, so none is longer than an interface's MTU.
- */
-#define XDP_UP XDP_PASS
-
-static __always_inline bool next_hop(struct xdp_md *ctx, struct way *w, struct bpf_fib_lookup *fib, __u8 proto, __u16 len,
-				     __be32 src, __be32 dst)
-{
-	__builtin_memset(fib, 0, sizeof(*fib));
-	fib->family = AF_INET;
-	fib->l4_protocol = proto;
-	fib->tot_len = len;
-	fib->ifindex = w->c->anchor;
-	fib->ipv4_src = src;
-	fib->ipv4_dst = dst;
-	return bpf_fib_lookup(ctx, fib, sizeof(*fib), 0) == BPF_FIB_LKUP_RET_SUCCESS && fib->ifindex != w->c->anchor;
-}
-
-static __always_inline void put_link(struct ethhdr *eth, const struct bpf_fib_lookup *fib)
-{
-	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
-	eth->h_proto = bpf_htons(ETH_P_IP);
-}
-
-/* One hop less, with the sum mended (RFC 1624). */
-static __always_inline void count_hop(struct iphdr *ip)
-{
-	__u32 sum = ip->check + bpf_htons(0x0100);
-
-	ip->check = (__sum16)(sum + (sum >= 0xffff));
-	ip->ttl--;
-}
-
-/* A frame for us: as pa_gateway_in, but whatever would be refused or asked about is passed on, and counted there. */
-static __always_inline int xdp_from_client(struct xdp_md *ctx, struct way *w, const struct arrived *a, const struct inner *in)
-{
-	void *data = (void *)(long)ctx->data;
-	struct iphdr *ip = data + INNER_AT;
-	struct pa_k_peer *p = live_peer(w, in->src);
-	struct bpf_fib_lookup fib;
-	int local = find_listen(w->c, a);
-
-	if (local < 0 || !p || (p->flags & PA_K_PEER_USER) || p->addr != a->src || p->port != a->src_port || p->local != local)
-		return XDP_UP;
-	/* Congestion marks of the outer header are rare enough. */
-	if (judge_far(in->dst) != PA_K_FAR_PASS || in->redirect || in->syn || (a->tos & ECN_MASK) == ECN_CE ||
-	    ((a->tos ^ in->tos) & ECN_MASK) != 0)
-		return XDP_UP;
-	if (in->proto == IPPROTO_TCP && w->c->n_ports > 0 && bit_of(0, in->dst_port))
-		return XDP_UP;
-	if (in->len > w->c->inner_mtu || !next_hop(ctx, w, &fib, in->proto, in->len, in->src, in->dst))
-		return XDP_UP;
-	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
-		return XDP_UP;
-	count_hop(ip);
-	if (bpf_xdp_adjust_head(ctx, OUTER_LEN) < 0)
-		return XDP_DROP;
-	data = (void *)(long)ctx->data;
-	if (data + ETH_HLEN > (void *)(long)ctx->data_end)
-		return XDP_DROP;
-	put_link(data, &fib);
-	count_rx(w, p, 1, in->len);
-	/* Not XDP_TX where that would do: a veth device whose peer has no XDP program forgets such frames. */
-	return (int)bpf_redirect(fib.ifindex, 0);
-}
-
-/*
- * Sources that no router takes from a wire; the kernel counts them. Nor an address of this host's own, nor one that clients may not
- * send to: what the kernel's checks of the way back say of these is not known here.
- */
-static __always_inline bool martian(__be32 src)
-{
-	__u8 first = bpf_ntohl(src) >> 24;
-
-	return first == 0 || first == 127 || first >= 224 || judge_far(src) != PA_K_FAR_PASS;
-}
-
-/* A frame for a client: as forwarding and pa_gateway_out. */
-static __always_inline int xdp_to_client(struct xdp_md *ctx, struct way *w, const struct inner *in)
-{
-	void *data = (void *)(long)ctx->data;
-	struct iphdr *ip = data + ETH_HLEN;
-	struct pa_k_peer *p = live_peer(w, in->dst);
-	struct bpf_fib_lookup fib;
-	struct outer o;
-
-	if (!p || (p->flags & PA_K_PEER_USER) || in->redirect || in->syn || martian(in->src) ||
-	    in->len > w->c->inner_mtu || in->len > p->mtu)
-		return XDP_UP;
-	o = (struct outer){.src = p->src, .dst = p->addr, .src_port = p->src_port, .dst_port = p->port, .tos = in->tos,
-			   .inner_len = in->len};
-	if (!next_hop(ctx, w, &fib, IPPROTO_UDP, in->len + OUTER_LEN, o.src, o.dst))
-		return XDP_UP;
-	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
-		return XDP_UP;
-	if (bpf_xdp_adjust_head(ctx, -(int)OUTER_LEN) < 0)
-		return XDP_UP;
-	data = (void *)(long)ctx->data;
-	ip = data + INNER_AT;
-	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
-		return XDP_DROP;
-	count_hop(ip);
-	put_link(data, &fib);
-	put_outer(data + ETH_HLEN, &o);
-	count_tx(w, p, 1, in->len);
-	return (int)bpf_redirect(fib.ifindex, 0);
-}
-
-SEC("xdp")
-int pa_gateway_xdp(struct xdp_md *ctx)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
-	struct iphdr *ip = (void *)(eth + 1);
-	struct arrived a;
-	struct inner in;
-	struct way w;
-	__u32 frame;
-
-	/* A frame for many stations is not a router's to forward. */
-	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || (eth->h_dest[0] & 1) != 0 || begin(&w) < 0)
-		return XDP_UP;
-	frame = bpf_xdp_get_buff_len(ctx);
-	if (parse_outer(data, end, frame, &a, &in))
-		return xdp_from_client(ctx, &w, &a, &in);
-	if (parse_inner(data, end, ETH_HLEN, &in) && in.len + ETH_HLEN <= frame)
-		return xdp_to_client(ctx, &w, &in);
-	return XDP_UP;
-}
+#include "tunnel/bpf/xdp.bpf.h"
 
 /* bpf_l3_csum_replace and others are for programs under a licence that the kernel calls compatible with its own. */
 char pa_license[] SEC("license") = "Dual MPL/GPL";

@@ -4,6 +4,7 @@
 
 #include <linux/types.h>
 
+#include "tunnel/bpf/rate.h"
 #include "tunnel/verdict.h"
 
 /*
@@ -13,7 +14,7 @@
  * in conf tell the next one whether they are what it would have made.
  * Addresses and ports are in network byte order, times are nanoseconds of CLOCK_BOOTTIME.
  */
-#define PA_K_VERSION 4
+#define PA_K_VERSION 5
 #define PA_K_LISTEN 16 /* outer addresses of a gateway */
 #define PA_K_POOLS 16  /* more, and the peers are found by hash */
 #define PA_K_LINKS 16  /* interfaces with a filter of ours */
@@ -44,6 +45,11 @@ struct pa_k_peer {
 #define PA_K_SEEN_SHIFT 24 /* 17 ms */
 #define PA_K_PEER_USER 1 /* left to the daemon: an outer address that the programs cannot do */
 
+/* What a peer's rates are at; beside the peer, for most gateways have no limits. */
+struct pa_k_rate {
+	struct pa_rate_state tx, rx;
+};
+
 struct pa_k_listen {
 	__be32 addr;
 	__be16 port;
@@ -71,10 +77,13 @@ struct pa_k_conf {
 	__u32 version, role, hashed, n_pools;
 	struct pa_k_pool pools[PA_K_POOLS];
 	__u64 netns; /* of the daemons, its inode number: another one has other interfaces */
-	__u32 n_peers, pad;
+	__u32 n_peers;
+	__u32 limited; /* there is a rate, and a struct pa_k_rate for each peer */
 	/* What changes. */
 	__u64 alive_until;
-	__u32 enabled; /* 0: everything is left to the daemon */
+	struct pa_rate rate; /* gateway: of each binding and direction */
+	__u64 hops_until; /* ways and hops hold until then; 0: routes are changing */
+	__u32 enabled;	  /* 0: everything is left to the daemon */
 	__u32 generation;
 	__u32 anchor;	 /* interface index of the encapsulation device */
 	__u32 inner_mtu; /* of the encapsulation device */
@@ -87,6 +96,7 @@ struct pa_k_conf {
 	__be32 own;	/* ours */
 	__be16 gateway_port, own_port;
 	__u32 outer_ifindex, outer_mtu, mark;
+	__be32 next_hop; /* to the gateway, while hops_until is to come */
 	struct pa_k_link links[PA_K_LINKS];
 };
 
@@ -105,12 +115,27 @@ enum {
 #define PA_K_BLOCKS 64
 #define PA_K_BLOCK_WORDS (65536 / 64)
 
+/*
+ * ways: where packets go next: for all addresses with the same upper half one octet, as in far, the number of a next hop; 0: the kernel
+ * has to be asked for each packet.
+ */
+#define PA_K_HOPS 64 /* number 0 is none */
+#define PA_K_ROUTES_NS (15ULL * 1000000000) /* without a daemon that watches the routes for so long, the kernel is asked */
+struct pa_k_hop {
+	__be32 gateway; /* the daemon's: what the routes say */
+	__u32 ifindex;
+	__u64 until;	  /* the programs': when it was looked up last, and a second */
+	__u64 dmac, smac; /* as in a frame, then two octets of zero */
+	__u32 mtu, pad;
+};
+
 /* Totals of one processor. */
 struct pa_k_totals {
 	__u64 tx_packets, tx_bytes, rx_packets, rx_bytes;
 	__u64 tx_drops[PA_VERDICTS], rx_drops[PA_VERDICTS];
 	__u64 tx_errors, rx_errors;
 	__u64 tx_up, rx_up; /* left to the daemon */
+	__u64 tick, now;    /* the programs' clock: jiffies, and the time when they became so many */
 };
 
 #endif
