@@ -653,7 +653,8 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	int rc = pa_client_take(cl, now, g, &fresh);
 
 	if (rc == 0 && fresh) /* in the middle of a search that has no time to lose there is still none */
-		begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0, cl->s.lost && cl->s.urgent ? cl->grant.n_gateways : 0);
+		begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0,
+		      cl->s.lost && cl->s.urgent ? cl->grant.n_gateways : 0);
 	return rc;
 }
 

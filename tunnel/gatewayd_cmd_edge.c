@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/hex.h"
 #include "common/log.h"
 #include "config.h"
 #include "tunnel/gatewayd_edge.h"
@@ -167,6 +168,45 @@ static void binding_end(struct pa_gatewayd *g, struct pa_request *req)
 		pa_request_replyf(req, PA_RESULT_SUCCESS, "binding ended");
 }
 
+/* One grant of the relay server's question; adds to refused what it must not serve. False: it cannot be understood. */
+static bool check_grant(struct pa_gatewayd *g, const json_t *item, json_t *refused)
+{
+	const char *s = json_string_value(json_object_get(item, "address")), *why;
+	const char *print = json_string_value(json_object_get(item, "client-key-fingerprint"));
+	json_int_t epoch = json_integer_value(json_object_get(item, "epoch"));
+	uint8_t fingerprint[PA_FINGERPRINT_LEN];
+	struct pa_addr addr;
+
+	if (s == NULL || pa_addr_parse(s, &addr) < 0 || epoch < 0 || print == NULL ||
+	    pa_hex_decode(print, fingerprint, sizeof(fingerprint)) != (int)sizeof(fingerprint))
+		return false;
+	why = pa_gw_may_relay(pa_gatewayd_gw(g), &addr, (uint64_t)epoch, fingerprint);
+	return why == NULL || json_object_set_new(refused, s, json_string(why)) == 0;
+}
+
+/* {"grants": [{"address", "epoch", "client-key-fingerprint"}]} is answered by {"refused": {ADDRESS: why}}. */
+static void relay_check(struct pa_gatewayd *g, struct pa_request *req)
+{
+	const json_t *list = json_object_get(pa_request_arguments(req), "grants");
+	json_t *refused = json_object();
+	const json_t *item;
+	size_t i;
+
+	if (!json_is_array(list)) {
+		json_decref(refused);
+		pa_request_replyf(req, PA_RESULT_ERROR, "\"grants\" is missing or no list");
+		return;
+	}
+	json_array_foreach(list, i, item) {
+		if (!check_grant(g, item, refused)) {
+			json_decref(refused);
+			pa_request_replyf(req, PA_RESULT_ERROR, "grants[%zu] has no address, epoch or client-key-fingerprint", i);
+			return;
+		}
+	}
+	pa_request_reply(req, PA_RESULT_SUCCESS, "", json_pack("{s:o}", "refused", refused));
+}
+
 static void version_get(struct pa_gatewayd *g, struct pa_request *req)
 {
 	(void)g;
@@ -178,7 +218,7 @@ static const struct {
 	void (*fn)(struct pa_gatewayd *g, struct pa_request *req);
 } commands[] = {
 	{"status-get", status_get},   {"binding-get-all", binding_get_all}, {"binding-get-page", binding_get_page},
-	{"binding-get", binding_get}, {"binding-end", binding_end}, {"version-get", version_get},
+	{"binding-get", binding_get}, {"binding-end", binding_end}, {"relay-check", relay_check}, {"version-get", version_get},
 };
 
 void pa_gatewayd_command(void *ctx, struct pa_request *req)

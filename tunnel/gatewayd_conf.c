@@ -155,7 +155,7 @@ static int read_all(const struct pa_node *n, struct pa_gatewayd_conf *c)
 int pa_gatewayd_conf_read(struct pa_conf *conf, struct pa_gatewayd_conf *ret)
 {
 	static const char *const keys[] = {"listen", "probe-listen", "device", "device-address", "key-file", "pools", "deny", "allow",
-					   "deny-ports", "isolate", "mtu", "keepalive", "max-bindings", "control-socket",
+					   "deny-ports", "isolate", "relay", "mtu", "keepalive", "max-bindings", "control-socket",
 					   "state-file", "broker", "datapath", "bpf-dir", "accelerate", "threads", "limits", "log-level",
 					   NULL};
 	struct pa_node root = pa_conf_root(conf);

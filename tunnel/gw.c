@@ -549,7 +549,8 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 		 pa_gw_has_token(gw, e, 1, rx->m.token);
 	/* A stale token: whoever sends this no longer receives what we send. */
 	if (rx->m.seq <= e->seq || (!current && !former)) {
-		(void)refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
+		/* A new number is no flood, but somebody who repeats himself because we are slow, as all do after a restart. */
+		(void)refuse(gw, &gw->count.replayed, rx->m.seq <= e->seq ? PA_GW_REFUSED_SILENTLY : PA_GW_NOT_REFUSED);
 		return;
 	}
 	if (!is_at(e, rx)) {

@@ -128,6 +128,13 @@ void pa_gw_floor_raised(struct pa_gw *gw, struct pa_now now, const struct pa_add
 /* Another gateway has a binding with this epoch and bind: ends a lower one here, and lets no lower one come any more. */
 void pa_gw_superseded(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, uint64_t epoch, uint64_t bind);
 
+/*
+ * May the relay server beside this gateway serve the grant of addr with this epoch and client key? It has verified the grant. NULL:
+ * yes. "again": not before the floors are synced; "replaced": a later lease, or another client's. Static.
+ */
+const char *pa_gw_may_relay(struct pa_gw *gw, const struct pa_addr *addr, uint64_t epoch,
+			    const uint8_t fingerprint[PA_FINGERPRINT_LEN]);
+
 /* A control message arrived at socket local from an outer address. */
 enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
 				 const uint8_t *buf, size_t len);

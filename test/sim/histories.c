@@ -129,7 +129,8 @@ static void check_flow(struct history *h, unsigned n)
 	const struct world *w = h->w;
 	const struct world_client *c = &w->c[n];
 
-	if (w->loss > 0 || w->late > 0 || c->frozen || !c->is_up || w->now.boot_ms >= c->flow_until_ms || (w->g[0].dead && w->g[1].dead))
+	if (w->loss > 0 || w->late > 0 || c->frozen || !c->is_up || w->now.boot_ms >= c->flow_until_ms ||
+	    (w->g[0].dead && w->g[1].dead))
 		h->flow_ms[n] = 0;
 	else if (world_reaches(w, n))
 		h->flow_ms[n] = w->now.boot_ms;

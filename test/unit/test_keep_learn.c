@@ -61,9 +61,11 @@ Test(keep_learn, finds_what_the_nat_allows)
 			cr_assert_eq(pa_learn_interval(&l), PA_KEEPALIVE_MIN, "safe before anything is known");
 			seen = run(&l, &now, &nat, 1800);
 			interval = pa_learn_interval(&l);
-			cr_assert(interval == PA_KEEPALIVE_MIN || PA_LEARN_SILENCE(interval) <= life, "bound %u, life %u: %u", bound, life, interval);
+			cr_assert(interval == PA_KEEPALIVE_MIN || PA_LEARN_SILENCE(interval) <= life, "bound %u, life %u: %u", bound, life,
+				  interval);
 			cr_assert(seen.longest == PA_KEEPALIVE_MIN || PA_LEARN_SILENCE(seen.longest) <= life, "at no time longer");
-			cr_assert(interval == bound || PA_LEARN_SILENCE(interval + 6) > life, "bound %u, life %u: only %u", bound, life, interval);
+			cr_assert(interval == bound || PA_LEARN_SILENCE(interval + 6) > life, "bound %u, life %u: only %u", bound, life,
+				  interval);
 			cr_assert_leq(seen.trials, 12u, "bound %u, life %u", bound, life);
 		}
 	}

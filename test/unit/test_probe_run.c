@@ -335,8 +335,8 @@ static struct world *world_new(const struct way *way, bool bind)
 	static const struct pa_gw_pool pool = {PEER_POOL_ID,
 					       {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 0}}, 24}};
 	struct pa_gw_socket sockets[3];
-	struct pa_gw_config cfg = {.pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = way->keepalive != 0 ? way->keepalive : 25, .max_bindings = 4,
-				   .sockets = sockets, .n_sockets = 1 + way->n_probes};
+	struct pa_gw_config cfg = {.pools = &pool, .n_pools = 1, .mtu = 1472, .max_bindings = 4,
+				   .keepalive = way->keepalive != 0 ? way->keepalive : 25, .sockets = sockets, .n_sockets = 1 + way->n_probes};
 	struct world *w = calloc(1, sizeof(*w));
 	uint8_t secret[PA_KEY_LEN];
 	struct pa_client_status s;
@@ -515,7 +515,10 @@ Test(probe_run, how_long_the_nat_remembers)
 	}
 }
 
-/* As tunneld_pulse_edge.c does it: the learner's trials, one after the other, for ms. Returns for how long the tunnel's own mapping was dead. */
+/*
+ * As tunneld_pulse_edge.c does it: the learner's trials, one after the other, for ms. Returns for how long the tunnel's own mapping
+ * was dead.
+ */
 static uint64_t learn_for(struct world *w, struct pa_learn *l, uint64_t ms)
 {
 	uint64_t end = w->now.boot_ms + ms, dead_ms = 0;
@@ -564,7 +567,8 @@ Test(probe_run, the_keepalive_interval_is_learned)
 		pa_learn_begin(&l, w->now, PA_KEEPALIVE_MAX, 0);
 		dead = learn_for(w, &l, 1500000);
 		interval = pa_learn_interval(&l);
-		cr_expect(interval >= cases[i].least && interval <= cases[i].most, "%lu ms: %u s", (unsigned long)cases[i].life_ms, interval);
+		cr_expect(interval >= cases[i].least && interval <= cases[i].most, "%lu ms: %u s", (unsigned long)cases[i].life_ms,
+			  interval);
 		cr_expect_eq(dead, 0, "%lu ms: P was out of reach for %lu ms", (unsigned long)cases[i].life_ms, (unsigned long)dead);
 		pa_client_status_get(w->client, &s);
 		cr_expect_eq(s.interval, interval, "and is used");

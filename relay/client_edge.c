@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* A client of the relay server: what its link asks for, and its life over several connections. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "relay/client_edge.h"
+#include "relay/resolve_edge.h"
+
+#define RING_LIMIT (4u << 20)
+
+/* ---------------------------------------------------------------- what the link brings */
+
+static void on_open(void *ctx, struct pa_rsession *s, const struct pa_relay_body *b)
+{
+	struct pa_rclient *c = ctx;
+
+	pa_peer_open(&c->owner, s, b);
+}
+
+static void on_resolve(void *ctx, struct pa_rsession *s, const struct pa_relay_body *b)
+{
+	struct pa_rclient *c = ctx;
+
+	pa_resolve_start(c->r->loop, s, b);
+}
+
+static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len)
+{
+	(void)ctx;
+	pa_peer_data(s, bytes, len);
+}
+
+static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
+			size_t len)
+{
+	(void)ctx;
+	pa_peer_datagram(s, peer, bytes, len);
+}
+
+static void on_fin(void *ctx, struct pa_rsession *s)
+{
+	(void)ctx;
+	pa_peer_fin(s);
+}
+
+static void let_go(struct pa_rsession *s)
+{
+	if (pa_resolve_is(s))
+		pa_resolve_drop(s);
+	else
+		pa_peer_drop(s);
+}
+
+static void on_reset(void *ctx, struct pa_rsession *s, enum pa_relay_error error)
+{
+	(void)ctx;
+	(void)error;
+	let_go(s);
+}
+
+static void on_writable(void *ctx, struct pa_rsession *s)
+{
+	(void)ctx;
+	pa_peer_writable(s);
+}
+
+static void on_tunnel(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct pa_rclient *c = ctx;
+
+	if (c->tunnel == NULL)
+		c->tunnel = pa_rtunnel_new(c);
+	if (c->tunnel != NULL)
+		pa_rtunnel_send(c->tunnel, bytes, len);
+}
+
+static void on_pong(void *ctx, uint64_t value)
+{
+	(void)ctx;
+	(void)value;
+}
+
+static void on_bye(void *ctx, enum pa_relay_error error)
+{
+	struct pa_rclient *c = ctx;
+
+	(void)error;
+	c->ending = true; /* the connection's input is below us on the stack: the next tick does it */
+}
+
+static void on_output(void *ctx)
+{
+	struct pa_rclient *c = ctx;
+
+	if (c->conn != NULL && c->conn->stream != NULL)
+		pa_stream_output(c->conn->stream);
+}
+
+static const struct pa_rlink_ops ops = {.open = on_open,
+					.resolve = on_resolve,
+					.data = on_data,
+					.datagram = on_datagram,
+					.fin = on_fin,
+					.reset = on_reset,
+					.writable = on_writable,
+					.tunnel = on_tunnel,
+					.pong = on_pong,
+					.bye = on_bye,
+					.output = on_output};
+
+static void on_event(void *ctx, const char *event, const struct pa_rsession *s, const struct pa_endpoint *local,
+		     const struct pa_endpoint *remote, enum pa_relay_error error)
+{
+	struct pa_rclient *c = ctx;
+	char from[PA_ENDPOINT_STRLEN], to[PA_ENDPOINT_STRLEN];
+	bool refused = error == PA_RELAY_E_DENIED;
+
+	c->r->count.calls += strcmp(event, "relay.call") == 0;
+	c->r->count.incoming += strcmp(event, "relay.incoming") == 0;
+	c->r->count.failed += strcmp(event, "relay.failed") == 0;
+	c->r->count.denied += refused;
+	pa_log(PA_LOG_INFO, event, "session=%" PRIu32 " local=%s peer=%s%s%s", pa_rsession_id(s),
+	       pa_endpoint_format(local, from),
+	       pa_addr_is_none(&remote->addr) ? "none" : pa_endpoint_format(remote, to),
+	       error != PA_RELAY_E_OK ? " reason=" : "", error != PA_RELAY_E_OK ? pa_relay_error_name(error) : "");
+}
+
+/* ---------------------------------------------------------------- life */
+
+struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, const struct pa_claims *claims,
+				  const uint8_t client_key[PA_KEY_LEN])
+{
+	struct pa_rlink_config cfg = {.server = true,
+				      .window = PA_RELAY_WINDOW,
+				      .sessions_max = r->conf->sessions_max,
+				      .ring_limit = RING_LIMIT};
+	struct pa_rclient *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	if (pa_rlink_new(&cfg, &ops, c, &c->link) < 0) {
+		free(c);
+		return NULL;
+	}
+	c->r = r;
+	c->conn = conn;
+	c->from = conn->from;
+	c->grant.claims = *claims;
+	memcpy(c->client_key, client_key, sizeof(c->client_key));
+	pa_random(c->id, sizeof(c->id));
+	c->owner = (struct pa_peer_owner){.loop = r->loop,
+					  .addr = claims->addr,
+					  .deny = &r->deny,
+					  .may_listen = claims->inbound != PA_IN_CLOSED,
+					  .event = on_event,
+					  .ctx = c};
+	c->next = r->clients;
+	if (c->next != NULL)
+		c->next->prev = c;
+	r->clients = c;
+	r->n_clients++;
+	pa_gate_ask(r->gate, &c->grant);
+	return c;
+}
+
+struct pa_rclient *pa_rclient_find(struct pa_relayd *r, const uint8_t id[PA_RELAY_ID_LEN])
+{
+	struct pa_rclient *c = r->clients;
+
+	while (c != NULL && memcmp(c->id, id, PA_RELAY_ID_LEN) != 0)
+		c = c->next;
+	return c;
+}
+
+void pa_rclient_lost(struct pa_rclient *c)
+{
+	char addr[PA_ADDR_STRLEN];
+
+	c->conn = NULL;
+	c->lost_ms = pa_now_get().boot_ms;
+	pa_rlink_lost(c->link);
+	pa_log(PA_LOG_INFO, "relay.lost", "addr=%s sessions=%u hold-s=%d", pa_addr_format(&c->grant.claims.addr, addr),
+	       pa_rlink_sessions(c->link), PA_RELAY_HOLD_S);
+}
+
+static void drop_session(void *ctx, struct pa_rsession *s)
+{
+	(void)ctx;
+	let_go(s);
+}
+
+void pa_rclient_end(struct pa_rclient *c, enum pa_relay_error error)
+{
+	char addr[PA_ADDR_STRLEN];
+	struct pa_conn *conn = c->conn;
+
+	pa_log(PA_LOG_INFO, "relay.end", "addr=%s epoch=%" PRIu64 " sessions=%u reason=%s",
+	       pa_addr_format(&c->grant.claims.addr, addr), c->grant.claims.epoch, pa_rlink_sessions(c->link),
+	       error == PA_RELAY_E_OK ? "client" : pa_relay_error_name(error));
+	pa_gate_forget(c->r->gate, &c->grant);
+	pa_rlink_each(c->link, drop_session, NULL);
+	if (conn != NULL && error != PA_RELAY_E_OK)
+		pa_rlink_bye(c->link, error);
+	if (conn != NULL)
+		pa_conn_close(conn);
+	pa_rtunnel_close(c->tunnel);
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		c->r->clients = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	c->r->n_clients--;
+	pa_rlink_free(c->link);
+	pa_wipe(c->id, sizeof(c->id));
+	free(c);
+}
+
+void pa_rclient_tick(struct pa_rclient *c, uint64_t now_ms)
+{
+	uint64_t unix_s = pa_now_get().unix_ms / 1000;
+
+	if (c->ending)
+		pa_rclient_end(c, PA_RELAY_E_OK);
+	else if (unix_s >= c->grant.claims.expires)
+		pa_rclient_end(c, PA_RELAY_E_EXPIRED);
+	else if (c->conn == NULL && now_ms >= c->lost_ms + PA_RELAY_HOLD_S * 1000)
+		pa_rclient_end(c, PA_RELAY_E_LOST);
+	else
+		pa_rlink_tick(c->link);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/net_divert.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/err.h"
+#include "tunnel/net_nft.h"
+#include "tunnel/net_route.h"
+
+/* "local default dev lo table N": whatever is looked up there is for this host. */
+static int local_route(struct pa_nl *nl, uint16_t type, uint16_t flags, uint32_t table)
+{
+	char buf[PA_NL_BUFLEN];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtmsg *rtm;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = flags;
+	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	rtm->rtm_family = AF_INET;
+	rtm->rtm_protocol = PA_ROUTE_PROTOCOL;
+	rtm->rtm_scope = RT_SCOPE_HOST;
+	rtm->rtm_type = RTN_LOCAL;
+	mnl_attr_put_u32(nlh, RTA_TABLE, table);
+	mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)pa_nl_ifindex("lo"));
+	return pa_nl_request(nl, nlh);
+}
+
+static int add_routing(struct pa_nl *nl, const struct pa_divert_config *cfg)
+{
+	struct pa_rule rule = {.priority = cfg->priority, .table = cfg->table, .mark = cfg->mark};
+	int rc = pa_net_clean(nl, cfg->priority, 1, cfg->table, 1);
+
+	if (rc >= 0)
+		rc = local_route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, cfg->table);
+	return rc < 0 ? rc : pa_net_rule_add(nl, &rule);
+}
+
+/*
+ * In front of routing, and of connection tracking too, for packets of a relay's session need none. "socket transparent"
+ * finds connections, listening sockets and those of UDP that have IP_TRANSPARENT.
+ */
+static char *ruleset(const struct pa_divert_config *cfg)
+{
+	size_t cap = 1024 + cfg->n_pools * (PA_PREFIX_STRLEN + 2), len;
+	char *text = malloc(cap), prefix[PA_PREFIX_STRLEN];
+
+	if (text == NULL)
+		return NULL;
+	len = (size_t)snprintf(text, cap,
+			       "table ip " PA_DIVERT_TABLE " {}\ndelete table ip " PA_DIVERT_TABLE "\n"
+			       "table ip " PA_DIVERT_TABLE
+			       " {\n\tset pools {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t\telements = { ");
+	for (size_t i = 0; i < cfg->n_pools; i++)
+		len += (size_t)snprintf(text + len, cap - len, "%s%s", i > 0 ? ", " : "",
+					pa_prefix_format(&cfg->pools[i], prefix));
+	(void)snprintf(text + len, cap - len,
+		       " }\n\t}\n\tchain divert {\n\t\ttype filter hook prerouting priority mangle\n"
+		       "\t\tip daddr @pools meta l4proto { icmp, tcp, udp } socket transparent 1 meta mark set %u\n\t}\n}\n",
+		       cfg->mark);
+	return text;
+}
+
+static int load_rules(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN])
+{
+	char *text = ruleset(cfg), why[PA_NFT_ERRLEN];
+	struct pa_nft *nft = NULL;
+	int rc = text != NULL ? pa_nft_open(&nft, why) : PA_ENOMEM;
+
+	if (text == NULL)
+		(void)snprintf(why, sizeof(why), "out of memory");
+	if (rc == 0)
+		rc = pa_nft_load(nft, text, why);
+	if (rc < 0)
+		(void)snprintf(err, PA_DIVERT_ERRLEN, "cannot set up the packet filter: %s", why);
+	pa_nft_close(nft);
+	free(text);
+	return rc;
+}
+
+int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN])
+{
+	struct pa_nl *nl;
+	int rc = pa_nl_open(&nl);
+
+	if (rc < 0) {
+		(void)snprintf(err, PA_DIVERT_ERRLEN, "cannot open netlink: %s", pa_strerror(rc));
+		return rc;
+	}
+	rc = add_routing(nl, cfg);
+	if (rc < 0)
+		(void)snprintf(err, PA_DIVERT_ERRLEN,
+			       "cannot add a rule with priority %u and table %u: %s; it needs CAP_NET_ADMIN",
+			       cfg->priority, cfg->table, strerror(errno));
+	pa_nl_close(nl);
+	if (rc == 0)
+		rc = load_rules(cfg, err);
+	if (rc < 0)
+		pa_divert_close(cfg);
+	return rc;
+}
+
+void pa_divert_close(const struct pa_divert_config *cfg)
+{
+	char why[PA_NFT_ERRLEN];
+	struct pa_nft *nft;
+	struct pa_nl *nl;
+
+	if (pa_nft_open(&nft, why) == 0) {
+		(void)pa_nft_delete(nft, PA_DIVERT_TABLE, why);
+		pa_nft_close(nft);
+	}
+	if (pa_nl_open(&nl) == 0) {
+		(void)pa_net_clean(nl, cfg->priority, 1, cfg->table, 1);
+		(void)local_route(nl, RTM_DELROUTE, 0, cfg->table);
+		pa_nl_close(nl);
+	}
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Sockets that have a client's public address, which is no address of this host: IP_TRANSPARENT (ip(7)) lets us bind to
+ * it. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "relay/peer_int.h"
+
+enum pa_relay_error pa_peer_error(int os)
+{
+	switch (os) {
+	case 0:
+		return PA_RELAY_E_OK;
+	case ECONNREFUSED:
+		return PA_RELAY_E_REFUSED;
+	case EHOSTUNREACH:
+	case EHOSTDOWN:
+		return PA_RELAY_E_HOST;
+	case ENETUNREACH:
+	case ENETDOWN:
+		return PA_RELAY_E_NET;
+	case ETIMEDOUT:
+		return PA_RELAY_E_TIMEOUT;
+	case ECONNRESET:
+	case EPIPE:
+		return PA_RELAY_E_RESET;
+	case EADDRINUSE:
+	case EADDRNOTAVAIL:
+		return PA_RELAY_E_IN_USE;
+	case EACCES:
+	case EPERM:
+		return PA_RELAY_E_DENIED;
+	default:
+		return PA_RELAY_E_LIMIT;
+	}
+}
+
+unsigned pa_peer_sockaddr(const struct pa_endpoint *e, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
+
+	memset(ret, 0, sizeof(*ret));
+	if (pa_addr_is_ipv4(&e->addr)) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(e->port);
+		in->sin_addr.s_addr = htonl(pa_addr_to_ipv4(&e->addr));
+		return sizeof(*in);
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(e->port);
+	memcpy(&in6->sin6_addr, e->addr.b, sizeof(e->addr.b));
+	return sizeof(*in6);
+}
+
+void pa_peer_endpoint(const struct sockaddr_storage *ss, struct pa_endpoint *ret)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
+	struct pa_endpoint e = {0};
+
+	if (ss->ss_family == AF_INET) {
+		e.addr = pa_addr_from_ipv4(ntohl(in->sin_addr.s_addr));
+		e.port = ntohs(in->sin_port);
+	} else if (ss->ss_family == AF_INET6) {
+		memcpy(e.addr.b, &in6->sin6_addr, sizeof(e.addr.b));
+		e.port = ntohs(in6->sin6_port);
+	}
+	*ret = e;
+}
+
+void pa_peer_names(int fd, struct pa_endpoint *local, struct pa_endpoint *remote)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
+		pa_peer_endpoint(&ss, local);
+	len = sizeof(ss);
+	if (remote != NULL && getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
+		pa_peer_endpoint(&ss, remote);
+}
+
+int pa_peer_socket(const struct pa_addr *addr, uint16_t port, int type, int *ret_fd)
+{
+	struct pa_endpoint at = {*addr, port};
+	bool v4 = pa_addr_is_ipv4(addr);
+	struct sockaddr_storage ss;
+	socklen_t len = pa_peer_sockaddr(&at, &ss);
+	int on = 1, os;
+	int fd = socket(v4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return PA_EIO;
+	if ((v4 ? setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on))
+		: setsockopt(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, &on, sizeof(on))) < 0)
+		goto fail;
+	/* A call's port is chosen with its peer in view, so that one P has 64,511 of them to each peer and not in all.
+	 */
+	if (type == SOCK_STREAM && port == 0)
+		(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (type == SOCK_STREAM)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
+		goto fail;
+	*ret_fd = fd;
+	return 0;
+fail:
+	os = errno;
+	close(fd);
+	errno = os;
+	return PA_EIO;
+}

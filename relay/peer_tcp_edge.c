@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Calls to and from peers over TCP: the bytes pass unchanged, with half-close and reset. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "relay/peer_int.h"
+
+#define BACKLOG 128
+#define ACCEPTS 32	 /* calls taken in one turn */
+#define TURN_MAX 131072u /* bytes read from one peer before others have their turn */
+#define QUEUE_MIN 4096u
+
+static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay_error error)
+{
+	struct pa_relay_body b = {.error = (uint8_t)error};
+
+	if (p != NULL) {
+		b.local = p->local;
+		b.remote = p->remote;
+	}
+	pa_rlink_result(s, &b);
+	if (error != PA_RELAY_E_OK)
+		pa_rlink_close(s, PA_RELAY_E_OK);
+}
+
+static void refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b,
+		   enum pa_relay_error error)
+{
+	struct pa_endpoint local = {owner->addr, b->local.port};
+
+	owner->event(owner->ctx, "relay.refused", s, &local, &b->remote, error);
+	answer(s, NULL, error);
+}
+
+/* ---------------------------------------------------------------- bytes */
+
+/* Both sides have said their last, and all of it has arrived. */
+static bool done(struct pa_peer *p)
+{
+	struct pa_rsession *s = p->s;
+
+	if (!p->eof_in || !p->fin_out)
+		return false;
+	pa_peer_tell(p, "relay.ended", PA_RELAY_E_OK);
+	pa_peer_close(p, false);
+	pa_rlink_close(s, PA_RELAY_E_OK);
+	return true;
+}
+
+static void wait_again(struct pa_peer *p)
+{
+	pa_peer_wait(p, (p->stuffed || p->eof_in ? 0 : UV_READABLE) | (p->queued > 0 ? UV_WRITABLE : 0));
+}
+
+/* From the peer straight into what is sent to the client. False: the peer is gone. */
+static bool take_bytes(struct pa_peer *p)
+{
+	size_t taken = 0;
+
+	while (taken < TURN_MAX && !p->eof_in) {
+		uint8_t *to;
+		size_t room = pa_rlink_reserve(p->s, &to);
+		ssize_t n;
+
+		p->stuffed = room == 0;
+		if (room == 0)
+			return true;
+		n = recv(p->fd, to, room, 0);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return true;
+		if (n < 0) {
+			pa_peer_fail(p, pa_peer_error(errno));
+			return false;
+		}
+		if (n == 0) {
+			p->eof_in = true;
+			pa_rlink_fin(p->s);
+			return !done(p);
+		}
+		pa_rlink_commit(p->s, (size_t)n);
+		taken += (size_t)n;
+		if ((size_t)n < room)
+			return true;
+	}
+	return true;
+}
+
+static bool shut(struct pa_peer *p)
+{
+	if (!p->fin_wanted || p->fin_out || p->queued > 0)
+		return true;
+	p->fin_out = true;
+	(void)shutdown(p->fd, SHUT_WR);
+	return !done(p);
+}
+
+/* What waits for the peer. False: the peer is gone. */
+static bool give_bytes(struct pa_peer *p)
+{
+	while (p->queued > 0) {
+		ssize_t n = send(p->fd, p->queue + p->queue_at, p->queued, MSG_NOSIGNAL);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return true;
+		if (n < 0) {
+			pa_peer_fail(p, pa_peer_error(errno));
+			return false;
+		}
+		p->queue_at += (size_t)n;
+		p->queued -= (size_t)n;
+		pa_rlink_consumed(p->s, (size_t)n);
+	}
+	free(p->queue); /* most of the time nothing waits */
+	p->queue = NULL;
+	p->queue_at = p->queue_cap = 0;
+	return shut(p);
+}
+
+static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
+{
+	if (p->queue_at > 0 && p->queue_at + p->queued + len > p->queue_cap) {
+		memmove(p->queue, p->queue + p->queue_at, p->queued);
+		p->queue_at = 0;
+	}
+	if (p->queued + len > p->queue_cap) {
+		size_t cap = p->queue_cap > 0 ? p->queue_cap : QUEUE_MIN;
+		uint8_t *more;
+
+		while (cap < p->queued + len)
+			cap *= 2;
+		more = realloc(p->queue, cap);
+		if (more == NULL)
+			return false;
+		p->queue = more;
+		p->queue_cap = cap;
+	}
+	memcpy(p->queue + p->queue_at + p->queued, bytes, len);
+	p->queued += len;
+	return true;
+}
+
+void pa_peer_data(struct pa_rsession *s, const uint8_t *bytes, size_t len)
+{
+	struct pa_peer *p = pa_rsession_user(s);
+	ssize_t n = 0;
+
+	if (p == NULL || p->state != PA_PEER_OPEN) { /* a listening session has no bytes */
+		if (p != NULL)
+			pa_peer_close(p, true);
+		pa_rlink_close(s, PA_RELAY_E_PROTOCOL);
+		return;
+	}
+	if (p->queued == 0) {
+		n = send(p->fd, bytes, len, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			pa_peer_fail(p, pa_peer_error(errno));
+			return;
+		}
+		if (n > 0)
+			pa_rlink_consumed(s, (size_t)n);
+		else
+			n = 0;
+	}
+	if ((size_t)n < len && !queue_bytes(p, bytes + n, len - (size_t)n)) {
+		pa_peer_fail(p, PA_RELAY_E_LIMIT);
+		return;
+	}
+	wait_again(p);
+}
+
+void pa_peer_fin(struct pa_rsession *s)
+{
+	struct pa_peer *p = pa_rsession_user(s);
+
+	if (p == NULL || p->state != PA_PEER_OPEN)
+		return;
+	p->fin_wanted = true;
+	(void)shut(p);
+}
+
+void pa_peer_writable(struct pa_rsession *s)
+{
+	struct pa_peer *p = pa_rsession_user(s);
+
+	if (p == NULL || p->state != PA_PEER_OPEN || !p->stuffed)
+		return;
+	if (take_bytes(p))
+		wait_again(p);
+}
+
+/* ---------------------------------------------------------------- calls */
+
+static void on_called(struct pa_peer *p)
+{
+	int os = 0;
+	socklen_t len = sizeof(os);
+	struct pa_rsession *s = p->s;
+
+	(void)getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &os, &len);
+	if (os != 0) {
+		pa_peer_tell(p, "relay.failed", pa_peer_error(os));
+		pa_peer_close(p, false);
+		answer(s, NULL, pa_peer_error(os));
+		return;
+	}
+	p->state = PA_PEER_OPEN;
+	pa_peer_names(p->fd, &p->local, NULL);
+	pa_peer_tell(p, "relay.connected", PA_RELAY_E_OK);
+	answer(s, p, PA_RELAY_E_OK);
+	wait_again(p);
+}
+
+void pa_peer_call(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)
+{
+	struct sockaddr_storage to;
+	socklen_t len = pa_peer_sockaddr(&b->remote, &to);
+	struct pa_peer *p;
+	int fd, on = 1;
+
+	if (!pa_peer_may_reach(owner, &b->remote, IPPROTO_TCP)) {
+		refuse(owner, s, b, PA_RELAY_E_DENIED);
+		return;
+	}
+	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_STREAM, &fd) < 0) {
+		refuse(owner, s, b, pa_peer_error(errno));
+		return;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS) {
+		refuse(owner, s, b, pa_peer_error(errno));
+		close(fd);
+		return;
+	}
+	p = pa_peer_new(owner, s, fd, PA_PEER_CALLING);
+	if (p == NULL) {
+		refuse(owner, s, b, PA_RELAY_E_LIMIT);
+		close(fd);
+		return;
+	}
+	p->remote = b->remote;
+	pa_peer_names(fd, &p->local, NULL);
+	pa_peer_tell(p, "relay.call", PA_RELAY_E_OK);
+	pa_peer_wait(p, UV_WRITABLE);
+}
+
+/* ---------------------------------------------------------------- being called */
+
+void pa_peer_listen(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)
+{
+	struct pa_peer *p;
+	int fd;
+
+	if (!owner->may_listen) {
+		refuse(owner, s, b, PA_RELAY_E_DENIED);
+		return;
+	}
+	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_STREAM, &fd) < 0) {
+		refuse(owner, s, b, pa_peer_error(errno));
+		return;
+	}
+	p = listen(fd, BACKLOG) == 0 ? pa_peer_new(owner, s, fd, PA_PEER_LISTENING) : NULL;
+	if (p == NULL) {
+		refuse(owner, s, b, pa_peer_error(errno));
+		close(fd);
+		return;
+	}
+	pa_peer_names(fd, &p->local, NULL);
+	pa_peer_tell(p, "relay.listen", PA_RELAY_E_OK);
+	answer(s, p, PA_RELAY_E_OK);
+	pa_peer_wait(p, UV_READABLE);
+}
+
+static void on_incoming(struct pa_peer *listener)
+{
+	for (int i = 0; i < ACCEPTS; i++) {
+		struct sockaddr_storage from;
+		socklen_t len = sizeof(from);
+		struct pa_relay_body b = {0};
+		struct pa_rsession *s;
+		struct pa_peer *p;
+		int on = 1, fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		pa_peer_endpoint(&from, &b.remote);
+		pa_peer_names(fd, &b.local, NULL);
+		s = pa_rlink_incoming(listener->s, &b, NULL);
+		p = s != NULL ? pa_peer_new(listener->owner, s, fd, PA_PEER_OPEN) : NULL;
+		if (p == NULL) {
+			close(fd);
+			if (s != NULL)
+				pa_rlink_close(s, PA_RELAY_E_LIMIT);
+			return;
+		}
+		p->local = b.local;
+		p->remote = b.remote;
+		pa_peer_tell(p, "relay.incoming", PA_RELAY_E_OK);
+		wait_again(p);
+	}
+}
+
+void pa_peer_tcp_event(struct pa_peer *p, int status, int events)
+{
+	if (p->state == PA_PEER_CALLING) {
+		on_called(p);
+		return;
+	}
+	if (p->state == PA_PEER_LISTENING) {
+		on_incoming(p);
+		return;
+	}
+	if (status < 0) /* what is wrong shows when it is used */
+		events = UV_READABLE | UV_WRITABLE;
+	if ((events & UV_WRITABLE) && !give_bytes(p))
+		return;
+	if ((events & UV_READABLE) && !take_bytes(p))
+		return;
+	wait_again(p);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Datagrams to and from peers: each keeps its boundaries and its endpoint. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/err.h"
+#include "relay/peer_int.h"
+
+#define TURN 64 /* datagrams taken before others have their turn */
+
+void pa_peer_udp(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)
+{
+	struct pa_relay_body result = {.local = {owner->addr, b->local.port}};
+	struct pa_peer *p = NULL;
+	int fd;
+
+	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_DGRAM, &fd) < 0) {
+		result.error = (uint8_t)pa_peer_error(errno);
+	} else {
+		p = pa_peer_new(owner, s, fd, PA_PEER_UDP);
+		if (p == NULL) {
+			close(fd);
+			result.error = PA_RELAY_E_LIMIT;
+		}
+	}
+	if (p == NULL) {
+		owner->event(owner->ctx, "relay.refused", s, &result.local, &b->remote,
+			     (enum pa_relay_error)result.error);
+		result.local = (struct pa_endpoint){0};
+		pa_rlink_result(s, &result);
+		pa_rlink_close(s, PA_RELAY_E_OK);
+		return;
+	}
+	pa_peer_names(fd, &p->local, NULL);
+	result.local = p->local;
+	pa_peer_tell(p, "relay.datagrams", PA_RELAY_E_OK);
+	pa_rlink_result(s, &result);
+	pa_peer_wait(p, UV_READABLE);
+}
+
+void pa_peer_datagram(struct pa_rsession *s, const struct pa_endpoint *to, const uint8_t *bytes, size_t len)
+{
+	struct pa_peer *p = pa_rsession_user(s);
+	struct sockaddr_storage ss;
+
+	if (p == NULL || p->state != PA_PEER_UDP || !pa_peer_may_reach(p->owner, to, IPPROTO_UDP))
+		return;
+	/* What does not go at once is lost, as on any network. */
+	(void)sendto(p->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&ss, pa_peer_sockaddr(to, &ss));
+}
+
+void pa_peer_udp_event(struct pa_peer *p, int status, int events)
+{
+	uint8_t buf[PA_RELAY_BODY_MAX];
+
+	(void)status;
+	(void)events;
+	for (int i = 0; i < TURN; i++) {
+		struct sockaddr_storage from;
+		socklen_t len = sizeof(from);
+		ssize_t n = recvfrom(p->fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len);
+		struct pa_endpoint peer;
+
+		if (n < 0 && errno != ECONNREFUSED)
+			return;
+		if (n < 0)
+			continue; /* an ICMP error of an earlier datagram */
+		pa_peer_endpoint(&from, &peer);
+		(void)pa_rlink_datagram(p->s, &peer, buf, (size_t)n);
+	}
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/relayd_edge.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/edge_file.h"
+#include "common/edge_server.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "relay/client_edge.h"
+#include "relay/net_divert.h"
+#include "relay/relayd_cmd_edge.h"
+#include "tunnel/gatewayd_keys.h"
+#include "tunnel/net_lan.h"
+#include "tunnel/net_udp.h"
+
+#define ACCEPTS 64 /* connections taken in one turn */
+
+/* ---------------------------------------------------------------- what the gateway says */
+
+static void on_admitted(void *ctx, struct pa_gate_grant *grant, enum pa_relay_error error)
+{
+	struct pa_rclient *c = (struct pa_rclient *)grant;
+	struct pa_conn *conn = c->conn;
+
+	(void)ctx;
+	if (conn != NULL)
+		pa_conn_admitted(conn, error);
+	if (error != PA_RELAY_E_OK)
+		pa_rclient_end(c, error);
+}
+
+static void on_ended(void *ctx, struct pa_gate_grant *grant, enum pa_relay_error error)
+{
+	(void)ctx;
+	pa_rclient_end((struct pa_rclient *)grant, error);
+}
+
+static const struct pa_gate_ops gate_ops = {.admitted = on_admitted, .ended = on_ended};
+
+/* ---------------------------------------------------------------- what time brings */
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct pa_relayd *r = timer->data;
+	uint64_t now = pa_now_get().boot_ms;
+
+	for (struct pa_conn *c = r->conns, *next; c != NULL; c = next) {
+		next = c->next;
+		if (now < c->until_ms || c->asked)
+			continue;
+		r->count.timed_out += c->until_ms != 0;
+		pa_conn_close(c);
+	}
+	for (struct pa_rclient *c = r->clients, *next; c != NULL; c = next) {
+		next = c->next;
+		pa_rclient_tick(c, now);
+	}
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+	struct pa_listener *l = poll->data;
+
+	(void)events;
+	for (int i = 0; status >= 0 && i < ACCEPTS; i++) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof(ss);
+		struct pa_endpoint from = {0};
+		int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
+		(void)pa_sockaddr_from(&ss, &from);
+		pa_conn_accept(l->r, fd, &from);
+	}
+}
+
+/* ---------------------------------------------------------------- start */
+
+int pa_relayd_new(uv_loop_t *loop, const struct pa_relayd_conf *conf, struct pa_relayd **ret)
+{
+	struct pa_relayd *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return PA_ENOMEM;
+	r->loop = loop;
+	r->conf = conf;
+	r->started_ms = pa_now_get().boot_ms;
+	for (size_t i = 0; i < PA_RELAYD_LISTEN_MAX; i++)
+		r->listeners[i].fd = -1;
+	*ret = r;
+	return 0;
+}
+
+static int fail_at(const struct pa_relayd *r, const char *path, const char *text, int rc, char err[PA_RELAYD_ERRLEN])
+{
+	char place[PA_CONF_PLACELEN];
+
+	(void)snprintf(err, PA_RELAYD_ERRLEN, "%s%s", pa_conf_place(r->conf->gateway.source, path, place), text);
+	return rc;
+}
+
+static int load_keys(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
+{
+	struct pa_stream_tls *tls;
+	struct pa_keyring *keys;
+	char why[PA_STREAM_ERRLEN];
+	int rc = pa_gatewayd_keys_load(&r->conf->gateway, &keys, err, PA_RELAYD_ERRLEN);
+
+	if (rc < 0)
+		return rc;
+	rc = pa_stream_tls_server(r->conf->certificate, r->conf->key, &tls, why);
+	if (rc < 0) {
+		pa_keyring_free(keys);
+		return fail_at(r, "relay", why, rc, err);
+	}
+	pa_keyring_free(r->keys);
+	pa_stream_tls_free(r->tls);
+	r->keys = keys;
+	r->tls = tls;
+	pa_keypair_public(pa_keyring_first(keys, PA_KEY_GATEWAY)->key, r->public_key);
+	return 0;
+}
+
+/* What this host takes for itself is refused, as it is by the gateway. */
+static int make_deny(struct pa_relayd *r)
+{
+	const struct pa_gatewayd_conf *c = &r->conf->gateway;
+	size_t n_own;
+	int rc;
+
+	r->pools = calloc(c->n_pools, sizeof(*r->pools));
+	if (r->pools == NULL)
+		return PA_ENOMEM;
+	for (size_t i = 0; i < c->n_pools; i++)
+		r->pools[i] = c->pools[i].prefix;
+	rc = pa_lan_local_read(r->nl, &r->own, &n_own);
+	if (rc < 0)
+		return rc;
+	r->deny = (struct pa_deny){.deny = c->deny,
+				   .n_deny = c->n_deny,
+				   .allow = c->allow,
+				   .n_allow = c->n_allow,
+				   .ports = c->deny_ports,
+				   .n_ports = c->n_deny_ports,
+				   .isolate = c->isolate,
+				   .pools = r->pools,
+				   .n_pools = c->n_pools,
+				   .own = r->own,
+				   .n_own = n_own};
+	return 0;
+}
+
+static struct pa_divert_config divert_of(const struct pa_relayd *r)
+{
+	return (struct pa_divert_config){.mark = r->conf->mark,
+					 .table = r->conf->table,
+					 .priority = r->conf->priority,
+					 .pools = r->pools,
+					 .n_pools = r->conf->gateway.n_pools};
+}
+
+static int open_network(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
+{
+	struct pa_divert_config divert;
+	char why[PA_DIVERT_ERRLEN];
+	int rc = pa_nl_open(&r->nl);
+
+	if (rc == 0)
+		rc = make_deny(r);
+	if (rc < 0) {
+		(void)snprintf(err, PA_RELAYD_ERRLEN, "cannot read own addresses: %s", pa_strerror(rc));
+		return rc;
+	}
+	divert = divert_of(r);
+	rc = pa_divert_open(&divert, why);
+	if (rc < 0)
+		return fail_at(r, "relay", why, rc, err);
+	r->diverted = true;
+	return 0;
+}
+
+static int open_listener(struct pa_relayd *r, size_t i, char err[PA_RELAYD_ERRLEN])
+{
+	struct pa_listener *l = &r->listeners[i];
+	struct sockaddr_storage ss;
+	socklen_t len = pa_sockaddr_to(&r->conf->listen[i], &ss);
+	char path[32], detail[160];
+	int on = 1;
+
+	l->r = r;
+	l->poll.data = l;
+	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	    bind(l->fd, (struct sockaddr *)&ss, len) == 0 && listen(l->fd, SOMAXCONN) == 0 &&
+	    uv_poll_init(r->loop, &l->poll, l->fd) == 0) {
+		(void)uv_poll_start(&l->poll, UV_READABLE, on_connection);
+		return 0;
+	}
+	(void)snprintf(path, sizeof(path), "relay.listen[%zu]", i);
+	(void)snprintf(detail, sizeof(detail), "cannot listen: %s%s", strerror(errno),
+		       errno == EADDRINUSE ? "; stop the process that has the port (see: ss -ltnp), or listen elsewhere"
+		       : errno == EADDRNOTAVAIL ? "; it must be an address of this host"
+						: "");
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	return fail_at(r, path, detail, PA_EIO, err);
+}
+
+static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
+{
+	struct pa_server_config server = {
+		.path = r->conf->control_socket, .mode = 0600, .gid = (gid_t)-1, .max_clients = 32};
+	char detail[PA_SERVER_ERRLEN > PA_FILE_ERRLEN ? PA_SERVER_ERRLEN : PA_FILE_ERRLEN];
+	int rc = pa_dir_create_for(r->conf->control_socket, (uid_t)-1, detail);
+
+	if (rc == 0)
+		rc = pa_server_new(r->loop, &server, pa_relayd_command, r, &r->server, detail);
+	return rc < 0 ? fail_at(r, "relay", detail, rc, err) : 0;
+}
+
+/* A socket for each session: as many as we may. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int pa_relayd_start(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
+{
+	int rc = load_keys(r, err);
+
+	raise_limit();
+	if (rc == 0)
+		rc = open_server(r, err);
+	if (rc == 0)
+		rc = open_network(r, err);
+	if (rc == 0)
+		rc = pa_gate_new(r->loop, r->conf->gateway.control_socket, &gate_ops, r, &r->gate);
+	for (size_t i = 0; rc == 0 && i < r->conf->n_listen; i++)
+		rc = open_listener(r, i, err);
+	if (rc < 0)
+		return rc;
+	r->timer.data = r;
+	(void)uv_timer_init(r->loop, &r->timer);
+	(void)uv_timer_start(&r->timer, on_tick, PA_RLINK_TICK_MS, PA_RLINK_TICK_MS);
+	r->has_timer = true;
+	for (size_t i = 0; i < r->conf->n_listen; i++) {
+		char text[PA_ENDPOINT_STRLEN];
+
+		pa_log(PA_LOG_INFO, "relay.ready", "addr=%s pools=%zu certificate=%s",
+		       pa_endpoint_format(&r->conf->listen[i], text), r->conf->gateway.n_pools,
+		       r->conf->certificate != NULL ? r->conf->certificate : "self-signed");
+	}
+	return 0;
+}
+
+int pa_relayd_cleanup(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
+{
+	struct pa_divert_config divert = divert_of(r);
+	int rc = open_server(r, err); /* one that runs is left alone */
+
+	if (rc < 0)
+		return rc;
+	pa_divert_close(&divert);
+	pa_log(PA_LOG_INFO, "daemon.cleanup", "table=%u", r->conf->table);
+	return 0;
+}
+
+void pa_relayd_reload(struct pa_relayd *r)
+{
+	char err[PA_RELAYD_ERRLEN];
+	int rc = load_keys(r, err);
+
+	if (rc < 0)
+		pa_log(PA_LOG_ERROR, "daemon.reload-failed", "kept=former-keys reason=\"%s\"", err);
+	else
+		pa_log(PA_LOG_INFO, "daemon.reload", "file=%s keys=%zu clients=%u", r->conf->gateway.key_file,
+		       pa_keyring_count(r->keys), r->n_clients);
+}
+
+/* ---------------------------------------------------------------- stop */
+
+void pa_relayd_stop(struct pa_relayd *r)
+{
+	struct pa_divert_config divert = divert_of(r);
+
+	if (r->stopped)
+		return;
+	r->stopped = true;
+	while (r->clients != NULL)
+		pa_rclient_end(r->clients, PA_RELAY_E_SHUTDOWN);
+	while (r->conns != NULL)
+		pa_conn_close(r->conns);
+	pa_gate_stop(r->gate);
+	pa_server_close(r->server);
+	r->server = NULL;
+	if (r->has_timer)
+		uv_close((uv_handle_t *)&r->timer, NULL);
+	for (size_t i = 0; i < PA_RELAYD_LISTEN_MAX; i++)
+		if (r->listeners[i].fd >= 0) {
+			uv_close((uv_handle_t *)&r->listeners[i].poll, NULL);
+			close(r->listeners[i].fd);
+			r->listeners[i].fd = -1;
+		}
+	if (r->diverted)
+		pa_divert_close(&divert);
+}
+
+void pa_relayd_free(struct pa_relayd *r)
+{
+	if (r == NULL)
+		return;
+	pa_gate_free(r->gate);
+	pa_keyring_free(r->keys);
+	pa_stream_tls_free(r->tls);
+	pa_nl_close(r->nl);
+	free(r->pools);
+	free(r->own);
+	free(r);
+}
