@@ -231,12 +231,13 @@ static void put_body(struct pa_writer *w, const struct pa_msg *m)
 		break;
 	case PA_MSG_KEEPALIVE:
 		put_alive(w, m);
-		pa_put_zeros(w, 20); /* ALIVE must not be longer */
+		pa_put_u16(w, m->mtu);
+		pa_put_zeros(w, 18); /* ALIVE must not be longer */
 		break;
 	case PA_MSG_ALIVE:
 		put_alive(w, m);
 		put_endpoint(w, &m->mapped);
-		pa_put_zeros(w, 2);
+		pa_put_u16(w, m->mtu);
 		break;
 	case PA_MSG_RECHALLENGE:
 		pa_put_bytes(w, m->cookie, sizeof(m->cookie));
@@ -285,12 +286,13 @@ static void get_body(struct pa_reader *r, struct pa_msg *m)
 		break;
 	case PA_MSG_KEEPALIVE:
 		get_alive(r, m);
-		get_reserved(r, 20);
+		m->mtu = pa_get_u16(r);
+		get_reserved(r, 18);
 		break;
 	case PA_MSG_ALIVE:
 		get_alive(r, m);
 		get_endpoint(r, &m->mapped);
-		get_reserved(r, 2);
+		m->mtu = pa_get_u16(r);
 		break;
 	case PA_MSG_RECHALLENGE:
 		pa_get_bytes(r, m->cookie, sizeof(m->cookie));

@@ -25,7 +25,7 @@ struct pa_msg {
 	uint8_t claims_hash[PA_KEY_LEN];	/* ACCEPT */
 	struct pa_endpoint mapped;		/* ACCEPT ALIVE PROBED: the client as the gateway sees it */
 	uint32_t lifetime;			/* ACCEPT: seconds left */
-	uint16_t mtu;				/* ACCEPT: inner MTU */
+	uint16_t mtu;				/* ACCEPT: the largest inner MTU; KEEPALIVE ALIVE: the one in force, 0: not known */
 	uint16_t keepalive;			/* ACCEPT: seconds */
 	uint8_t token[PA_TOKEN_LEN];		/* ACCEPT KEEPALIVE ALIVE PROBE */
 	bool routed;				/* ACCEPT: P is routed here */

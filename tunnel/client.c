@@ -332,6 +332,7 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	struct pa_client_handshake *h = &cl->h;
 	const struct pa_endpoint gateway = *handshake_gateway(cl);
 	unsigned attempts = h->attempt;
+	bool same = pa_endpoint_eq(&s->b.gateway, &gateway) && pa_addr_eq(&s->b.mapped.addr, &m->mapped.addr);
 
 	if (s->valid)
 		leave_old(cl, &gateway);
@@ -341,7 +342,7 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	memcpy(cl->floor_key, cl->grant.gateway_key, sizeof(cl->floor_key));
 	s->b.gateway = gateway;
 	s->b.mapped = m->mapped;
-	s->b.mtu = cl->grant.mtu != 0 && cl->grant.mtu < m->mtu ? cl->grant.mtu : m->mtu;
+	s->b.mtu_max = cl->grant.mtu != 0 && cl->grant.mtu < m->mtu ? cl->grant.mtu : m->mtu;
 	s->b.keepalive = pick_keepalive(cl, m);
 	memcpy(s->b.session, m->session, sizeof(s->b.session));
 	memcpy(s->c2g, keys->c2g, sizeof(s->c2g));
@@ -355,6 +356,7 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	cl->expires_ms = min_u64(cl->expires_ms, now.boot_ms + (uint64_t)m->lifetime * 1000);
 	s->expires_ms = cl->expires_ms;
 	schedule_keepalive(cl, now);
+	pa_client_path_begin(cl, now, same);
 	cl->up = true;
 	cl->count.accepts++;
 	cl->ops->up(cl->ctx, &s->b);
@@ -405,7 +407,7 @@ static uint64_t boot_us(struct pa_now now)
 void pa_client_keepalive(struct pa_client *cl, struct pa_now now)
 {
 	struct pa_client_session *s = &cl->s;
-	struct pa_msg m = {.type = PA_MSG_KEEPALIVE, .seq = ++s->sent_seq, .echo = boot_us(now)};
+	struct pa_msg m = {.type = PA_MSG_KEEPALIVE, .seq = ++s->sent_seq, .echo = boot_us(now), .mtu = s->b.mtu};
 
 	memcpy(m.session, s->b.session, sizeof(m.session));
 	memcpy(m.token, s->token, sizeof(m.token));
@@ -485,10 +487,12 @@ static void handle_alive(struct pa_client *cl, struct pa_now now, const uint8_t 
 	if (!pa_endpoint_eq(&m->mapped, &s->b.mapped)) {
 		s->b.mapped = m->mapped;
 		pa_client_event(cl, "gateway.mapped", &s->b.gateway, 0);
+		pa_pmtu_suspect(&cl->pmtu, now);
 	}
 	schedule_keepalive(cl, now);
 	if (was_lost)
 		revive(cl, now);
+	pa_client_path_alive(cl, now, m);
 }
 
 /* Not authenticated, so all that it can get from us is one message to our own gateway, once in a while. */
@@ -581,6 +585,8 @@ void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_
 		handle_accept(cl, now, buf, len, &m);
 	else if (m.type == PA_MSG_ALIVE && bound)
 		handle_alive(cl, now, buf, len, &m);
+	else if (m.type == PA_MSG_PROBED && bound)
+		pa_client_path_probed(cl, now, buf, len, &m);
 	else if (m.type == PA_MSG_RECHALLENGE && bound)
 		handle_rechallenge(cl, now, &m);
 	else if (m.type == PA_MSG_UNBOUND && shaking && pa_client_refused(cl, now, buf, len, &m))
@@ -710,7 +716,7 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 	}
 	if (now.boot_ms >= leave_at(cl))
 		go_down(cl, 0);
-	next = min_u64(cl->expires_ms, leave_at(cl));
+	next = min_u64(min_u64(cl->expires_ms, leave_at(cl)), pa_client_path_tick(cl, now));
 	if (cl->s.valid)
 		next = min_u64(next, cl->s.expires_ms);
 	if (pa_client_healthy(cl))
@@ -762,6 +768,7 @@ void pa_client_status_get(const struct pa_client *cl, struct pa_client_status *r
 	ret->rtt_us = cl->rtt_us;
 	ret->last_alive_ms = cl->last_alive_ms;
 	ret->misses = cl->s.misses;
+	ret->path = cl->pmtu.state;
 	if (cl->h.active) {
 		ret->attempt = cl->h.attempt;
 		ret->trying = *handshake_gateway(cl);

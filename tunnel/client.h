@@ -11,6 +11,7 @@
 #include "common/grant.h"
 #include "common/msg.h"
 #include "common/proto.h"
+#include "tunnel/pmtu.h"
 
 /*
  * The client's side of the control protocol: takes a grant (already judged by accept.h), binds it at a gateway, keeps it
@@ -31,7 +32,8 @@ struct pa_client_binding {
 	struct pa_claims claims;
 	struct pa_endpoint gateway;
 	struct pa_endpoint mapped; /* how the gateway sees us */
-	uint16_t mtu;		   /* inner: the lower of grant and ACCEPT */
+	uint16_t mtu;		   /* inner, in force: what is known to pass, or mtu_max where nobody probes */
+	uint16_t mtu_max;	   /* inner: the lower of grant and ACCEPT */
 	uint16_t keepalive;	   /* seconds */
 	uint8_t session[PA_SESSION_LEN];
 };
@@ -47,6 +49,7 @@ struct pa_client_status {
 	uint16_t interval;		  /* seconds between keepalives; 0 unless BOUND */
 	unsigned attempt;		  /* of the running handshake, from 1; 0: none runs */
 	struct pa_endpoint trying;	  /* gateway that the running handshake talks to */
+	enum pa_pmtu_state path;	  /* of the search for the path's MTU */
 	uint8_t last_reason;		  /* enum pa_reason of the last UNBOUND; 0: none */
 };
 
@@ -69,18 +72,27 @@ struct pa_client_ops {
 	 * "gateway.miss" (misses in a row), "gateway.lost", "gateway.next", "gateway.unbound" (enum pa_reason),
 	 * "gateway.drained" (it wants us to leave; detail: gateways of the grant), "handshake.drained" (refused for that reason),
 	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.ask" (nothing comes back), "gateway.rechallenge", "gateway.mapped",
-	 * "grant.new", "grant.end" (enum pa_reason).
+	 * "path.mtu" (inner MTU in force), "path.blackhole" (the one that passes no more), "grant.new", "grant.end" (enum
+	 * pa_reason).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail);
 	/* The next bind number, above every earlier one (max(last + 1, Unix ms)), durable before it is returned. */
 	uint64_t (*next_bind)(void *ctx);
 	void (*random)(void *ctx, uint8_t *dst, size_t len);
+	/*
+	 * As send, but in one piece or not at all (DF), for probes of the path's MTU. Left out (NULL), nothing
+	 * is probed, and packets may be as large as grant and gateway allow. mtu: packets may be as large as b->mtu from now on; not
+	 * left out if probe is not.
+	 */
+	void (*probe)(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
+	void (*mtu)(void *ctx, const struct pa_client_binding *b);
 };
 
 struct pa_client_counters {
 	uint64_t sent, received, malformed, bad_mac, unexpected, rechallenged, limited;
 	uint64_t handshakes, accepts, misses, lost, moves;
 	uint64_t urgent; /* questions because nothing came back, or because the host had slept */
+	uint64_t path_probes, path_answers, black_holes; /* of the path's MTU */
 };
 
 /* secret_key: X25519, copied. ops: static. PA_ENOMEM. */
@@ -118,6 +130,8 @@ void pa_client_receive(struct pa_client *cl, struct pa_now now, const struct pa_
  */
 int pa_client_probe(struct pa_client *cl, struct pa_now now, struct pa_msg *m, uint8_t *buf, size_t cap);
 int pa_client_probed(const struct pa_client *cl, const uint8_t *buf, size_t len, struct pa_msg *ret);
+/* How many octets of data the tunnel has carried so far, both ways: where some are carried the path's MTU is looked after. */
+void pa_client_carried(struct pa_client *cl, uint64_t octets);
 /* The gateways of the grant, in its order. Returns how many; 0 without a grant. */
 unsigned pa_client_gateways(const struct pa_client *cl, struct pa_endpoint ret[PA_GATEWAYS_MAX]);
 /* The LAN address or the link changed: try again at once, from a fresh port. */

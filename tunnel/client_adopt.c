@@ -52,6 +52,7 @@ int pa_client_adopt(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	if (pa_claims_eq(&s->b.claims, &g->claims) && saved->expires_ms < cl->expires_ms)
 		cl->expires_ms = saved->expires_ms;
 	cl->last_alive_ms = saved->last_alive_ms;
+	pa_client_path_begin(cl, now, true);
 	cl->up = true;
 	cl->ops->up(cl->ctx, &s->b);
 	pa_client_event(cl, "gateway.adopted", &s->b.gateway, 0);

@@ -23,6 +23,9 @@ struct pa_client_session {
 	uint64_t expires_ms; /* of the grant it was made with */
 	uint64_t reconfirm_tat;
 	uint64_t probe_seq; /* of the last PROBE */
+	uint64_t path_seq;  /* of the first PROBE for the present question about the path's MTU; earlier ones do not count */
+	uint16_t told_mtu;  /* that the gateway has said it knows */
+	unsigned tellings;  /* KEEPALIVEs for that alone */
 };
 
 /*
@@ -70,6 +73,7 @@ struct pa_client {
 	uint8_t floor_key[PA_KEY_LEN];
 	struct pa_client_session s;
 	struct pa_client_handshake h;
+	struct pa_pmtu pmtu;
 	unsigned failed, round; /* gateways that did not answer in a row; times that the whole list did not */
 	unsigned quick;		/* gateways that are still asked once each, for a moment, before the list begins with patience */
 	uint16_t interval;	/* seconds between keepalives; 0: the binding's */
@@ -99,6 +103,15 @@ bool pa_client_replaced_by_own(const struct pa_client *cl, const struct pa_msg *
 
 /* Judges and stores a grant without asking a gateway. *ret_new: it was not the one that we have. Errors as pa_client_grant. */
 int pa_client_take(struct pa_client *cl, struct pa_now now, const struct pa_grant *g, bool *ret_new);
+/* client_pmtu.c. A session holds from now on, at the gateway that the former one was at, or at another. */
+void pa_client_path_begin(struct pa_client *cl, struct pa_now now, bool same);
+/* Sends what is due; returns as pa_client_tick. */
+uint64_t pa_client_path_tick(struct pa_client *cl, struct pa_now now);
+/* A PROBED came by the session's own way, *m decoded but not verified. */
+void pa_client_path_probed(struct pa_client *cl, struct pa_now now, const uint8_t *buf, size_t len, const struct pa_msg *m);
+/* What the gateway takes for the path's MTU, by an authentic ALIVE. */
+void pa_client_path_alive(struct pa_client *cl, struct pa_now now, const struct pa_msg *m);
+
 /* Sends KEEPALIVE in the session and waits for ALIVE. */
 void pa_client_keepalive(struct pa_client *cl, struct pa_now now);
 /* The same with little patience: a gateway that does not answer now is left within two seconds. Nothing without a live session. */

@@ -7,7 +7,7 @@
 #include "common/cursor.h"
 #include "common/err.h"
 
-#define VERSION 1
+#define VERSION 2
 
 static void put_endpoint(struct pa_writer *w, const struct pa_endpoint *e)
 {
@@ -23,7 +23,7 @@ static void get_endpoint(struct pa_reader *r, struct pa_endpoint *ret)
 
 static bool in_range(const struct pa_client_binding *b)
 {
-	return b->mtu >= PA_MTU_MIN && b->keepalive >= PA_KEEPALIVE_MIN && b->keepalive <= PA_KEEPALIVE_MAX &&
+	return b->mtu >= PA_MTU_MIN && b->mtu_max >= b->mtu && b->keepalive >= PA_KEEPALIVE_MIN && b->keepalive <= PA_KEEPALIVE_MAX &&
 	       !pa_addr_is_none(&b->gateway.addr) && b->gateway.port != 0;
 }
 
@@ -41,6 +41,7 @@ int pa_client_saved_encode(const struct pa_client_saved *s, uint8_t buf[PA_CLIEN
 	put_endpoint(&w, &s->b.gateway);
 	put_endpoint(&w, &s->b.mapped);
 	pa_put_u16(&w, s->b.mtu);
+	pa_put_u16(&w, s->b.mtu_max);
 	pa_put_u16(&w, s->b.keepalive);
 	pa_put_bytes(&w, s->b.session, sizeof(s->b.session));
 	pa_put_bytes(&w, s->c2g, sizeof(s->c2g));
@@ -71,6 +72,7 @@ int pa_client_saved_decode(const uint8_t buf[PA_CLIENT_SAVED_LEN], struct pa_cli
 	get_endpoint(&r, &s.b.gateway);
 	get_endpoint(&r, &s.b.mapped);
 	s.b.mtu = pa_get_u16(&r);
+	s.b.mtu_max = pa_get_u16(&r);
 	s.b.keepalive = pa_get_u16(&r);
 	pa_get_bytes(&r, s.b.session, sizeof(s.b.session));
 	pa_get_bytes(&r, s.c2g, sizeof(s.c2g));

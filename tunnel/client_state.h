@@ -21,7 +21,7 @@ struct pa_client_saved {
 	uint64_t last_alive_ms;
 };
 
-#define PA_CLIENT_SAVED_LEN (4 + PA_CLAIMS_LEN + 2 * 18 + 2 * 2 + PA_SESSION_LEN + 2 * PA_KEY_LEN + PA_TOKEN_LEN + 3 * 8)
+#define PA_CLIENT_SAVED_LEN (4 + PA_CLAIMS_LEN + 2 * 18 + 3 * 2 + PA_SESSION_LEN + 2 * PA_KEY_LEN + PA_TOKEN_LEN + 3 * 8)
 
 /* PA_EINVAL: a value outside its range. decode(encode(s)) == s. */
 int pa_client_saved_encode(const struct pa_client_saved *s, uint8_t buf[PA_CLIENT_SAVED_LEN]);

@@ -58,7 +58,7 @@ struct pa_facts {
 	char ended[PA_FACT_NAMELEN];   /* why the gateway ended the last binding */
 	struct pa_endpoint gateway;    /* of the binding */
 	unsigned misses;
-	uint16_t mtu, keepalive;
+	uint16_t mtu, mtu_max, keepalive; /* mtu_max: what grant and gateway allow; 0: not known */
 	uint64_t sent, received; /* packets through the tunnel */
 	char way[PA_FACT_NAMELEN]; /* interface that its mode lets new connections leave by; empty in mode policy */
 	/* the network, tried out */

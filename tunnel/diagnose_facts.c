@@ -68,6 +68,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	copy_text(status, "last-reason", f->ended, sizeof(f->ended));
 	f->misses = (unsigned)number(status, "misses");
 	f->mtu = (uint16_t)number(status, "mtu");
+	f->mtu_max = (uint16_t)number(status, "mtu-max");
 	f->keepalive = (uint16_t)number(status, "keepalive-interval");
 	(void)snprintf(f->way, sizeof(f->way), "%s", way_of(f, status));
 	traffic(f, status);

@@ -62,8 +62,9 @@ static void mtu(const struct pa_facts *f, struct pa_findings *l)
 	const struct pa_probe_result *p = &f->probe;
 	unsigned need = (unsigned)f->mtu + OUTER_HEADERS;
 	bool small_to = p->mtu_to != 0 && p->mtu_to < need, small_from = p->mtu_from != 0 && p->mtu_from < need;
-	static const char remedy[] = "The tunnel works by fragments, which some networks lose: if large transfers stall, ask the operator for a "
-				     "smaller \"mtu\" in the grants.";
+	static const char remedy[] = "The tunnel finds this out by itself within seconds once it carries something: try again then. Until then it "
+				     "works by fragments, which some networks lose. If it stays so, ask the operator for a smaller \"mtu\" in the "
+				     "grants.";
 
 	if (small_to)
 		pa_finding_add(l, "mtu-to-gateway", PA_SEV_WARNING, remedy,
@@ -73,7 +74,10 @@ static void mtu(const struct pa_facts *f, struct pa_findings *l)
 		pa_finding_add(l, "mtu-from-gateway", PA_SEV_WARNING, remedy,
 			       "Packets from the gateway pass in one piece up to %u bytes only, and full packets of the tunnel have %u.",
 			       (unsigned)p->mtu_from, need);
-	if (p->mtu_to >= need && !small_from)
+	if (p->mtu_to >= need && !small_from && f->mtu < f->mtu_max)
+		pa_finding_add(l, "mtu", PA_SEV_NOTE, "", "The path carries packets of up to %u bytes; those of the tunnel are made to fit (MTU %u, "
+			       "where %u is allowed).", (unsigned)p->mtu_to, (unsigned)f->mtu, (unsigned)f->mtu_max);
+	else if (p->mtu_to >= need && !small_from)
 		pa_finding_add(l, "mtu", PA_SEV_NOTE, "", "Full packets of the tunnel pass in one piece%s.",
 			       p->mtu_from == 0 ? " to the gateway; the way back could not be tried" : ", both ways");
 }

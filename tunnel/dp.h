@@ -57,6 +57,7 @@ struct pa_dp_peer {
 	struct pa_addr inner;	    /* gateway: the key; client: P */
 	struct pa_endpoint outer;   /* gateway: mapped address; client: the gateway */
 	unsigned local;		    /* socket to send by */
+	uint16_t mtu;		    /* gateway: of inner packets, for what TCP announces; 0: the device's */
 	uint64_t expires_ms;	    /* boot time at which it ends by itself, 0: never; dp_user.c leaves it to its owner */
 	const struct pa_prefix *lan; /* client: own and on-link prefixes, copied */
 	size_t n_lan;
@@ -125,5 +126,7 @@ void pa_dp_set_others(struct pa_dp *dp, const struct pa_dp_others *others);
 void pa_dp_use_gro(struct pa_dp *dp, bool on);
 /* Sends a control message; counts errors, never blocks. */
 void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
+/* The same in one piece or not at all (DF). That it is too large for the link is no error. */
+void pa_dp_send_probe(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 
 #endif

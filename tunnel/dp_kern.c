@@ -221,6 +221,7 @@ static int update_gateway(struct pa_dp *dp, const struct pa_dp_peer *peer)
 		fresh.flags = PA_K_PEER_USER;
 	p = &dp->maps.peers[slot];
 	p->generation = (uint16_t)dp->maps.conf->generation;
+	PA_KERN_SET(p->mtu, peer->mtu != 0 ? peer->mtu : UINT16_MAX);
 	if (p->outer != fresh.outer || p->src != fresh.src || p->src_port != fresh.src_port) {
 		PA_KERN_SET(p->until, 0);
 		PA_KERN_SET(p->outer, fresh.outer);
@@ -250,6 +251,7 @@ bool pa_dp_kern_peer(const struct pa_dp *dp, const struct pa_addr *inner, struct
 	ret->outer.addr = pa_addr_from_ipv4(ntohl(now.addr));
 	ret->outer.port = ntohs(now.port);
 	ret->local = now.local;
+	ret->mtu = p->mtu;
 	return true;
 }
 
@@ -269,7 +271,7 @@ bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, uns
 	(void)__atomic_fetch_add(tx ? &p->tx_packets : &p->rx_packets, n, __ATOMIC_RELAXED);
 	(void)__atomic_fetch_add(tx ? &p->tx_bytes : &p->rx_bytes, bytes, __ATOMIC_RELAXED);
 	if (!tx)
-		__atomic_store_n(&p->rx_seen, now, __ATOMIC_RELAXED);
+		__atomic_store_n(&p->rx_seen, (__u32)(now >> PA_K_SEEN_SHIFT), __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -426,7 +428,7 @@ static int peer_stats(struct pa_dp *dp, const struct pa_addr *inner, struct pa_d
 	if (p->until == 0)
 		return PA_ENOTFOUND;
 	*ret = (struct pa_dp_peer_stats){.tx_packets = p->tx_packets, .tx_bytes = p->tx_bytes, .rx_packets = p->rx_packets,
-					 .rx_bytes = p->rx_bytes, .rx_seen_ms = p->rx_seen / NS_PER_MS};
+					 .rx_bytes = p->rx_bytes, .rx_seen_ms = ((uint64_t)p->rx_seen << PA_K_SEEN_SHIFT) / NS_PER_MS};
 	return 0;
 }
 

@@ -70,6 +70,7 @@ struct pa_peer *pa_lane_peer(struct pa_lane *l, const struct pa_addr *inner, str
 	copy->inner = *inner;
 	copy->outer = found.outer;
 	copy->local = found.local;
+	copy->mtu = found.mtu;
 	copy->elsewhere = true;
 	return copy;
 }

@@ -11,6 +11,7 @@ struct pa_peer {
 	struct pa_addr inner; /* none: the slot is free */
 	struct pa_endpoint outer;
 	unsigned local;
+	uint16_t mtu; /* as in struct pa_dp_peer */
 	bool elsewhere; /* this is a copy: another data path keeps and counts it (struct pa_dp_others) */
 	struct pa_dp_peer_stats stats;
 	struct pa_rate_state tx, rx;

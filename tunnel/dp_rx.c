@@ -10,6 +10,7 @@
 #include "common/msg.h"
 #include "tunnel/dp_ecn.h"
 #include "tunnel/dp_user_int.h"
+#include "tunnel/mss.h"
 #include "tunnel/net_udp.h"
 
 /* One datagram and where it came from. */
@@ -51,8 +52,8 @@ static enum pa_verdict check_gateway(struct pa_lane *l, const struct datagram *d
 	return pa_deny_check(&l->deny, in);
 }
 
-/* Judges and counts. */
-static enum pa_verdict judge(const struct pa_rx *rx, const struct datagram *d, struct pa_inner *in)
+/* Judges and counts. *mtu: of the peer, 0: none of its own. */
+static enum pa_verdict judge(const struct pa_rx *rx, const struct datagram *d, struct pa_inner *in, uint16_t *mtu)
 {
 	struct pa_dp *dp = rx->dp;
 	bool parsed = pa_msg_is_data(d->buf, d->len) && pa_inner_parse(d->buf, d->len, in) == 0;
@@ -69,7 +70,9 @@ static enum pa_verdict judge(const struct pa_rx *rx, const struct datagram *d, s
 		v = PA_DROP_MALFORMED;
 	if (v == PA_PASS && !pa_lane_take(l, p, rx->now_ms, false, 1, d->len))
 		v = PA_DROP_LIMITED;
-	if (v != PA_PASS)
+	if (v == PA_PASS)
+		*mtu = p->mtu;
+	else
 		l->total.rx_drops[v]++;
 	uv_mutex_unlock(&l->lock);
 	return v;
@@ -137,10 +140,13 @@ static bool receive_one(struct pa_rx *rx, struct pa_lane *l, const struct datagr
 {
 	struct pa_inner in;
 	enum pa_verdict v;
+	uint16_t mtu = 0;
 
 	if (d->len > 0 && d->len <= PA_DP_PACKET_MAX + 64 && pa_msg_is_control(d->buf, d->len))
 		return tell_control(rx, l, d);
-	v = judge(rx, d, &in);
+	v = judge(rx, d, &in, &mtu);
+	if (v == PA_PASS)
+		(void)pa_mss_clamp(d->buf, d->len, mtu);
 	if (v == PA_PASS)
 		give(rx, l, d->buf, d->len);
 	else if (v == PA_DROP_OUTER && rx->dp->cfg.role == PA_DP_GATEWAY)

@@ -227,6 +227,11 @@ void pa_path_send_control(struct pa_path *path, unsigned local, const struct pa_
 	pa_dp_send_control(path->user, local, to, buf, len);
 }
 
+void pa_path_send_probe(struct pa_path *path, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	pa_dp_send_probe(path->user, local, to, buf, len);
+}
+
 /* What the programs know in full the process asks them for, and does not keep by itself. */
 static int update_gateway(struct pa_path *path, const struct pa_dp_peer *peer)
 {

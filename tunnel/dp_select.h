@@ -46,6 +46,7 @@ int pa_path_set_socket(struct pa_path *path, unsigned local, int fd);
 int pa_path_set_group(struct pa_path *path, unsigned local, const int *fds, unsigned n);
 int pa_path_start(struct pa_path *path);
 void pa_path_send_control(struct pa_path *path, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
+void pa_path_send_probe(struct pa_path *path, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 /* As pa_dp_ops. */
 int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer);
 int pa_path_stats(struct pa_path *path, const struct pa_addr *inner, struct pa_dp_stats *total, struct pa_dp_peer_stats *peer);

@@ -9,6 +9,7 @@
 #include "common/err.h"
 #include "tunnel/dp_ecn.h"
 #include "tunnel/dp_user_int.h"
+#include "tunnel/mss.h"
 #include "tunnel/net_udp.h"
 
 /* Packets begin on lines of the cache. */
@@ -28,8 +29,12 @@ static enum pa_verdict find_peer(struct pa_lane *l, const struct pa_inner *in, s
 	return pa_addr_eq(&in->src, &dp->gateway.inner) ? PA_PASS : PA_DROP_SOURCE;
 }
 
-/* Judges a packet of the device, which is n packets of bytes in all, and counts it. target: where it goes. */
-static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, size_t bytes, struct pa_tx_msg *target)
+/*
+ * Judges a packet of the device, which is n packets of bytes in all, and counts it. target: where it goes. *mtu: of its peer, 0: none
+ * of its own.
+ */
+static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, size_t bytes, struct pa_tx_msg *target,
+		  uint16_t *mtu)
 {
 	enum pa_verdict v = PA_DROP_MALFORMED;
 	uint64_t now_ms = dp->cfg.rate.burst_ns != 0 ? pa_now_get().boot_ms : 0; /* nobody else wants it */
@@ -47,6 +52,7 @@ static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, 
 		target->to_len = pa_sockaddr_to(&p->outer, &target->to);
 		target->local = p->local;
 		target->tos = pa_ecn_class(pkt);
+		*mtu = p->mtu;
 	} else {
 		l->total.tx_drops[v]++;
 	}
@@ -125,6 +131,7 @@ static void take(struct pa_lane *l, uint8_t *buf, size_t len)
 	size_t head = l->vnet ? PA_VNET_LEN : 0, bytes = len - head;
 	uint8_t *pkt = buf + head;
 	struct iovec part = {pkt, bytes};
+	uint16_t mtu = 0;
 	unsigned n = 1;
 
 	if (l->vnet)
@@ -133,8 +140,10 @@ static void take(struct pa_lane *l, uint8_t *buf, size_t len)
 		n = pa_cut_init(&tx->cut, &vh, pkt, len - head) == 0 ? pa_cut_count(&tx->cut, &bytes) : 0;
 	else if (pa_cut_finish(&vh, pkt, len - head) < 0)
 		n = 0;
-	if (!judge(l->dp, pkt, len - head, n, bytes, &tx->target))
+	if (!judge(l->dp, pkt, len - head, n, bytes, &tx->target, &mtu))
 		return;
+	if (!pa_cut_is_many(&vh))
+		(void)pa_mss_clamp(pkt, len - head, mtu);
 	tx->used += ALIGN(len);
 	tx->cutting = pa_cut_is_many(&vh);
 	if (!tx->cutting)

@@ -18,7 +18,7 @@ struct notice {
 	struct pa_endpoint from;
 	struct pa_addr inner;
 	size_t len;
-	uint8_t buf[PA_CTL_MAX];
+	uint8_t buf[PA_PROBE_MAX]; /* a PROBE is as long as data, and so the kernel may put it behind some */
 };
 
 struct pa_up {

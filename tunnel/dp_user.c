@@ -79,6 +79,7 @@ static void set_outer(struct pa_peer *p, const struct pa_dp_peer *peer)
 {
 	p->outer = peer->outer;
 	p->local = peer->local;
+	p->mtu = peer->mtu;
 }
 
 static void update_client(struct pa_dp *dp, const struct pa_dp_peer *peer)
@@ -240,17 +241,32 @@ void pa_dp_use_gro(struct pa_dp *dp, bool on)
 	}
 }
 
-void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+/* A socket for control messages has room when those for data are full. -1: there is none. */
+static int control_fd(const struct pa_dp *dp, unsigned local)
 {
-	struct sockaddr_storage ss;
-	socklen_t n = pa_sockaddr_to(to, &ss);
 	int fd = -1;
 
-	/* A socket for control messages has room when those for data are full. */
 	if (local < PA_DP_SOCKETS_MAX && dp->control != NULL)
 		fd = pa_control_fd(dp->control, local);
 	if (local < PA_DP_SOCKETS_MAX && fd < 0)
 		fd = dp->lanes[0]->socks[local].fd;
+	return fd;
+}
+
+void pa_dp_send_probe(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	int fd = control_fd(dp, local);
+
+	if (fd >= 0)
+		(void)pa_udp_send_whole(fd, to, buf, len);
+}
+
+void pa_dp_send_control(struct pa_dp *dp, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = pa_sockaddr_to(to, &ss);
+	int fd = control_fd(dp, local);
+
 	if (fd >= 0 && dp->control != NULL && pa_control_collect(dp->control, fd, to, buf, len))
 		return;
 	if (fd < 0 || sendto(fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&ss, n) < 0)

@@ -15,11 +15,11 @@ static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b
 	uint64_t now = pa_now_get().boot_ms;
 	struct pa_dp_peer_stats stats;
 	json_t *obj = json_pack(
-		"{s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:b}", "address", pa_addr_json(&b->claims.addr), "mapped",
+		"{s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:b}", "address", pa_addr_json(&b->claims.addr), "mapped",
 		pa_endpoint_json(&b->mapped), "pool-id", (int)b->claims.pool_id, "key-id",
 		(int)b->claims.key_id, "epoch", (json_int_t)b->claims.epoch, "bind",
 		(json_int_t)b->bind, "expires", (json_int_t)b->claims.expires, "bound-for",
-		(json_int_t)((now - b->bound_at_ms) / 1000), "last-seen-ms", (json_int_t)(now - b->last_seen_ms), "delivering",
+		(json_int_t)((now - b->bound_at_ms) / 1000), "last-seen-ms", (json_int_t)(now - b->last_seen_ms), "mtu", (int)b->mtu, "delivering",
 		(int)b->delivering);
 
 	if (obj != NULL && b->moved)

@@ -20,6 +20,7 @@
 #include "tunnel/gatewayd_state.h"
 #include "tunnel/gw_refused.h"
 #include "tunnel/net_lan.h"
+#include "tunnel/net_mtu.h"
 #include "tunnel/net_route.h"
 #include "tunnel/net_tun.h"
 #include "tunnel/net_udp.h"
@@ -56,6 +57,7 @@ struct pa_gatewayd {
 	uv_check_t round;
 	uv_poll_t monitor;
 	bool has_timer, has_round, has_monitor, stopped;
+	bool has_mtus; /* some address has, or had, a smaller MTU than the device */
 	uint64_t started_ms;
 	struct {
 		uint64_t told_ms; /* boot time of the last line; 0: none yet */
@@ -71,14 +73,33 @@ static void op_send(void *ctx, unsigned local, const struct pa_endpoint *to, con
 
 	if (local >= PA_GW_PROBE_LOCAL)
 		pa_gatewayd_probes_send(g->probes, local - PA_GW_PROBE_LOCAL, to, buf, len);
+	else if (len > PA_CTL_MAX) /* only answers to probes of the path's MTU are so long */
+		pa_path_send_probe(g->path, local, to, buf, len);
 	else
 		pa_path_send_control(g->path, local, to, buf, len);
+}
+
+/* What does not fit its client's path is the kernel's business before it comes to the data path. */
+static void set_mtu(struct pa_gatewayd *g, const struct pa_addr *addr, uint16_t mtu)
+{
+	char text[PA_ADDR_STRLEN];
+	int rc = 0;
+
+	if (mtu < g->conf->mtu) {
+		rc = pa_net_mtu_set(g->nl, g->tun.ifindex, addr, &g->conf->device_address, mtu);
+		g->has_mtus = true;
+	} else if (g->has_mtus) {
+		(void)pa_net_mtu_clear(g->nl, g->tun.ifindex, addr);
+	}
+	if (rc < 0)
+		pa_log(PA_LOG_WARN, "binding.mtu-unset", "addr=%s mtu=%u reason=\"%s\"", pa_addr_format(addr, text), (unsigned)mtu,
+		       strerror(errno));
 }
 
 static void op_deliver(void *ctx, const struct pa_gw_binding *b)
 {
 	struct pa_gatewayd *g = ctx;
-	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->mapped, .local = b->local};
+	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->mapped, .local = b->local, .mtu = b->mtu};
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
 	uint64_t expires_ms = b->claims.expires * 1000;
 	char addr[PA_ADDR_STRLEN];
@@ -87,7 +108,7 @@ static void op_deliver(void *ctx, const struct pa_gw_binding *b)
 	peer.expires_ms = now.boot_ms + (expires_ms > now.unix_ms ? expires_ms - now.unix_ms : 0);
 	rc = pa_path_update(g->path, &peer);
 	pa_gatewayd_hosts_announce(g->hosts, &peer.inner);
-
+	set_mtu(g, &b->claims.addr, b->mtu);
 	if (rc < 0)
 		pa_log(PA_LOG_ERROR, "binding.failed", "addr=%s reason=\"%s\"", pa_addr_format(&peer.inner, addr),
 		       pa_strerror(rc));
@@ -99,6 +120,7 @@ static void op_stop(void *ctx, const struct pa_addr *addr)
 	struct pa_dp_peer peer = {.inner = *addr};
 
 	(void)pa_path_update(g->path, &peer);
+	set_mtu(g, addr, UINT16_MAX);
 	pa_gatewayd_hosts_withdraw(g->hosts, addr);
 }
 
@@ -115,8 +137,8 @@ static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b
 	if (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0 ||
 	    strcmp(event, "binding.adopted") == 0)
 		pa_broker_link_bound(((struct pa_gatewayd *)ctx)->broker, b);
-	pa_log(PA_LOG_INFO, event, "addr=%s mapped=%s pool=%u epoch=%llu%s%s", pa_addr_format(&b->claims.addr, addr),
-	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->claims.pool_id, (unsigned long long)b->claims.epoch,
+	pa_log(PA_LOG_INFO, event, "addr=%s mapped=%s pool=%u epoch=%llu mtu=%u%s%s", pa_addr_format(&b->claims.addr, addr),
+	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->claims.pool_id, (unsigned long long)b->claims.epoch, (unsigned)b->mtu,
 	       reason != 0 ? " reason=" : "", reason != 0 ? pa_reason_name(reason) : "");
 }
 
@@ -365,6 +387,7 @@ static int open_network(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 			 threads_wanted(g->conf), &g->tun, detail);
 	if (rc < 0)
 		return fail_at(g, "device", detail, rc, err);
+	(void)pa_net_mtu_clean(g->nl, g->tun.ifindex); /* those of bindings that are adopted come back with these */
 	rc = add_routes(g, err);
 	if (rc == 0) {
 		rc = make_deny(g);

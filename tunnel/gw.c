@@ -124,7 +124,8 @@ static void send_accept(struct pa_gw *gw, const struct rx *rx, const struct pa_g
 
 static void send_alive(struct pa_gw *gw, const struct rx *rx, const struct pa_gw_entry *e)
 {
-	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = rx->m.seq, .echo = rx->m.echo, .mapped = e->mapped};
+	struct pa_msg m = {.type = PA_MSG_ALIVE, .seq = rx->m.seq, .echo = rx->m.echo, .mapped = e->mapped,
+			   .mtu = (uint16_t)e->mtu};
 
 	memcpy(m.session, e->session, sizeof(m.session));
 	pa_gw_token(gw, e, 0, m.token);
@@ -242,7 +243,7 @@ static void deliver(struct pa_gw *gw, const struct pa_gw_entry *e)
 {
 	struct pa_gw_binding b;
 
-	pa_gw_view(e, &b);
+	pa_gw_view(gw, e, &b);
 	gw->ops->deliver(gw->ctx, &b);
 }
 
@@ -250,7 +251,7 @@ static void event(struct pa_gw *gw, const char *name, const struct pa_gw_entry *
 {
 	struct pa_gw_binding b;
 
-	pa_gw_view(e, &b);
+	pa_gw_view(gw, e, &b);
 	gw->ops->event(gw->ctx, name, &b, reason);
 }
 
@@ -418,6 +419,8 @@ static void bind_entry(struct pa_gw *gw, const struct rx *rx, const struct proof
 {
 	bool same = e->bound ? leave_old(gw, p, e) : false;
 
+	if (!same || !pa_addr_eq(&e->mapped.addr, &rx->from->addr))
+		e->mtu = 0; /* maybe another path; the client will say */
 	pa_gw_set_claims(e, &p->claims, pa_gw_floor_until(e));
 	e->mapped = *rx->from;
 	e->local = (uint8_t)rx->local;
@@ -573,6 +576,11 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 	}
 	gw->count.keepalive++;
 	seen(gw, rx->now, e);
+	if (pa_gw_path_told(gw, rx->now, e, rx->m.mtu)) {
+		deliver(gw, e);
+		pa_gw_changed(gw, e);
+		event(gw, "binding.mtu", e, 0);
+	}
 	send_alive(gw, rx, e);
 }
 

@@ -42,6 +42,7 @@ struct pa_gw_binding {
 	uint64_t bind;
 	uint64_t bound_at_ms;	  /* boot time */
 	uint64_t last_seen_ms;	  /* boot time of the last authentic message */
+	uint16_t mtu;		  /* inner: of packets to the client; never more than pa_gw_config.mtu */
 	bool delivering;	  /* false: P's packets are held back, no keepalive for 2.5 intervals */
 	bool moved; /* the client is bound at another gateway; what still comes is carried for a moment (gw_drain.c) */
 };
@@ -59,8 +60,8 @@ struct pa_gw_ops {
 	/*
 	 * Logs and reports; event is static: "binding.new", "binding.renewed" (the same client again), "binding.replaced" (b
 	 * is the old one), "binding.moved", "binding.contested", "binding.silent" (no keepalives, not delivering),
-	 * "binding.resumed", "binding.adopted" (from a former process), "binding.moved-away" (bound at another gateway),
-	 * "binding.end" (reason: enum pa_reason; 0 otherwise).
+	 * "binding.resumed", "binding.mtu" (b->mtu is another one), "binding.adopted" (from a former process), "binding.moved-away"
+	 * (bound at another gateway), "binding.end" (reason: enum pa_reason; 0 otherwise).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason);
 	void (*random)(void *ctx, uint8_t *dst, size_t len);

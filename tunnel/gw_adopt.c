@@ -54,6 +54,7 @@ static void record_of(const struct pa_gw_entry *e, struct pa_now now, struct pa_
 	ret->mapped = e->mapped;
 	memcpy(ret->session, e->session, sizeof(ret->session));
 	ret->seq = e->seq;
+	ret->mtu = (uint16_t)e->mtu;
 	memcpy(ret->k1, e->k1, sizeof(ret->k1));
 }
 
@@ -91,6 +92,7 @@ static void take_session(struct pa_gw *gw, struct pa_gw_entry *e, const struct p
 {
 	e->local = (uint8_t)r->local;
 	e->mapped = r->mapped;
+	e->mtu = r->mtu;
 	e->delivering = r->delivering;
 	memcpy(e->session, r->session, sizeof(e->session));
 	memcpy(e->k1, r->k1, sizeof(e->k1));
@@ -148,7 +150,7 @@ size_t pa_gw_adopted(struct pa_gw *gw, struct pa_now now, uint64_t alive_unix_ms
 		/* It was not silent when the gateway died, so it was seen not long before. The next tick stops the others. */
 		if (e->delivering && e->last_seen_ms < alive)
 			pa_gw_set_seen(e, alive);
-		pa_gw_view(e, &b);
+		pa_gw_view(gw, e, &b);
 		if (e->delivering)
 			gw->ops->deliver(gw->ctx, &b);
 		gw->ops->event(gw->ctx, "binding.adopted", &b, 0);

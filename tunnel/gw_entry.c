@@ -37,7 +37,7 @@ void pa_gw_set_claims(struct pa_gw_entry *e, const struct pa_claims *c, uint64_t
 	e->key_id = c->key_id;
 	e->pool_id = c->pool_id;
 	e->epoch = c->epoch;
-	e->expires = c->expires;
+	e->expires = (c->expires < MASK_48 ? c->expires : MASK_48) & MASK_48;
 	e->floor_left = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 	e->pinned = memcmp(c->fingerprint, unpinned, sizeof(unpinned)) != 0;
 }
@@ -52,7 +52,7 @@ void pa_gw_set_seen(struct pa_gw_entry *e, uint64_t boot_ms)
 	e->last_seen_ms = boot_ms & MASK_48;
 }
 
-void pa_gw_view(const struct pa_gw_entry *e, struct pa_gw_binding *ret)
+void pa_gw_view(const struct pa_gw *gw, const struct pa_gw_entry *e, struct pa_gw_binding *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	pa_gw_claims_of(e, &ret->claims);
@@ -62,6 +62,7 @@ void pa_gw_view(const struct pa_gw_entry *e, struct pa_gw_binding *ret)
 	ret->bind = e->bind;
 	ret->bound_at_ms = (uint64_t)e->bound_at_s * 1000;
 	ret->last_seen_ms = e->last_seen_ms;
+	ret->mtu = e->mtu != 0 && e->mtu < gw->mtu ? (uint16_t)e->mtu : gw->mtu;
 	ret->delivering = e->delivering;
 	ret->moved = e->moved;
 }

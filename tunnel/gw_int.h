@@ -55,6 +55,7 @@ struct pa_gw {
 	uint8_t cookie_key[2][PA_KEY_LEN]; /* current, previous */
 	uint64_t cookie_rotated_ms;
 	struct pa_limit rechallenge_limit, hint_limit, probe_limit;
+	struct pa_limit path_limit, mtu_limit; /* by session */
 	struct pa_limit handshake_limit; /* its unit is the microsecond */
 	bool limits_handshakes;
 	struct pa_gw_socket sockets[PA_GW_SOCKETS_MAX];
@@ -80,7 +81,7 @@ void pa_gw_set_claims(struct pa_gw_entry *e, const struct pa_claims *c, uint64_t
 uint64_t pa_gw_floor_until(const struct pa_gw_entry *e); /* Unix seconds */
 void pa_gw_set_seen(struct pa_gw_entry *e, uint64_t boot_ms);
 /* The binding as others may see it. */
-void pa_gw_view(const struct pa_gw_entry *e, struct pa_gw_binding *ret);
+void pa_gw_view(const struct pa_gw *gw, const struct pa_gw_entry *e, struct pa_gw_binding *ret);
 /* The latest token of e (age 0) or the one before (1; only once there was one). has compares in constant time. */
 void pa_gw_token(const struct pa_gw *gw, const struct pa_gw_entry *e, unsigned age, uint8_t ret[PA_TOKEN_LEN]);
 bool pa_gw_has_token(const struct pa_gw *gw, const struct pa_gw_entry *e, unsigned age, const uint8_t token[PA_TOKEN_LEN]);
@@ -94,6 +95,11 @@ uint64_t pa_gw_contest_end(const struct pa_gw *gw, const struct pa_gw_entry *e);
 /* The bound entry of a session message, if it is authentic and the grant has not expired. Counts why not. */
 struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,
 				    const struct pa_msg *m);
+/* gw_path.c. May a PROBE from where the client of e is known to be be answered? Counts why not. */
+bool pa_gw_path_admits(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry *e);
+/* The client of e says by a fresh KEEPALIVE how large packets may be; 0: it does not say. True if that is news, which is then in e. */
+bool pa_gw_path_told(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e, uint16_t mtu);
+
 /* A PROBE came: changes nothing of the binding. tick sends second answers; both as their namesakes in gw.h. */
 void pa_gw_probe(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from, const uint8_t *buf,
 		 const struct pa_msg *m);

@@ -10,6 +10,9 @@
 /* Answers to what nobody vouched for: each source prefix may hold many clients that all heal at once, so not too few. */
 #define SOURCE_INTERVAL_MS 50
 #define SOURCE_BURST 40
+/* Of PROBEs from known places: a search asks for eight sizes at once, and many clients share one of PA_LIMIT_SLOTS. */
+#define PATH_INTERVAL_MS 5
+#define PATH_BURST 64
 
 int pa_gw_set_keys(struct pa_gw *gw, const struct pa_keyring *keys)
 {
@@ -61,6 +64,8 @@ int pa_gw_new(const struct pa_gw_config *cfg, const struct pa_gw_ops *ops, void 
 	pa_limit_init(&gw->rechallenge_limit, hash_key[1], SOURCE_INTERVAL_MS, SOURCE_BURST);
 	pa_limit_init(&gw->hint_limit, hash_key[2], SOURCE_INTERVAL_MS, SOURCE_BURST);
 	pa_limit_init(&gw->probe_limit, hash_key[3], SOURCE_INTERVAL_MS, SOURCE_BURST);
+	pa_limit_init(&gw->path_limit, hash_key[3], PATH_INTERVAL_MS, PATH_BURST);
+	pa_limit_init(&gw->mtu_limit, hash_key[3], SOURCE_INTERVAL_MS, SOURCE_BURST);
 	gw->limits_handshakes = cfg->handshakes > 0;
 	if (gw->limits_handshakes) /* as many as in a second may come at once */
 		pa_limit_init(&gw->handshake_limit, hash_key[5], 1000000 / cfg->handshakes, cfg->handshakes);
@@ -89,7 +94,7 @@ bool pa_gw_walk(const struct pa_gw *gw, uint32_t *at, struct pa_gw_binding *ret)
 	while (e != NULL && !e->bound)
 		e = pa_gw_table_walk(gw->table, at);
 	if (e != NULL)
-		pa_gw_view(e, ret);
+		pa_gw_view(gw, e, ret);
 	return e != NULL;
 }
 
@@ -108,7 +113,7 @@ int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_
 
 	if (e == NULL || !e->bound)
 		return PA_ENOTFOUND;
-	pa_gw_view(e, ret);
+	pa_gw_view(gw, e, ret);
 	return 0;
 }
 

@@ -95,10 +95,10 @@ static bool keep(struct pa_gw *gw, const struct pa_gw_pending *q)
 }
 
 /*
- * The prober of a session, new or known; NULL: too many others. One is forgotten when the token that its last PROBE had is of
+ * The prober of a session, new (make) or known; NULL: too many others. One is forgotten when the token that its last PROBE had is of
  * no use any more, so that nothing old becomes news: a client that is not silent changes it with each keepalive but one.
  */
-static struct pa_gw_prober *find_prober(struct pa_gw *gw, struct pa_now now, const uint8_t session[PA_SESSION_LEN])
+static struct pa_gw_prober *find_prober(struct pa_gw *gw, struct pa_now now, const uint8_t session[PA_SESSION_LEN], bool make)
 {
 	uint64_t forget_ms = (uint64_t)gw->keepalive * 4000;
 	struct pa_gw_prober *place = NULL;
@@ -111,6 +111,8 @@ static struct pa_gw_prober *find_prober(struct pa_gw *gw, struct pa_now now, con
 		if (place == NULL && (p->used_ms == 0 || now.boot_ms >= p->used_ms + forget_ms || is_over(gw, p->session)))
 			place = p;
 	}
+	if (!make)
+		return NULL;
 	if (place != NULL) {
 		memset(place, 0, sizeof(*place));
 		memcpy(place->session, session, sizeof(place->session));
@@ -124,9 +126,10 @@ static bool has_token(const struct pa_gw *gw, const struct pa_gw_entry *e, const
 }
 
 /* May e's PROBE be answered? Counts why not. */
-static bool admit(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry *e, const struct pa_endpoint *from,
-		  const struct pa_msg *m)
+static bool admit(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry *e, unsigned local,
+		  const struct pa_endpoint *from, const struct pa_msg *m)
 {
+	bool home = m->delay == 0 && m->from == PA_PROBE_SAME && local == e->local && pa_endpoint_eq(from, &e->mapped);
 	struct pa_gw_prober *p;
 
 	if (m->delay > 0 && 2 * m->answer_length > m->length) { /* both answers together are not longer either */
@@ -134,11 +137,11 @@ static bool admit(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry 
 		return false;
 	}
 	/* Of an adopted binding even an old token would be news, and who is silent keeps his for long. */
-	if (e->adopted || !e->delivering || !has_token(gw, e, m)) {
+	if ((e->adopted && !home) || !e->delivering || (!e->adopted && !has_token(gw, e, m))) {
 		gw->count.replayed++;
 		return false;
 	}
-	p = find_prober(gw, now, m->session);
+	p = find_prober(gw, now, m->session, !home);
 	if (p != NULL && m->seq <= p->seq) {
 		gw->count.replayed++;
 		return false;
@@ -147,6 +150,8 @@ static bool admit(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry 
 		p->seq = m->seq;
 		p->used_ms = now.boot_ms;
 	}
+	if (home)
+		return pa_gw_path_admits(gw, now, e);
 	if (p == NULL || !pa_limit_one(&p->tat, now.boot_ms, PROBE_INTERVAL_MS, PROBE_BURST) ||
 	    (!pa_endpoint_eq(from, &e->mapped) && !pa_limit_source(&gw->probe_limit, now.boot_ms, &from->addr))) {
 		gw->count.limited++;
@@ -163,7 +168,7 @@ void pa_gw_probe(struct pa_gw *gw, struct pa_now now, unsigned local, const stru
 	struct pa_gw_entry *e = pa_gw_authentic(gw, now, buf, m->length, m);
 	bool promised;
 
-	if (e == NULL || !admit(gw, now, e, from, m))
+	if (e == NULL || !admit(gw, now, e, local, from, m))
 		return;
 	gw->count.probe++;
 	memcpy(q.session, m->session, sizeof(q.session));

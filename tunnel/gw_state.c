@@ -7,7 +7,7 @@
 #include "common/cursor.h"
 #include "common/err.h"
 
-#define VERSION 2 /* 1 had the client's key and the keys of both directions */
+#define VERSION 3 /* 2 had no MTU, 1 the client's key and the keys of both directions */
 #define FLAG_BOUND 1
 #define FLAG_DELIVERING 2
 #define RECORD_TAG 0x5242 /* "RB" */
@@ -117,6 +117,7 @@ int pa_gw_record_encode(const struct pa_gw_record *r, uint8_t buf[PA_GW_STATE_RE
 	pa_put_u64(&w, r->bound_at_ms);
 	pa_put_u64(&w, r->last_seen_ms);
 	pa_put_u64(&w, r->floor_until);
+	pa_put_u16(&w, r->mtu);
 	pa_put_bytes(&w, r->pin, sizeof(r->pin));
 	pa_put_bytes(&w, r->k1, sizeof(r->k1));
 	seal(&w);
@@ -152,6 +153,7 @@ int pa_gw_record_decode(const uint8_t buf[PA_GW_STATE_RECORD_LEN], struct pa_gw_
 	out.bound_at_ms = pa_get_u64(&r);
 	out.last_seen_ms = pa_get_u64(&r);
 	out.floor_until = pa_get_u64(&r);
+	out.mtu = pa_get_u16(&r);
 	pa_get_bytes(&r, out.pin, sizeof(out.pin));
 	pa_get_bytes(&r, out.k1, sizeof(out.k1));
 	*ret = out;

@@ -20,7 +20,7 @@
 #define PA_GW_STATE_LISTEN_MAX 8
 #define PA_GW_STATE_CHECK_LEN 16
 #define PA_GW_STATE_HEADER_LEN (12 + PA_FINGERPRINT_LEN + PA_GW_STATE_LISTEN_MAX * 18 + PA_GW_STATE_CHECK_LEN)
-#define PA_GW_STATE_RECORD_LEN (4 + PA_CLAIMS_LEN + 18 + PA_SESSION_LEN + 5 * 8 + PA_FINGERPRINT_LEN + PA_KEY_LEN + \
+#define PA_GW_STATE_RECORD_LEN (4 + PA_CLAIMS_LEN + 18 + PA_SESSION_LEN + 5 * 8 + 2 + PA_FINGERPRINT_LEN + PA_KEY_LEN + \
 				PA_GW_STATE_CHECK_LEN)
 
 /* Whose state it is, and which socket a number in the records means. */
@@ -40,6 +40,7 @@ struct pa_gw_record {
 	uint64_t bind, seq;
 	uint64_t bound_at_ms, last_seen_ms; /* Unix time */
 	uint64_t floor_until;		    /* Unix seconds: the latest expiry of the grants seen for this address */
+	uint16_t mtu;		/* that the client has found on its path; 0: it has said nothing */
 	uint8_t pin[PA_FINGERPRINT_LEN]; /* of the client's key */
 	uint8_t k1[PA_KEY_LEN];		 /* of the session */
 };

@@ -34,7 +34,8 @@ struct pa_gw_entry {
 	uint32_t bound_at_s; /* boot time */
 	uint32_t floor_left; /* seconds from expires to the latest expiry of the grants seen for this address */
 	uint64_t epoch, bind; /* while not bound: the floor */
-	uint64_t expires;     /* Unix seconds, of the claims; of these only what a gateway looks at is kept */
+	uint64_t expires : 48; /* Unix seconds, of the claims; of these only what a gateway looks at is kept */
+	uint64_t mtu : 16;     /* that the client has found on its path; 0: it has said nothing */
 	uint64_t seq;	      /* highest seen from the client */
 	uint64_t last_seen_ms : 48; /* boot time of the last authentic message */
 	uint64_t local : 8;

@@ -165,6 +165,27 @@ int pa_udp_open_group(const struct pa_udp_config *cfg, unsigned n_data, int *ret
 	return 0;
 }
 
+static void set_whole(int fd, bool v6, bool whole)
+{
+	int v4 = whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT, six = whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT;
+
+	(void)setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, v6 ? &six : &v4, sizeof(v4));
+}
+
+/* There is no ancillary data for DF over IPv4, so the socket is changed for a moment. */
+bool pa_udp_send_whole(int fd, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	bool v6 = !pa_addr_is_ipv4(&to->addr);
+	struct sockaddr_storage ss;
+	socklen_t n = pa_sockaddr_to(to, &ss);
+	ssize_t sent;
+
+	set_whole(fd, v6, true);
+	sent = sendto(fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&ss, n);
+	set_whole(fd, v6, false);
+	return sent >= 0;
+}
+
 uint16_t pa_udp_port(int fd)
 {
 	struct sockaddr_storage ss;

@@ -33,6 +33,11 @@ int pa_udp_open(const struct pa_udp_config *cfg, int *ret_fd, char err[PA_UDP_ER
  * by pa_udp_open, whose errors these are.
  */
 int pa_udp_open_group(const struct pa_udp_config *cfg, unsigned n_data, int *ret_fds, unsigned *ret_n, char err[PA_UDP_ERRLEN]);
+/*
+ * Sends one datagram from such a socket in one piece or not at all (DF), whatever is known of the path, larger than the interface's
+ * MTU too, which fails. What others send by the socket meanwhile is, too. False: the system refused it.
+ */
+bool pa_udp_send_whole(int fd, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 /* The local port, host byte order; 0 if the system does not tell. */
 uint16_t pa_udp_port(int fd);
 

@@ -39,13 +39,28 @@ static void print_lifetime(long long s)
 		printf("  lifetime left   %lld s\n", s);
 }
 
+static void print_mtu(const json_t *s)
+{
+	const char *search = text_of(s, "mtu-search");
+	bool error = strcmp(search, "error") == 0;
+
+	printf("  MTU             %lld on %s", number_of(s, "mtu"), text_of(s, "device"));
+	if (error)
+		printf(" (even that passes in fragments only, if at all)");
+	else if (strcmp(search, "base") == 0 || strcmp(search, "searching") == 0)
+		printf(" (%lld at most; the path is being probed)", number_of(s, "mtu-max"));
+	else if (number_of(s, "mtu") < number_of(s, "mtu-max"))
+		printf(" (%lld at most, found by probes)", number_of(s, "mtu-max"));
+	printf("\n");
+}
+
 static void print_bound(const json_t *s)
 {
 	printf("  gateway         %s\n", text_of(s, "gateway"));
 	printf("  mapped address  %s (this host as the gateway sees it behind the NAT)\n", text_of(s, "mapped"));
 	if (json_object_get(s, "rtt-us") != NULL)
 		printf("  round trip      %.1f ms\n", (double)number_of(s, "rtt-us") / 1000.0);
-	printf("  MTU             %lld on %s\n", number_of(s, "mtu"), text_of(s, "device"));
+	print_mtu(s);
 	printf("  outbound mode   %s (by %s)\n", text_of(s, "mode"), text_of(s, "mode-source"));
 	printf("  default route   %s\n", json_is_true(json_object_get(s, "default-route")) ? strcmp(text_of(s, "mode"), "tunnel") == 0 ? "through the tunnel" : "as before, with the public address" : "not changed");
 }

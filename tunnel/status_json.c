@@ -125,6 +125,9 @@ json_t *pa_client_counters_json(const struct pa_client_counters *c)
 		{"lost", c->lost},
 		{"moves", c->moves},
 		{"urgent", c->urgent},
+		{"path-probes", c->path_probes},
+		{"path-answers", c->path_answers},
+		{"black-holes", c->black_holes},
 	};
 
 	return counters_json(list, sizeof(list) / sizeof(list[0]));

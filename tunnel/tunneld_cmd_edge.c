@@ -35,6 +35,8 @@ static void add_binding(json_t *obj, const struct pa_client_status *s, struct pa
 	add(obj, "gateway", pa_endpoint_json(&b->gateway));
 	add(obj, "mapped", pa_endpoint_json(&b->mapped));
 	add(obj, "mtu", json_integer(b->mtu));
+	add(obj, "mtu-max", json_integer(b->mtu_max));
+	add(obj, "mtu-search", json_string(pa_pmtu_state_name(s->path)));
 	add(obj, "keepalive", json_integer(b->keepalive));
 	add(obj, "keepalive-interval", json_integer(s->interval));
 	if (s->rtt_us > 0)

@@ -132,6 +132,13 @@ static void op_send(void *ctx, const struct pa_endpoint *to, const uint8_t *buf,
 	pa_path_send_control(t->path, socket_for(to), to, buf, len);
 }
 
+static void op_probe(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
+{
+	struct pa_tunneld *t = ctx;
+
+	pa_path_send_probe(t->path, socket_for(to), to, buf, len);
+}
+
 static void op_fresh_port(void *ctx)
 {
 	struct pa_tunneld *t = ctx;
@@ -237,6 +244,16 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 		       "maybe another VPN; only programs bound to %s use the tunnel\"", t->iface, addr);
 }
 
+/* Device and data path change while packets flow; connections see by the next packet that there is less or more room. */
+static void op_mtu(void *ctx, const struct pa_client_binding *b)
+{
+	struct pa_tunneld *t = ctx;
+
+	t->bound = *b;
+	if (t->is_up && bring_up(t) < 0)
+		pa_log(PA_LOG_ERROR, "tunnel.failed", "reason=\"%s\"", t->trouble);
+}
+
 static void op_down(void *ctx, bool ended, unsigned reason)
 {
 	struct pa_tunneld *t = ctx;
@@ -309,7 +326,8 @@ int pa_tunneld_mode_changed(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	return rc;
 }
 
-static const struct pa_client_ops client_ops = {.send = op_send, .fresh_port = op_fresh_port, .up = op_up,
+static const struct pa_client_ops client_ops = {.send = op_send, .probe = op_probe, .mtu = op_mtu,
+						.fresh_port = op_fresh_port, .up = op_up,
 						.down = op_down, .event = op_event, .next_bind = op_next_bind,
 						.random = op_random};
 
@@ -328,7 +346,12 @@ static void on_pulse(void *ctx)
 void pa_tunneld_tick(struct pa_tunneld *t)
 {
 	struct pa_now now = pa_now_get();
-	uint64_t next = pa_client_tick(t->client, now), wait;
+	struct pa_dp_stats stats;
+	uint64_t next, wait;
+
+	if (pa_path_stats(t->path, NULL, &stats, NULL) == 0)
+		pa_client_carried(t->client, stats.tx_bytes + stats.rx_bytes);
+	next = pa_client_tick(t->client, now);
 
 	pa_keep_write(t->keep, t->client);
 	if (next == UINT64_MAX) {

@@ -205,7 +205,7 @@ static void client_random(void *ctx, uint8_t *dst, size_t len)
 }
 
 static const struct pa_client_ops client_ops = {client_send, client_fresh_port, client_up,   client_down,
-						client_event, client_next_bind, client_random};
+						client_event, client_next_bind, client_random, NULL, NULL};
 
 static void gw_send(void *ctx, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
 {

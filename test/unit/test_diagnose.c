@@ -110,6 +110,7 @@ CAUSE(no_return, f->sent = 20)
 CAUSE(loopback_name, f->hostname_address = at("127.0.1.1:1").addr)
 CAUSE(small_to, f->probe.mtu_to = 1499)
 CAUSE(small_from, f->probe.mtu_from = 1400)
+CAUSE(made_to_fit, f->mtu = 1464; f->mtu_max = 1472; f->probe.mtu_to = f->probe.mtu_from = 1492)
 CAUSE(small_enough, f->mtu = 1400; f->probe.mtu_to = f->probe.mtu_from = 1428)
 CAUSE(fast, f->probe.clock_ms = -11000)
 CAUSE(slow, f->probe.clock_ms = 3600000)
@@ -166,6 +167,7 @@ static const struct {
 	{loopback_name, "hostname-loopback", PA_SEV_WARNING, NULL, "\"host\" resolves to 127.0.1.1"},
 	{small_to, "mtu-to-gateway", PA_SEV_WARNING, NULL, "up to 1499 bytes only"},
 	{small_from, "mtu-from-gateway", PA_SEV_WARNING, NULL, "up to 1400 bytes only"},
+	{made_to_fit, "bound", PA_SEV_NOTE, "mtu", NULL},
 	{small_enough, "bound", PA_SEV_NOTE, "mtu", NULL},
 	{fast, "clock", PA_SEV_WARNING, NULL, "11 s ahead of that"},
 	{slow, "clock", PA_SEV_WARNING, NULL, "3600 s behind that"},

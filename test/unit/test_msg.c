@@ -106,6 +106,8 @@ static struct pa_msg fields_of(const struct pa_msg *m)
 		memcpy(f.cookie, m->cookie, sizeof(f.cookie));
 	if (IN(m, PA_MSG_ACCEPT, PA_MSG_KEEPALIVE, PA_MSG_ALIVE, PA_MSG_RECONFIRM, PA_MSG_UNBOUND, PA_MSG_BYE))
 		memcpy(f.session, m->session, sizeof(f.session));
+	if (IN(m, PA_MSG_KEEPALIVE, PA_MSG_ALIVE))
+		f.mtu = m->mtu;
 	if (accept) {
 		memcpy(f.claims_hash, m->claims_hash, sizeof(f.claims_hash));
 		f.lifetime = m->lifetime;

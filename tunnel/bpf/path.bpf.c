@@ -17,6 +17,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "tunnel/bpf/mss.bpf.h"
 #include "tunnel/bpf/path.h"
 
 #define UP TC_ACT_UNSPEC /* the next filter, if somebody has one, and then the kernel */
@@ -25,6 +26,9 @@
 #define IP_LEN_MAX 65535
 #define FRAGMENT_OFFSET 0x1fff
 #define ICMP_REDIRECT 5
+#define TCP_FLAGS_AT 13
+#define TCP_SYN 2
+#define UPPER_REACH 14 /* what parse_inner looks at behind the IP header */
 #define TTL 64 /* as the daemon's sockets have it: Linux's default, RFC 1700 */
 #define ECN_MASK 3
 #define ECN_CE 3
@@ -155,6 +159,7 @@ struct inner {
 	__u16 len, dst_port; /* host byte order */
 	__u8 proto, tos;
 	bool redirect; /* an ICMP redirect */
+	bool syn;
 };
 
 /*
@@ -174,7 +179,7 @@ static __always_inline bool parse_inner(void *data, void *end, __u32 at, struct 
 	in->tos = ip->tos;
 	in->proto = 0;
 	in->dst_port = 0;
-	in->redirect = false;
+	in->redirect = in->syn = false;
 	if (in->len < sizeof(*ip))
 		return false;
 	if (ip->frag_off & bpf_htons(FRAGMENT_OFFSET))
@@ -186,6 +191,8 @@ static __always_inline bool parse_inner(void *data, void *end, __u32 at, struct 
 		return false;
 	if (in->len < sizeof(*ip) + 4 || (void *)(upper + 2) > end)
 		return false;
+	if (in->proto == IPPROTO_TCP && (void *)upper + TCP_FLAGS_AT < end)
+		in->syn = ((__u8 *)upper)[TCP_FLAGS_AT] & TCP_SYN;
 	if (in->proto == IPPROTO_ICMP)
 		in->redirect = *(__u8 *)upper == ICMP_REDIRECT;
 	else
@@ -259,7 +266,7 @@ static __always_inline void count_rx(struct way *w, struct pa_k_peer *p, __u32 p
 {
 	__sync_fetch_and_add(&p->rx_packets, packets);
 	__sync_fetch_and_add(&p->rx_bytes, bytes);
-	p->rx_seen = w->now;
+	p->rx_seen = w->now >> PA_K_SEEN_SHIFT;
 	w->t->rx_packets += packets;
 	w->t->rx_bytes += bytes;
 }
@@ -380,7 +387,7 @@ static __always_inline int encapsulate(struct __sk_buff *skb, __u32 l2, const st
  */
 static __always_inline bool take_inner(struct __sk_buff *skb, __u32 l2, struct inner *in)
 {
-	reach(skb, l2 + sizeof(struct iphdr) + 4);
+	reach(skb, l2 + sizeof(struct iphdr) + UPPER_REACH);
 	if (skb->protocol != bpf_htons(ETH_P_IP) ||
 	    !parse_inner((void *)(long)skb->data, (void *)(long)skb->data_end, l2, in))
 		return false;
@@ -436,6 +443,8 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 	packets = packets_in(skb);
 	if (!within_rate(&w, true, packets, in.len))
 		return drop_tx(&w, PA_DROP_LIMITED);
+	if (in.syn)
+		clamp_mss(skb, l2, p->mtu);
 	rc = encapsulate(skb, l2, &o);
 	if (rc > 0)
 		goto up;
@@ -562,7 +571,7 @@ static __always_inline bool take_outer(struct __sk_buff *skb, struct arrived *a,
 	/* Most of what arrives is for others: look at the header alone before anything is moved. */
 	if ((void *)(ip + 1) <= (void *)(long)skb->data_end && ip->protocol != IPPROTO_UDP)
 		return false;
-	reach(skb, INNER_AT + sizeof(struct iphdr) + 4);
+	reach(skb, INNER_AT + sizeof(struct iphdr) + UPPER_REACH);
 	return parse_outer((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, a, in);
 }
 
@@ -654,6 +663,8 @@ int pa_gateway_in(struct __sk_buff *skb)
 		return drop_rx(&w, PA_DROP_REDIRECT);
 	if (!within_rate(&w, false, packets_in(skb), in.len))
 		return drop_rx(&w, PA_DROP_LIMITED);
+	if (in.syn)
+		clamp_mss(skb, INNER_AT, p->mtu);
 	return deliver(&w, skb, &a, &in, p);
 up:
 	w.t->rx_up++;

@@ -14,7 +14,7 @@
  * in conf tell the next one whether they are what it would have made.
  * Addresses and ports are in network byte order, times are nanoseconds of CLOCK_BOOTTIME.
  */
-#define PA_K_VERSION 4
+#define PA_K_VERSION 5
 #define PA_K_LISTEN 16 /* outer addresses of a gateway */
 #define PA_K_POOLS 16  /* more, and the peers are found by hash */
 #define PA_K_LINKS 16  /* interfaces with a filter of ours */
@@ -38,8 +38,11 @@ struct pa_k_peer {
 	__u16 generation; /* of the daemon that wrote it */
 	__u64 tx_packets, tx_bytes; /* device to tunnel, inner bytes; only the programs write these */
 	__u64 rx_packets, rx_bytes;
-	__u64 rx_seen; /* last data */
+	__u32 rx_seen; /* last data: nanoseconds >> PA_K_SEEN_SHIFT */
+	__u16 mtu;     /* gateway: of inner packets to it; never 0, nor more than the device's */
+	__u16 pad;
 };
+#define PA_K_SEEN_SHIFT 24 /* 17 ms */
 #define PA_K_PEER_USER 1 /* left to the daemon: an outer address that the programs cannot do */
 
 /* What a peer's rates are at; beside the peer, for most gateways have no limits. */

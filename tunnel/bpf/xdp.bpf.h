@@ -44,7 +44,7 @@ static __always_inline int xdp_from_client(struct xdp_md *ctx, struct way *w, co
 	if (local < 0 || !p || (p->flags & PA_K_PEER_USER) || p->addr != a->src || p->port != a->src_port || p->local != local)
 		return XDP_UP;
 	/* Congestion marks of the outer header are rare enough. */
-	if (judge_far(in->dst) != PA_K_FAR_PASS || in->redirect || (a->tos & ECN_MASK) == ECN_CE ||
+	if (judge_far(in->dst) != PA_K_FAR_PASS || in->redirect || in->syn || (a->tos & ECN_MASK) == ECN_CE ||
 	    ((a->tos ^ in->tos) & ECN_MASK) != 0)
 		return XDP_UP;
 	if (in->proto == IPPROTO_TCP && w->c->n_ports > 0 && bit_of(0, in->dst_port))
@@ -90,7 +90,8 @@ static __always_inline int xdp_to_client(struct xdp_md *ctx, struct way *w, cons
 	struct outer o;
 	struct flow f;
 
-	if (!p || (p->flags & PA_K_PEER_USER) || in->redirect || martian(in->src) || in->len > w->c->inner_mtu)
+	if (!p || (p->flags & PA_K_PEER_USER) || in->redirect || in->syn || martian(in->src) ||
+	    in->len > w->c->inner_mtu || in->len > p->mtu)
 		return XDP_UP;
 	o = (struct outer){.src = p->src, .dst = p->addr, .src_port = p->src_port, .dst_port = p->port, .tos = in->tos,
 			   .inner_len = in->len};

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# The path's MTU with the data path in the process: see mtu.sh.
+export PUBADDR_DATAPATH=user
+# shellcheck source=test/netns/mtu.sh
+. "$(dirname "$0")/mtu.sh"
