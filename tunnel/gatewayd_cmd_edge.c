@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/err.h"
@@ -8,7 +9,21 @@
 #include "tunnel/gatewayd_edge.h"
 #include "tunnel/status_json.h"
 
+#define FORWARD_SYSCTL "/proc/sys/net/ipv4/ip_forward"
+
 #define ALL_MAX 1000 /* bindings in one reply: a few milliseconds */
+
+bool pa_gatewayd_forwards(void)
+{
+	char c = '1';
+	FILE *f = fopen(FORWARD_SYSCTL, "re");
+
+	if (f != NULL) {
+		c = (char)fgetc(f);
+		(void)fclose(f);
+	}
+	return c != '0';
+}
 
 static json_t *binding_json(struct pa_gatewayd *g, const struct pa_gw_binding *b)
 {

@@ -29,7 +29,6 @@
 #define RENEW_MS 4	/* from one piece of a new state file to the next */
 #define REFUSED_LOG_MS 60000 /* one line for each reason about refused clients in this time */
 #define NS_PER_S UINT64_C(1000000000)
-#define FORWARD_SYSCTL "/proc/sys/net/ipv4/ip_forward"
 
 struct pa_gatewayd {
 	uv_loop_t *loop;
@@ -617,18 +616,6 @@ static int open_handles(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 		return PA_EIO;
 	}
 	return 0;
-}
-
-bool pa_gatewayd_forwards(void)
-{
-	char c = '1';
-	FILE *f = fopen(FORWARD_SYSCTL, "re");
-
-	if (f != NULL) {
-		c = (char)fgetc(f);
-		(void)fclose(f);
-	}
-	return c != '0';
 }
 
 static void check_forwarding(void)
