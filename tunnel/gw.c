@@ -781,23 +781,3 @@ uint64_t pa_gw_tick(struct pa_gw *gw, struct pa_now now)
 		next = e->due_ms;
 	return next < gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS ? next : gw->cookie_rotated_ms + PA_COOKIE_ROTATE_MS;
 }
-
-int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason)
-{
-	struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);
-
-	if (e == NULL || !e->bound)
-		return PA_ENOTFOUND;
-	pa_gw_end_binding(gw, now, e, reason, true);
-	return 0;
-}
-
-void pa_gw_shutdown(struct pa_gw *gw, struct pa_now now)
-{
-	struct pa_gw_entry *e;
-	uint32_t at = 0;
-
-	while ((e = pa_gw_table_walk(gw->table, &at)) != NULL)
-		if (e->bound)
-			pa_gw_end_binding(gw, now, e, PA_REASON_SHUTDOWN, true);
-}

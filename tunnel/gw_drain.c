@@ -96,7 +96,7 @@ void pa_gw_leave(struct pa_gw *gw, struct pa_now now, struct pa_gw_entry *e)
 	c->until_ms = now.boot_ms + PA_MOVED_MS;
 	gw->count.moved++;
 	pa_gw_changed(gw, e); /* after a crash it is not bound here any more */
-	pa_gw_view(e, &b);
+	pa_gw_view(gw, e, &b);
 	gw->ops->event(gw->ctx, "binding.moved-away", &b, 0);
 	pa_gw_schedule(gw, e, now);
 }
