@@ -20,6 +20,7 @@
 #include "tunnel/net_route.h"
 
 #define MESSAGE_MAX 96 /* octets of one change */
+#define MAIN_METRIC 1  /* behind the route of a binding with a small MTU to the same address (net_mtu.h), which comes and goes */
 
 static void put_ipv4(struct nlmsghdr *nlh, uint16_t type, const struct pa_addr *a)
 {
@@ -42,6 +43,8 @@ static struct nlmsghdr *put_route(char *buf, const struct pa_host_change *c)
 	mnl_attr_put_u32(nlh, RTA_TABLE, c->table);
 	put_ipv4(nlh, RTA_DST, &c->addr);
 	mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)c->ifindex);
+	if (c->add && c->table == PA_TABLE_MAIN) /* whatever its metric, it is the protocol that makes it ours to delete */
+		mnl_attr_put_u32(nlh, RTA_PRIORITY, MAIN_METRIC);
 	return nlh;
 }
 

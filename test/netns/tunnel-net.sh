@@ -79,6 +79,14 @@ net_up() {
 
 leaked() { ip netns exec "${net}i" nft list counter ip isp leaked | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 
+# `ip netns exec` hides the BPF file system, which programs in the kernel need.
+with_bpf() { # with_bpf NS PROGRAM ARGUMENT...: exec, so that $! is the program
+	ns=$1
+	shift
+	[ "${DATAPATH:-auto}" != kernel ] || set -- sh -c 'mount -t bpf bpf /sys/fs/bpf && exec "$@"' - "$@"
+	exec ip netns exec "$net$ns" "$@"
+}
+
 start_gateway() {
 	[ -e "$dir/gateway.key" ] || "$tool" keys "$dir/gateway.key"
 	cat >"$dir/gatewayd.conf" <<-END
@@ -90,7 +98,7 @@ start_gateway() {
 		}
 	END
 	g "$bin/pubaddr-gatewayd" -t -c "$dir/gatewayd.conf" >/dev/null || exit 99
-	ip netns exec "${net}g" "$bin/pubaddr-gatewayd" -c "$dir/gatewayd.conf" 2>>"$dir/gatewayd.log" & gateway_pid=$!
+	with_bpf g "$bin/pubaddr-gatewayd" -c "$dir/gatewayd.conf" 2>>"$dir/gatewayd.log" & gateway_pid=$!
 	watch $gateway_pid
 	retry "$tool" call "$dir/gateway.sock" version-get >/dev/null
 }
@@ -102,7 +110,7 @@ start_client() {
 		  "datapath": "${DATAPATH:-auto}"
 		}
 	END
-	ip netns exec "${net}c" "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
+	with_bpf c "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
 	watch $client_pid
 	retry "$tool" call "$dir/tunneld-eth0.sock" version-get >/dev/null
 	key=$("$bin/pubaddr" --key-file "$dir/client.key" key)

@@ -18,7 +18,9 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "tunnel/dp_steer.h"
+#include "tunnel/net_hosts.h"
 #include "tunnel/net_lan.h"
+#include "tunnel/net_mtu.h"
 #include "tunnel/net_route.h"
 #include "tunnel/net_sysctl.h"
 #include "tunnel/net_tun.h"
@@ -255,6 +257,39 @@ Test(tunnel_net, clean_takes_ours_only)
 	cr_assert_str_eq(after, before);
 	cr_assert_eq(pa_net_clean(nl, 5200, 4, 6080, 2), 0);
 	free(before);
+	free(after);
+	pa_nl_close(nl);
+}
+
+/* Both are routes to P/32 in the main table; the one with the MTU goes first, and comes and goes without the other. */
+Test(tunnel_net, an_address_on_a_link_keeps_its_route)
+{
+	struct pa_host_change host = {.addr = addr_of("203.0.113.7"), .kind = PA_HOST_ROUTE, .add = true, .table = PA_TABLE_MAIN,
+				      .protocol = PA_ROUTE_PROTOCOL};
+	const struct pa_addr none = {{0}};
+	char *before, *with, *after;
+	struct pa_nl *nl;
+
+	enter();
+	make_lan();
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	host.ifindex = pa_nl_ifindex("lan0");
+	cr_assert_eq(pa_net_hosts_apply(nl, &host, 1), 0);
+	before = output(ROUTES);
+	cr_assert_not_null(strstr(before, "203.0.113.7"));
+	cr_assert_eq(pa_net_mtu_set(nl, host.ifindex, &host.addr, &none, 1300), 0);
+	with = output("ip route get 203.0.113.7");
+	cr_assert_not_null(strstr(with, "mtu 1300"), "%s", with);
+	cr_assert_eq(pa_net_mtu_clear(nl, host.ifindex, &host.addr), 0);
+	after = output(ROUTES);
+	cr_assert_str_eq(after, before);
+	host.add = false;
+	cr_assert_eq(pa_net_hosts_apply(nl, &host, 1), 0);
+	free(after);
+	after = output(ROUTES);
+	cr_assert_null(strstr(after, "203.0.113.7"));
+	free(before);
+	free(with);
 	free(after);
 	pa_nl_close(nl);
 }
