@@ -32,9 +32,10 @@ struct pa_stream {
 	int fd;
 	const struct pa_stream_ops *ops;
 	void *ctx;
-	bool ready, closing, dirty;
-	int events;	/* that poll waits for */
-	size_t len;	/* in input */
+	bool read_waits;		    /* for room to write */
+	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
+	int events;			    /* that poll waits for */
+	size_t len;			    /* in input */
 	size_t out_len; /* in output: a record that TLS has begun to send has to be offered again as it was */
 	uint8_t output[RECORD_MAX];
 	uint8_t input[INPUT_LEN];
@@ -66,7 +67,8 @@ static void fail(struct pa_stream *s, const char *reason)
 	if (s->closing)
 		return;
 	close_handles(s);
-	s->ops->closed(s->ctx, reason);
+	if (!s->silent)
+		s->ops->closed(s->ctx, reason);
 }
 
 static const char *why(const struct pa_stream *s, int error)
@@ -157,6 +159,7 @@ static void take_input(struct pa_stream *s)
 {
 	size_t taken = 0;
 
+	s->read_waits = false;
 	while (!s->closing && taken < TURN_MAX) {
 		size_t n;
 		int rc;
@@ -167,7 +170,12 @@ static void take_input(struct pa_stream *s)
 		if (rc != 1) {
 			int error = SSL_get_error(s->ssl, rc);
 
-			if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+			s->read_waits =
+				error ==
+				SSL_ERROR_WANT_WRITE; /* answers to key updates of a peer that does not read them */
+			if (s->read_waits)
+				wait_for(s, UV_WRITABLE);
+			else if (error != SSL_ERROR_WANT_READ)
 				fail(s, why(s, error));
 			return;
 		}
@@ -241,9 +249,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		shake_hands(s);
 		return;
 	}
-	if (events & UV_READABLE)
+	if (s->read_waits) {
+		wait_for(s, UV_READABLE);
+		events |= UV_READABLE;
+	}
+	if (!s->closing && (events & UV_READABLE))
 		take_input(s);
-	if (!s->closing && (events & UV_WRITABLE))
+	if (!s->closing && !s->read_waits && (events & UV_WRITABLE))
 		give_output(s);
 }
 
@@ -256,7 +268,7 @@ static void flush(struct pa_stream *s)
 		return;
 	if (SSL_has_pending(s->ssl))
 		take_input(s);
-	if (!s->closing)
+	if (!s->closing && !s->read_waits)
 		give_output(s);
 }
 
@@ -283,6 +295,7 @@ void pa_stream_close(struct pa_stream *s)
 {
 	if (s == NULL || s->closing)
 		return;
+	s->silent = true;
 	if (s->ready) {
 		give_output(s);
 		if (s->closing)

@@ -49,7 +49,7 @@ enum pa_relay_type {
 	PA_RELAY_BYE = 68,     /* the whole connection with all its sessions is over; with an enum pa_relay_error */
 	PA_RELAY_AUTH = 69,    /* c->s: the first frame (common/relay_auth.h) */
 	PA_RELAY_AUTH_OK = 70, /* s->c: the first answer */
-	PA_RELAY_AUTH_NO = 71, /* s->c: the other one, only to a client that has shown K0; then the connection ends */
+	PA_RELAY_AUTH_NO = 71, /* s->c: the other one, only to a client that has shown K1; then the connection ends */
 };
 
 enum pa_relay_kind { PA_RELAY_TCP = 1, PA_RELAY_TCP_LISTEN = 2, PA_RELAY_UDP = 3 };

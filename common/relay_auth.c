@@ -127,7 +127,7 @@ int pa_relay_auth_ok_decode(const uint8_t *buf, size_t len, const uint8_t nonce[
 	return 0;
 }
 
-int pa_relay_auth_no_encode(enum pa_relay_error error, const uint8_t nonce[PA_NONCE_LEN], const uint8_t k0[PA_KEY_LEN],
+int pa_relay_auth_no_encode(enum pa_relay_error error, const uint8_t nonce[PA_NONCE_LEN], const uint8_t g2c[PA_KEY_LEN],
 			    uint8_t *buf, size_t cap)
 {
 	struct pa_writer w;
@@ -136,7 +136,7 @@ int pa_relay_auth_no_encode(enum pa_relay_error error, const uint8_t nonce[PA_NO
 	pa_put_u8(&w, (uint8_t)error);
 	pa_put_zeros(&w, 3);
 	pa_put_bytes(&w, nonce, PA_NONCE_LEN);
-	put_mac(&w, k0);
+	put_mac(&w, g2c);
 	return w.failed ? PA_ETRUNC : (int)w.len;
 }
 

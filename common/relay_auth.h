@@ -61,10 +61,10 @@ int pa_relay_auth_ok_decode(const uint8_t *buf, size_t len, const uint8_t nonce[
 			    const uint8_t g2c[PA_KEY_LEN], struct pa_relay_auth_ok *ret);
 
 /*
- * AUTH_NO under K0: to a client that knows the grant's secret, why it is refused (EXPIRED, REPLACED, LIMIT, AGAIN,
+ * AUTH_NO under K1's g2c: to a client that has proved its grant, why it is refused (EXPIRED, REPLACED, LIMIT, AGAIN,
  * SHUTDOWN; DENIED: the rest). decode returns an enum pa_relay_error above 0, or PA_EFORMAT or PA_EAUTH.
  */
-int pa_relay_auth_no_encode(enum pa_relay_error error, const uint8_t nonce[PA_NONCE_LEN], const uint8_t k0[PA_KEY_LEN],
+int pa_relay_auth_no_encode(enum pa_relay_error error, const uint8_t nonce[PA_NONCE_LEN], const uint8_t g2c[PA_KEY_LEN],
 			    uint8_t *buf, size_t cap);
 int pa_relay_auth_no_decode(const uint8_t *buf, size_t len, const uint8_t nonce[PA_NONCE_LEN],
 			    const uint8_t k0[PA_KEY_LEN]);

@@ -117,6 +117,9 @@ struct pa_rsession *pa_rlink_incoming(struct pa_rsession *listener, const struct
 	struct pa_relay_body body = *b;
 	struct pa_rsession *s;
 
+	/* Strangers call: they must not push an honest client over the bound of what may wait. */
+	if (listener->link->late != NULL)
+		return NULL;
 	body.listener = listener->id;
 	s = begin(listener->link, PA_RELAY_INCOMING, &body, user);
 	if (s != NULL)
@@ -184,7 +187,8 @@ bool pa_rlink_datagram(struct pa_rsession *s, const struct pa_endpoint *peer, co
 	struct pa_relay_header h = {.type = PA_RELAY_DATAGRAM, .session = s->id};
 	uint8_t *to;
 
-	if (s->over || l->late != NULL || len > PA_RELAY_BODY_MAX - PA_RELAY_DATAGRAM_LEN ||
+	if (s->over || !l->connected || l->late != NULL || l->ring.end - l->ring.sent > PA_RLINK_DATAGRAMS_MAX ||
+	    len > PA_RELAY_BODY_MAX - PA_RELAY_DATAGRAM_LEN ||
 	    pa_rring_room(&l->ring) < PA_RELAY_HEADER_LEN + PA_RELAY_DATAGRAM_LEN + len + PA_RLINK_KEEP)
 		return false;
 	to = l->scratch;
@@ -245,10 +249,11 @@ static int on_new(struct pa_rlink *l, const struct pa_relay_header *h, const str
 {
 	struct pa_relay_body no = {.error = PA_RELAY_E_LIMIT};
 	struct pa_rsession *s;
-	bool server_made = h->session % 2 == 0;
+	uint32_t next = l->highest > 0 ? l->highest + 2 : l->cfg.server ? 1 : 2;
 
-	/* Numbers only go up: what was used is not used again. */
-	if (server_made == l->cfg.server || h->session <= l->highest)
+	/* Only a server makes INCOMING. Numbers go up by two: what was used is not used again, and nobody chooses his
+	 * place in the table. */
+	if ((h->type == PA_RELAY_INCOMING) == l->cfg.server || h->session != next)
 		return PA_EFORMAT;
 	l->highest = h->session;
 	s = add_session(l, h->session, NULL);
@@ -404,7 +409,7 @@ int64_t pa_rlink_input(struct pa_rlink *l, const uint8_t *buf, size_t len)
 	size_t done = 0;
 
 	/* A BYE or a failure in an op ends the connection, and with it what follows. */
-	while (l->connected) {
+	while (l->connected && !l->failed) {
 		int64_t n = one_frame(l, buf + done, len - done);
 
 		if (n < 0)

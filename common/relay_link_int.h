@@ -7,8 +7,12 @@
 
 /* Inside of relay_link.c, relay_out.c and relay_table.c only. */
 
-#define PA_RLINK_KEEP 16384u	     /* room in the ring that data leaves to what keeps sessions going */
-#define PA_RLINK_ACK_BYTES 65536u    /* acknowledged at once when so many have arrived */
+#define PA_RLINK_KEEP 16384u	  /* room in the ring that data leaves to what keeps sessions going */
+#define PA_RLINK_ACK_BYTES 65536u /* acknowledged at once when so many have arrived */
+#define PA_RLINK_DATAGRAMS_MAX                                                                                         \
+	262144u /* bytes that may wait before a datagram: it is no use to anybody late, and others wait behind it */
+#define PA_RLINK_LATE_MAX                                                                                              \
+	(4u << 20) /* bytes of frames that wait for room: several for each session of an honest client */
 #define PA_RLINK_EXPRESS_MAX 262144u /* bytes of uncounted frames that may wait */
 
 struct pa_rsession {
@@ -54,6 +58,7 @@ struct pa_rlink {
 	uint32_t highest; /* the other side's */
 	struct pa_rring ring;
 	struct pa_rlate *late, *late_last;
+	size_t late_bytes;
 	struct pa_rsession *blocked, *blocked_last;
 	struct {
 		uint8_t *buf;

@@ -28,10 +28,12 @@ static void put_late(struct pa_rlink *l, const struct pa_relay_header *h, const 
 {
 	struct pa_rlate *late = malloc(sizeof(*late) + h->length);
 
-	if (late == NULL) {
+	if (late == NULL || l->late_bytes > PA_RLINK_LATE_MAX) {
+		free(late);
 		l->failed = true; /* the next input ends the connection: a frame must not be missing from the count */
 		return;
 	}
+	l->late_bytes += sizeof(*late) + h->length;
 	late->next = NULL;
 	late->h = *h;
 	if (h->length > 0)
@@ -68,6 +70,7 @@ void pa_rlink_ring_freed(struct pa_rlink *l)
 		struct pa_rlate *late = l->late;
 
 		l->late = late->next;
+		l->late_bytes -= sizeof(*late) + late->h.length;
 		free(late);
 	}
 	if (l->ring.sent < l->ring.end)
@@ -199,6 +202,8 @@ void pa_rlink_tick(struct pa_rlink *l)
 {
 	if (l->connected && l->told != l->received)
 		put_ack(l);
+	if (l->connected)
+		pa_rlink_unblock_all(l); /* memory may have been short */
 }
 
 /* ---------------------------------------------------------------- sending */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "common/err.h"
@@ -26,7 +27,7 @@ static void on_resolve(void *ctx, struct pa_rsession *s, const struct pa_relay_b
 {
 	struct pa_rclient *c = ctx;
 
-	pa_resolve_start(c->r->loop, s, b);
+	pa_resolve_start(c->r->loop, c->names, s, b);
 }
 
 static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len)
@@ -130,6 +131,29 @@ static void on_event(void *ctx, const char *event, const struct pa_rsession *s, 
 	       error != PA_RELAY_E_OK ? " reason=" : "", error != PA_RELAY_E_OK ? pa_relay_error_name(error) : "");
 }
 
+/*
+ * A port of P is in the way of whoever on this host listens at any address: the gateway and we ourselves, when started
+ * again.
+ */
+static bool is_reserved(void *ctx, int type, uint16_t port)
+{
+	const struct pa_relayd_conf *conf = ((struct pa_rclient *)ctx)->r->conf;
+	const struct pa_gatewayd_conf *g = &conf->gateway;
+
+	if (port == 0)
+		return false;
+	for (size_t i = 0; type == SOCK_STREAM && i < conf->n_listen; i++)
+		if (conf->listen[i].port == port)
+			return true;
+	for (size_t i = 0; type == SOCK_DGRAM && i < g->n_listen; i++)
+		if (g->listen[i].port == port)
+			return true;
+	for (size_t i = 0; type == SOCK_DGRAM && i < g->n_probe_listen; i++)
+		if (g->probe_listen[i].port == port)
+			return true;
+	return false;
+}
+
 /* ---------------------------------------------------------------- life */
 
 struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, const struct pa_claims *claims,
@@ -143,7 +167,9 @@ struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, con
 
 	if (c == NULL)
 		return NULL;
-	if (pa_rlink_new(&cfg, &ops, c, &c->link) < 0) {
+	c->names = pa_resolve_share_new();
+	if (c->names == NULL || pa_rlink_new(&cfg, &ops, c, &c->link) < 0) {
+		pa_resolve_share_put(c->names);
 		free(c);
 		return NULL;
 	}
@@ -158,6 +184,8 @@ struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, con
 					  .deny = &r->deny,
 					  .may_listen = claims->inbound != PA_IN_CLOSED,
 					  .event = on_event,
+					  .queued = &c->queued,
+					  .reserved = is_reserved,
 					  .ctx = c};
 	c->next = r->clients;
 	if (c->next != NULL)
@@ -217,6 +245,7 @@ void pa_rclient_end(struct pa_rclient *c, enum pa_relay_error error)
 		c->next->prev = c->prev;
 	c->r->n_clients--;
 	pa_rlink_free(c->link);
+	pa_resolve_share_put(c->names);
 	pa_wipe(c->id, sizeof(c->id));
 	free(c);
 }

@@ -46,6 +46,8 @@ struct pa_relayd {
 	} listeners[PA_RELAYD_LISTEN_MAX];
 	uv_timer_t timer;
 	bool has_timer, stopped, diverted;
+	bool paused;	       /* no descriptors were left for connections */
+	uint64_t own_read_ms;  /* boot time */
 	struct pa_conn *conns; /* that have proved nothing yet */
 	unsigned n_conns;
 	struct pa_rclient *clients; /* each with a connection, or waiting for one */
@@ -65,7 +67,7 @@ struct pa_conn {
 	uint8_t exporter[PA_STREAM_EXPORTER_LEN];
 	struct pa_rclient *client; /* whose connection this is, or (asked) will be */
 	bool broken;		   /* the client broke the rules: no use in waiting for it */
-	uint8_t nonce[PA_NONCE_LEN], k0[PA_KEY_LEN], g2c[PA_KEY_LEN];
+	uint8_t nonce[PA_NONCE_LEN], g2c[PA_KEY_LEN];
 	uint8_t out[PA_RELAY_HEADER_LEN + PA_RELAY_AUTH_OK_LEN]; /* the answer, before anything of the link */
 	size_t out_len, out_at;
 };
@@ -81,6 +83,8 @@ struct pa_rclient {
 	uint8_t client_key[PA_KEY_LEN];
 	struct pa_rlink *link;
 	struct pa_peer_owner owner;
+	size_t queued;			/* bytes that wait for its peers */
+	struct pa_resolve_share *names; /* how many names it asks about */
 	struct pa_endpoint from;
 	bool ending;
 	struct pa_rtunnel *tunnel; /* NULL: no datagram of the tunnel has come yet */

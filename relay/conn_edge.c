@@ -15,6 +15,8 @@
 
 #define STRANGERS_MAX 256	/* connections without a client, in all */
 #define STRANGERS_OF_ONE_MAX 16 /* and from one address: many clients share one behind a NAT */
+#define PENDING_MAX 2
+#define ASKED_MS 10000 /* until the gateway has answered about a client */
 
 /* ---------------------------------------------------------------- the list of those that have no client */
 
@@ -35,7 +37,6 @@ static void unlist(struct pa_conn *c)
 static void free_conn(struct pa_conn *c)
 {
 	unlist(c);
-	pa_wipe(c->k0, sizeof(c->k0));
 	pa_wipe(c->g2c, sizeof(c->g2c));
 	pa_wipe(c->exporter, sizeof(c->exporter));
 	free(c);
@@ -142,7 +143,7 @@ static void refuse(struct pa_conn *c, const struct proof *p, enum pa_relay_error
 	pa_log(PA_LOG_WARN, "relay.refused-client", "from=%s reason=%s", pa_endpoint_format(&c->from, from),
 	       pa_relay_error_name(error));
 	put_answer(c, PA_RELAY_AUTH_NO,
-		   pa_relay_auth_no_encode(error, p->auth.nonce, p->k0, c->out + PA_RELAY_HEADER_LEN,
+		   pa_relay_auth_no_encode(error, p->auth.nonce, p->keys.g2c, c->out + PA_RELAY_HEADER_LEN,
 					   PA_RELAY_AUTH_NO_LEN));
 	c->until_ms = pa_now_get().boot_ms + 1000; /* time to read it */
 }
@@ -195,14 +196,28 @@ static bool resume(struct pa_conn *c, const struct proof *p)
 		pa_rclient_end(old, PA_RELAY_E_PROTOCOL);
 		return false;
 	}
-	if (p->claims.epoch >= old->grant.claims.epoch)
+	if (p->claims.epoch > old->grant.claims.epoch ||
+	    (p->claims.epoch == old->grant.claims.epoch && p->claims.expires > old->grant.claims.expires)) {
 		old->grant.claims = p->claims; /* a renewed lease */
+		old->owner.may_listen = p->claims.inbound != PA_IN_CLOSED;
+		pa_gate_changed(&old->grant);
+	}
 	old->conn = c;
 	old->lost_ms = 0;
 	old->from = c->from;
 	c->client = old;
 	greet(c, true);
 	return true;
+}
+
+/* Clients of an address whom the gateway has yet to admit. */
+static unsigned pending_of(const struct pa_relayd *r, const struct pa_addr *addr)
+{
+	unsigned n = 0;
+
+	for (const struct pa_rclient *o = r->clients; o != NULL; o = o->next)
+		n += !o->grant.admitted && pa_addr_eq(&o->grant.claims.addr, addr);
+	return n;
 }
 
 static void take_auth(struct pa_conn *c, const uint8_t *body, size_t len)
@@ -225,13 +240,14 @@ static void take_auth(struct pa_conn *c, const uint8_t *body, size_t len)
 		memcpy(c->g2c, p.keys.g2c, sizeof(c->g2c));
 		if (memcmp(p.auth.id, no_id, sizeof(no_id)) != 0 && resume(c, &p)) {
 			/* its sessions go on */
-		} else if (c->r->n_clients >= c->r->conf->clients_max) {
+		} else if (c->r->n_clients >= c->r->conf->clients_max ||
+			   pending_of(c->r, &p.claims.addr) >= PENDING_MAX) {
 			refuse(c, &p, PA_RELAY_E_LIMIT);
 		} else if ((c->client = pa_rclient_new(c->r, c, &p.claims, p.auth.client_key)) == NULL) {
 			refuse(c, &p, PA_RELAY_E_LIMIT);
 		} else {
 			c->asked = true;
-			memcpy(c->k0, p.k0, sizeof(c->k0));
+			c->until_ms = pa_now_get().boot_ms + ASKED_MS;
 		}
 	}
 	pa_wipe(&p, sizeof(p));
@@ -250,7 +266,7 @@ void pa_conn_admitted(struct pa_conn *c, enum pa_relay_error error)
 	c->client = NULL;
 	client->conn = NULL;
 	memcpy(p.auth.nonce, c->nonce, sizeof(c->nonce));
-	memcpy(p.k0, c->k0, sizeof(c->k0));
+	memcpy(p.keys.g2c, c->g2c, sizeof(c->g2c));
 	refuse(c, &p, error);
 	pa_wipe(&p, sizeof(p));
 }
@@ -339,23 +355,41 @@ static void on_closed(void *ctx, const char *reason)
 static const struct pa_stream_ops stream_ops = {
 	.ready = on_ready, .input = on_input, .peek = on_peek, .sent = on_sent, .closed = on_closed};
 
-static unsigned strangers_of(const struct pa_relayd *r, const struct pa_addr *addr)
+/* IPv6 counts by /64: whoever has one address has all of it. */
+static bool same_source(const struct pa_addr *a, const struct pa_addr *b)
 {
-	unsigned n = 0;
+	return memcmp(a->b, b->b, pa_addr_is_ipv4(a) ? sizeof(a->b) : 8) == 0;
+}
 
-	for (const struct pa_conn *c = r->conns; c != NULL; c = c->next)
-		n += pa_addr_eq(&c->from.addr, addr);
-	return n;
+/* Makes room by ending the oldest that has proved nothing: of the same source if that has its share, else of all. */
+static bool make_room(struct pa_relayd *r, const struct pa_addr *from)
+{
+	struct pa_conn *oldest = NULL, *oldest_of = NULL;
+	unsigned n_of = 0;
+
+	for (struct pa_conn *c = r->conns; c != NULL; c = c->next) { /* the newest first */
+		if (same_source(&c->from.addr, from)) {
+			n_of++;
+			oldest_of = c->asked ? oldest_of : c;
+		}
+		oldest = c->asked ? oldest : c;
+	}
+	if (n_of < STRANGERS_OF_ONE_MAX && r->n_conns < STRANGERS_MAX)
+		return true;
+	r->count.limited++;
+	if (n_of >= STRANGERS_OF_ONE_MAX)
+		oldest = oldest_of;
+	if (oldest != NULL)
+		pa_conn_close(oldest);
+	return oldest != NULL;
 }
 
 void pa_conn_accept(struct pa_relayd *r, int fd, const struct pa_endpoint *from)
 {
-	struct pa_conn *c;
+	struct pa_conn *c = NULL;
 
 	r->count.connections++;
-	if (r->n_conns >= STRANGERS_MAX || strangers_of(r, &from->addr) >= STRANGERS_OF_ONE_MAX ||
-	    (c = calloc(1, sizeof(*c))) == NULL) {
-		r->count.limited++;
+	if (!make_room(r, &from->addr) || (c = calloc(1, sizeof(*c))) == NULL) {
 		close(fd);
 		return;
 	}

@@ -52,7 +52,7 @@ static void disconnect(struct pa_gate *g, const char *reason)
 	g->lines = NULL;
 	g->asked_ms = 0;
 	for (struct pa_gate_grant *e = g->grants; e != NULL; e = e->next)
-		e->asked = false;
+		e->asked = -1;
 	if (!g->stopped && !g->lost_logged)
 		pa_log(PA_LOG_WARN, "gateway.lost", "socket=%s reason=\"%s\"", g->socket, reason);
 	g->lost_logged = true;
@@ -81,17 +81,38 @@ static json_t *grant_json(const struct pa_claims *c)
 			 "client-key-fingerprint", print);
 }
 
+/* Puts e into the question, as number n. */
+static bool put_grant(json_t *list, struct pa_gate_grant *e, int n)
+{
+	if (json_array_append_new(list, grant_json(&e->claims)) < 0)
+		return false;
+	e->asked = n;
+	return true;
+}
+
+/* Those that wait for their first answer, then the others in turn, from where the last question ended. */
+static void put_grants(struct pa_gate *g, json_t *list)
+{
+	struct pa_gate_grant *e = g->grants;
+	int n = 0;
+
+	for (; e != NULL && n < QUESTION_MAX / 2; e = e->next)
+		if (!e->admitted && put_grant(list, e, n))
+			n++;
+	for (e = g->next != NULL ? g->next : g->grants; e != NULL && n < QUESTION_MAX; e = e->next)
+		if (e->asked < 0 && put_grant(list, e, n))
+			n++;
+	g->next = e;
+}
+
 static void ask(struct pa_gate *g)
 {
 	json_t *list = json_array(), *arguments = json_pack("{s:o}", "grants", list), *json = NULL;
 	struct sending *s = calloc(1, sizeof(*s));
-	struct pa_gate_grant *e = g->next != NULL ? g->next : g->grants;
 	size_t len = 0;
 	uv_buf_t buf;
 
-	for (unsigned n = 0; e != NULL && n < QUESTION_MAX; e = e->next, n++)
-		e->asked = json_array_append_new(list, grant_json(&e->claims)) == 0;
-	g->next = e;
+	put_grants(g, list);
 	json = arguments != NULL ? pa_command_new("relay-check", arguments, NULL) : NULL;
 	if (json != NULL && s != NULL)
 		s->line = pa_json_line(json, &len);
@@ -113,28 +134,54 @@ static void ask(struct pa_gate *g)
 
 /* ---------------------------------------------------------------- the answer */
 
-static enum pa_relay_error error_of(const json_t *refused, const struct pa_claims *c)
+static enum pa_relay_error error_of(const json_t *answers, int n)
 {
 	static const struct {
 		const char *name;
 		enum pa_relay_error error;
-	} names[] = {{"expired", PA_RELAY_E_EXPIRED}, {"replaced", PA_RELAY_E_REPLACED}, {"again", PA_RELAY_E_AGAIN}};
-	char addr[PA_ADDR_STRLEN];
-	const char *why = json_string_value(json_object_get(refused, pa_addr_format(&c->addr, addr)));
+	} names[] = {{"", PA_RELAY_E_OK}, {"expired", PA_RELAY_E_EXPIRED}, {"replaced", PA_RELAY_E_REPLACED}};
+	const char *why = json_string_value(json_array_get(answers, (size_t)n));
 
-	if (why == NULL)
-		return PA_RELAY_E_OK;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; why != NULL && i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(why, names[i].name) == 0)
 			return names[i].error;
-	return PA_RELAY_E_DENIED;
+	return PA_RELAY_E_AGAIN;
 }
 
-/* refused: {"ADDRESS": "why", ...}; what was asked about and does not stand there is admitted. */
+static void answered(struct pa_gate *g, struct pa_gate_grant *e, enum pa_relay_error error)
+{
+	if (error != PA_RELAY_E_AGAIN)
+		e->checked_ms = g->answered_ms;
+	if (!e->admitted) {
+		e->admitted = error == PA_RELAY_E_OK;
+		g->ops->admitted(g->ctx, e, error);
+	} else if (error != PA_RELAY_E_OK && error != PA_RELAY_E_AGAIN) {
+		g->ops->ended(g->ctx, e, error);
+	}
+}
+
+/* The grant that was number n of the question; NULL: forgotten meanwhile. */
+static struct pa_gate_grant *asked_as(struct pa_gate *g, int n)
+{
+	struct pa_gate_grant *e = g->grants;
+
+	while (e != NULL && e->asked != n)
+		e = e->next;
+	return e;
+}
+
+static bool somebody_waits(const struct pa_gate *g)
+{
+	for (const struct pa_gate_grant *e = g->grants; e != NULL; e = e->next)
+		if (!e->admitted)
+			return true;
+	return false;
+}
+
+/* answers: for each grant of the question "" or why it must not be served. An op may forget any grant. */
 static void take_answer(struct pa_gate *g, const json_t *arguments)
 {
-	const json_t *refused = json_object_get(arguments, "refused");
-	struct pa_gate_grant *e = g->grants;
+	const json_t *answers = json_object_get(arguments, "answers");
 
 	g->asked_ms = 0;
 	g->answered_ms = pa_now_get().boot_ms;
@@ -142,26 +189,16 @@ static void take_answer(struct pa_gate *g, const json_t *arguments)
 		pa_log(PA_LOG_INFO, "gateway.found", "socket=%s", g->socket);
 	g->up = true;
 	g->lost_logged = false;
-	while (e != NULL) {
-		struct pa_gate_grant *next = e->next; /* an op may forget this one, and no other */
-		enum pa_relay_error error;
+	for (int n = 0; n < (int)json_array_size(answers); n++) {
+		struct pa_gate_grant *e = asked_as(g, n);
 
-		if (!e->asked) {
-			e = next;
+		if (e == NULL)
 			continue;
-		}
-		e->asked = false;
-		error = error_of(refused, &e->claims);
-		if (!e->admitted) {
-			e->admitted = error == PA_RELAY_E_OK;
-			g->ops->admitted(g->ctx, e, error);
-		} else if (error != PA_RELAY_E_OK && error != PA_RELAY_E_AGAIN) {
-			g->ops->ended(g->ctx, e, error);
-		}
-		e = next;
+		e->asked = -1;
+		answered(g, e, error_of(answers, n));
 	}
 	/* Who came while the question was under way waits for the next one: now. */
-	if (g->connected && g->asked_ms == 0 && g->grants != NULL && !g->grants->admitted)
+	if (g->connected && g->asked_ms == 0 && somebody_waits(g))
 		ask(g);
 }
 
@@ -236,12 +273,18 @@ static void connect_now(struct pa_gate *g)
 
 /* ---------------------------------------------------------------- time */
 
-static void end_all(struct pa_gate *g)
+/* Nobody is served whom the gateway has not confirmed for so long. */
+static void end_unconfirmed(struct pa_gate *g, uint64_t now)
 {
-	for (struct pa_gate_grant *e = g->grants, *next; e != NULL; e = next) {
-		next = e->next;
-		if (e->admitted)
+	struct pa_gate_grant *e = g->grants;
+
+	while (e != NULL) { /* ending one may end others: from the beginning again */
+		if (e->admitted && now >= e->checked_ms + PA_GATE_DEAD_MS) {
 			g->ops->ended(g->ctx, e, PA_RELAY_E_AGAIN);
+			e = g->grants;
+		} else {
+			e = e->next;
+		}
 	}
 }
 
@@ -250,8 +293,7 @@ static void on_tick(uv_timer_t *timer)
 	struct pa_gate *g = timer->data;
 	uint64_t now = pa_now_get().boot_ms;
 
-	if (now >= g->answered_ms + PA_GATE_DEAD_MS)
-		end_all(g);
+	end_unconfirmed(g, now);
 	if (g->asked_ms != 0 && now >= g->asked_ms + ANSWER_MS)
 		disconnect(g, "no answer in time");
 	if (g->pipe == NULL)
@@ -301,13 +343,14 @@ bool pa_gate_up(const struct pa_gate *g)
 
 void pa_gate_ask(struct pa_gate *g, struct pa_gate_grant *grant)
 {
-	grant->asked = grant->admitted = false;
+	grant->asked = -1;
+	grant->admitted = false;
+	grant->checked_ms = pa_now_get().boot_ms;
 	grant->prev = NULL;
 	grant->next = g->grants;
 	if (g->grants != NULL)
 		g->grants->prev = grant;
 	g->grants = grant;
-	g->next = NULL; /* with the new one first */
 	if (g->connected && g->asked_ms == 0)
 		ask(g);
 }
@@ -325,4 +368,9 @@ void pa_gate_forget(struct pa_gate *g, struct pa_gate_grant *grant)
 	if (grant->next != NULL)
 		grant->next->prev = grant->prev;
 	grant->prev = grant->next = NULL;
+}
+
+void pa_gate_changed(struct pa_gate_grant *grant)
+{
+	grant->asked = -1;
 }

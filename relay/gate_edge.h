@@ -22,8 +22,9 @@ struct pa_gate;
 struct pa_gate_grant {
 	struct pa_gate_grant *prev, *next;
 	struct pa_claims claims;
-	bool asked; /* in the question that is under way */
+	int asked; /* its place in the question that is under way; -1: not in it */
 	bool admitted;
+	uint64_t checked_ms; /* boot time of the last answer about it */
 };
 
 struct pa_gate_ops {
@@ -42,6 +43,8 @@ void pa_gate_free(struct pa_gate *g);
 void pa_gate_ask(struct pa_gate *g, struct pa_gate_grant *grant);
 /* Not any more; may be called by the ops. One that is not in the list is fine. */
 void pa_gate_forget(struct pa_gate *g, struct pa_gate_grant *grant);
+/* The claims have changed (a renewal): an answer that is under way is about the former ones. */
+void pa_gate_changed(struct pa_gate_grant *grant);
 /* Does the gateway answer? */
 bool pa_gate_up(const struct pa_gate *g);
 

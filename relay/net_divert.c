@@ -60,10 +60,11 @@ static char *ruleset(const struct pa_divert_config *cfg)
 	for (size_t i = 0; i < cfg->n_pools; i++)
 		len += (size_t)snprintf(text + len, cap - len, "%s%s", i > 0 ? ", " : "",
 					pa_prefix_format(&cfg->pools[i], prefix));
-	(void)snprintf(text + len, cap - len,
-		       " }\n\t}\n\tchain divert {\n\t\ttype filter hook prerouting priority mangle\n"
-		       "\t\tip daddr @pools meta l4proto { icmp, tcp, udp } socket transparent 1 meta mark set %u\n\t}\n}\n",
-		       cfg->mark);
+	(void)snprintf(
+		text + len, cap - len,
+		" }\n\t}\n\tchain divert {\n\t\ttype filter hook prerouting priority mangle\n"
+		"\t\tip daddr @pools meta l4proto { icmp, tcp, udp } socket transparent 1 meta mark set %u\n\t}\n}\n",
+		cfg->mark);
 	return text;
 }
 

@@ -12,6 +12,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct pa_peer *p = poll->data;
 
+	if (status < 0)
+		p->events = 0; /* libuv has stopped: waiting begins anew */
 	if (p->state == PA_PEER_UDP)
 		pa_peer_udp_event(p, status, events);
 	else
@@ -63,6 +65,8 @@ void pa_peer_close(struct pa_peer *p, bool reset)
 
 	if (reset && p->state == PA_PEER_OPEN)
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	*p->owner->queued -= p->queued;
+	p->queued = 0;
 	if (p->s != NULL)
 		pa_rsession_set_user(p->s, NULL);
 	p->s = NULL;

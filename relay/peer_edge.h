@@ -23,6 +23,9 @@ struct pa_peer_owner {
 	struct pa_addr addr; /* P */
 	const struct pa_deny *deny;
 	bool may_listen; /* the grant's inbound policy is not "closed" */
+	size_t *queued;	 /* bytes that wait for all of its peers */
+	/* Is this port this host's own business, for sockets of that type (SOCK_STREAM, SOCK_DGRAM)? */
+	bool (*reserved)(void *ctx, int type, uint16_t port);
 	/* Something happened, for the log; event is static: relay.call, relay.connected, relay.failed, relay.listen,
 	 * relay.incoming... */
 	void (*event)(void *ctx, const char *event, const struct pa_rsession *s, const struct pa_endpoint *local,

@@ -5,6 +5,8 @@
 #include "relay/peer_edge.h"
 
 /* Inside of peer_*.c only. */
+#define PA_PEER_TALKED 16
+
 enum pa_peer_state { PA_PEER_CALLING, PA_PEER_OPEN, PA_PEER_LISTENING, PA_PEER_UDP };
 
 struct pa_peer {
@@ -20,6 +22,8 @@ struct pa_peer {
 	uint8_t *queue; /* from the client, not yet taken by the peer's socket; at most the session's window */
 	size_t queued, queue_at, queue_cap;
 	struct pa_endpoint local, remote;
+	struct pa_endpoint talked[PA_PEER_TALKED]; /* UDP: whom the client has sent to last */
+	unsigned n_talked;			   /* in all */
 };
 
 /* A peer of a session on a socket, which it owns from success on. NULL: no memory; the socket stays the caller's. */

@@ -103,8 +103,10 @@ int pa_peer_socket(const struct pa_addr *addr, uint16_t port, int type, int *ret
 	 */
 	if (type == SOCK_STREAM && port == 0)
 		(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	if (type == SOCK_STREAM)
+	if (type == SOCK_STREAM) {
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)); /* accepted ones inherit it */
+	}
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
 		goto fail;
 	*ret_fd = fd;

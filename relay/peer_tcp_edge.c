@@ -15,6 +15,7 @@
 #define ACCEPTS 32	 /* calls taken in one turn */
 #define TURN_MAX 131072u /* bytes read from one peer before others have their turn */
 #define QUEUE_MIN 4096u
+#define QUEUED_MAX (32u << 20) /* bytes of one client that wait for its peers */
 
 static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay_error error)
 {
@@ -114,6 +115,7 @@ static bool give_bytes(struct pa_peer *p)
 		}
 		p->queue_at += (size_t)n;
 		p->queued -= (size_t)n;
+		*p->owner->queued -= (size_t)n;
 		pa_rlink_consumed(p->s, (size_t)n);
 	}
 	free(p->queue); /* most of the time nothing waits */
@@ -124,6 +126,8 @@ static bool give_bytes(struct pa_peer *p)
 
 static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 {
+	if (*p->owner->queued + len > QUEUED_MAX)
+		return false;
 	if (p->queue_at > 0 && p->queue_at + p->queued + len > p->queue_cap) {
 		memmove(p->queue, p->queue + p->queue_at, p->queued);
 		p->queue_at = 0;
@@ -142,6 +146,7 @@ static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 	}
 	memcpy(p->queue + p->queue_at + p->queued, bytes, len);
 	p->queued += len;
+	*p->owner->queued += len;
 	return true;
 }
 
@@ -260,6 +265,10 @@ void pa_peer_listen(const struct pa_peer_owner *owner, struct pa_rsession *s, co
 		refuse(owner, s, b, PA_RELAY_E_DENIED);
 		return;
 	}
+	if (owner->reserved(owner->ctx, SOCK_STREAM, b->local.port)) {
+		refuse(owner, s, b, PA_RELAY_E_IN_USE);
+		return;
+	}
 	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_STREAM, &fd) < 0) {
 		refuse(owner, s, b, pa_peer_error(errno));
 		return;
@@ -286,8 +295,12 @@ static void on_incoming(struct pa_peer *listener)
 		struct pa_peer *p;
 		int on = 1, fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+			pa_peer_fail(listener, PA_RELAY_E_LIMIT);
 			return;
+		}
+		if (fd < 0)
+			break;
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		pa_peer_endpoint(&from, &b.remote);
 		pa_peer_names(fd, &b.local, NULL);
@@ -297,13 +310,14 @@ static void on_incoming(struct pa_peer *listener)
 			close(fd);
 			if (s != NULL)
 				pa_rlink_close(s, PA_RELAY_E_LIMIT);
-			return;
+			break;
 		}
 		p->local = b.local;
 		p->remote = b.remote;
 		pa_peer_tell(p, "relay.incoming", PA_RELAY_E_OK);
 		wait_again(p);
 	}
+	pa_peer_wait(listener, UV_READABLE);
 }
 
 void pa_peer_tcp_event(struct pa_peer *p, int status, int events)

@@ -16,7 +16,11 @@ void pa_peer_udp(const struct pa_peer_owner *owner, struct pa_rsession *s, const
 	struct pa_peer *p = NULL;
 	int fd;
 
-	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_DGRAM, &fd) < 0) {
+	if (!owner->may_listen && b->local.port != 0) {
+		result.error = PA_RELAY_E_DENIED;
+	} else if (owner->reserved(owner->ctx, SOCK_DGRAM, b->local.port)) {
+		result.error = PA_RELAY_E_IN_USE;
+	} else if (pa_peer_socket(&owner->addr, b->local.port, SOCK_DGRAM, &fd) < 0) {
 		result.error = (uint8_t)pa_peer_error(errno);
 	} else {
 		p = pa_peer_new(owner, s, fd, PA_PEER_UDP);
@@ -47,16 +51,27 @@ void pa_peer_datagram(struct pa_rsession *s, const struct pa_endpoint *to, const
 
 	if (p == NULL || p->state != PA_PEER_UDP || !pa_peer_may_reach(p->owner, to, IPPROTO_UDP))
 		return;
+	p->talked[p->n_talked++ % PA_PEER_TALKED] = *to;
 	/* What does not go at once is lost, as on any network. */
 	(void)sendto(p->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&ss, pa_peer_sockaddr(to, &ss));
+}
+
+/* With the inbound policy "closed" only those answer who were asked. */
+static bool has_talked(const struct pa_peer *p, const struct pa_endpoint *peer)
+{
+	for (unsigned i = 0; i < PA_PEER_TALKED && i < p->n_talked; i++)
+		if (pa_endpoint_eq(&p->talked[i], peer))
+			return true;
+	return false;
 }
 
 void pa_peer_udp_event(struct pa_peer *p, int status, int events)
 {
 	uint8_t buf[PA_RELAY_BODY_MAX];
 
-	(void)status;
+	(void)status; /* an ICMP error, which the next call tells */
 	(void)events;
+	pa_peer_wait(p, UV_READABLE);
 	for (int i = 0; i < TURN; i++) {
 		struct sockaddr_storage from;
 		socklen_t len = sizeof(from);
@@ -68,6 +83,8 @@ void pa_peer_udp_event(struct pa_peer *p, int status, int events)
 		if (n < 0)
 			continue; /* an ICMP error of an earlier datagram */
 		pa_peer_endpoint(&from, &peer);
+		if (!p->owner->may_listen && !has_talked(p, &peer))
+			continue;
 		(void)pa_rlink_datagram(p->s, &peer, buf, (size_t)n);
 	}
 }

@@ -21,16 +21,33 @@
 #include "tunnel/net_lan.h"
 #include "tunnel/net_udp.h"
 
-#define ACCEPTS 64 /* connections taken in one turn */
+#define ACCEPTS 64	 /* connections taken in one turn */
+#define OWN_READ_MS 3000 /* between looks at this host's addresses */
 
 /* ---------------------------------------------------------------- what the gateway says */
+
+/* One holder at a time here too: an earlier lease of the same address ends, as does a former process of the same
+ * client. */
+static enum pa_relay_error prevail(struct pa_relayd *r, const struct pa_rclient *c)
+{
+	for (struct pa_rclient *o = r->clients, *next; o != NULL; o = next) {
+		next = o->next;
+		if (o == c || !o->grant.admitted || !pa_addr_eq(&o->grant.claims.addr, &c->grant.claims.addr))
+			continue;
+		if (o->grant.claims.epoch > c->grant.claims.epoch)
+			return PA_RELAY_E_REPLACED;
+		pa_rclient_end(o, PA_RELAY_E_REPLACED);
+	}
+	return PA_RELAY_E_OK;
+}
 
 static void on_admitted(void *ctx, struct pa_gate_grant *grant, enum pa_relay_error error)
 {
 	struct pa_rclient *c = (struct pa_rclient *)grant;
 	struct pa_conn *conn = c->conn;
 
-	(void)ctx;
+	if (error == PA_RELAY_E_OK)
+		error = prevail(ctx, c);
 	if (conn != NULL)
 		pa_conn_admitted(conn, error);
 	if (error != PA_RELAY_E_OK)
@@ -47,24 +64,6 @@ static const struct pa_gate_ops gate_ops = {.admitted = on_admitted, .ended = on
 
 /* ---------------------------------------------------------------- what time brings */
 
-static void on_tick(uv_timer_t *timer)
-{
-	struct pa_relayd *r = timer->data;
-	uint64_t now = pa_now_get().boot_ms;
-
-	for (struct pa_conn *c = r->conns, *next; c != NULL; c = next) {
-		next = c->next;
-		if (now < c->until_ms || c->asked)
-			continue;
-		r->count.timed_out += c->until_ms != 0;
-		pa_conn_close(c);
-	}
-	for (struct pa_rclient *c = r->clients, *next; c != NULL; c = next) {
-		next = c->next;
-		pa_rclient_tick(c, now);
-	}
-}
-
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
 	struct pa_listener *l = poll->data;
@@ -76,10 +75,65 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 		struct pa_endpoint from = {0};
 		int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+			(void)uv_poll_stop(&l->poll); /* until the next tick, or we would only spin */
+			l->r->paused = true;
+		}
 		if (fd < 0)
 			return;
 		(void)pa_sockaddr_from(&ss, &from);
 		pa_conn_accept(l->r, fd, &from);
+	}
+}
+
+static void resume_listening(struct pa_relayd *r)
+{
+	r->paused = false;
+	for (size_t i = 0; i < PA_RELAYD_LISTEN_MAX; i++)
+		if (r->listeners[i].fd >= 0)
+			(void)uv_poll_start(&r->listeners[i].poll, UV_READABLE, on_connection);
+}
+
+/* What this host takes for itself is refused, as it is by the gateway; it may change. */
+static int read_own(struct pa_relayd *r)
+{
+	struct pa_prefix *own;
+	size_t n;
+	int rc = pa_lan_local_read(r->nl, &own, &n);
+
+	r->own_read_ms = pa_now_get().boot_ms;
+	if (rc < 0)
+		return rc;
+	free(r->own);
+	r->own = own;
+	r->deny.own = own;
+	r->deny.n_own = n;
+	return 0;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct pa_relayd *r = timer->data;
+	uint64_t now = pa_now_get().boot_ms;
+
+	if (r->paused)
+		resume_listening(r);
+	if (now >= r->own_read_ms + OWN_READ_MS)
+		(void)read_own(r);
+
+	for (struct pa_conn *c = r->conns, *next; c != NULL; c = next) {
+		next = c->next;
+		if (now < c->until_ms)
+			continue;
+		r->count.timed_out += c->until_ms != 0;
+		if (c->asked)
+			pa_rclient_end(c->client, PA_RELAY_E_AGAIN); /* and with it the connection */
+		else
+			pa_conn_close(c);
+	}
+	for (struct pa_rclient *c = r->clients, *next; c != NULL; c = next) {
+		next = c->next;
+		pa_rclient_tick(c, now);
 	}
 }
 
@@ -130,21 +184,14 @@ static int load_keys(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 	return 0;
 }
 
-/* What this host takes for itself is refused, as it is by the gateway. */
 static int make_deny(struct pa_relayd *r)
 {
 	const struct pa_gatewayd_conf *c = &r->conf->gateway;
-	size_t n_own;
-	int rc;
-
 	r->pools = calloc(c->n_pools, sizeof(*r->pools));
 	if (r->pools == NULL)
 		return PA_ENOMEM;
 	for (size_t i = 0; i < c->n_pools; i++)
 		r->pools[i] = c->pools[i].prefix;
-	rc = pa_lan_local_read(r->nl, &r->own, &n_own);
-	if (rc < 0)
-		return rc;
 	r->deny = (struct pa_deny){.deny = c->deny,
 				   .n_deny = c->n_deny,
 				   .allow = c->allow,
@@ -153,10 +200,8 @@ static int make_deny(struct pa_relayd *r)
 				   .n_ports = c->n_deny_ports,
 				   .isolate = c->isolate,
 				   .pools = r->pools,
-				   .n_pools = c->n_pools,
-				   .own = r->own,
-				   .n_own = n_own};
-	return 0;
+				   .n_pools = c->n_pools};
+	return read_own(r);
 }
 
 static struct pa_divert_config divert_of(const struct pa_relayd *r)
@@ -193,7 +238,7 @@ static int open_listener(struct pa_relayd *r, size_t i, char err[PA_RELAYD_ERRLE
 	struct pa_listener *l = &r->listeners[i];
 	struct sockaddr_storage ss;
 	socklen_t len = pa_sockaddr_to(&r->conf->listen[i], &ss);
-	char path[32], detail[160];
+	char path[48], detail[160];
 	int on = 1;
 
 	l->r = r;

@@ -10,10 +10,32 @@
 
 #include "common/err.h"
 
-struct question {	       /* the user of its session */
+#define EACH_MAX 8 /* of one client at a time */
+
+struct pa_resolve_share {
+	unsigned n, refs;
+};
+
+struct question { /* the user of its session */
+	struct pa_resolve_share *share;
 	struct pa_rsession *s; /* NULL: nobody waits */
 	uv_getaddrinfo_t req;
 };
+
+struct pa_resolve_share *pa_resolve_share_new(void)
+{
+	struct pa_resolve_share *share = calloc(1, sizeof(*share));
+
+	if (share != NULL)
+		share->refs = 1;
+	return share;
+}
+
+void pa_resolve_share_put(struct pa_resolve_share *share)
+{
+	if (share != NULL && --share->refs == 0)
+		free(share);
+}
 
 bool pa_resolve_is(const struct pa_rsession *s)
 {
@@ -58,31 +80,37 @@ static void on_addresses(uv_getaddrinfo_t *req, int status, struct addrinfo *lis
 	if (b.error == PA_RELAY_E_OK && b.n_addrs == 0)
 		b.error = PA_RELAY_E_NOT_FOUND;
 	uv_freeaddrinfo(list);
+	q->share->n--;
+	pa_resolve_share_put(q->share);
 	if (q->s != NULL)
 		answer(q->s, &b);
 	free(q);
 }
 
-void pa_resolve_start(uv_loop_t *loop, struct pa_rsession *s, const struct pa_relay_body *b)
+void pa_resolve_start(uv_loop_t *loop, struct pa_resolve_share *share, struct pa_rsession *s,
+		      const struct pa_relay_body *b)
 {
 	struct addrinfo hints = {.ai_family = b->family == 4   ? AF_INET
 					      : b->family == 6 ? AF_INET6
 							       : AF_UNSPEC,
 				 .ai_socktype = SOCK_STREAM};
 	struct pa_relay_body no = {.error = PA_RELAY_E_AGAIN};
-	struct question *q = calloc(1, sizeof(*q));
+	struct question *q = share->n < EACH_MAX ? calloc(1, sizeof(*q)) : NULL;
 
 	if (q == NULL) {
 		answer(s, &no);
 		return;
 	}
 	q->s = s;
+	q->share = share;
 	q->req.data = q;
 	if (uv_getaddrinfo(loop, &q->req, on_addresses, b->name, NULL, &hints) < 0) {
 		free(q);
 		answer(s, &no);
 		return;
 	}
+	share->n++;
+	share->refs++;
 	pa_rsession_set_user(s, q);
 }
 
@@ -90,6 +118,8 @@ void pa_resolve_drop(struct pa_rsession *s)
 {
 	struct question *q = pa_rsession_user(s);
 
-	if (q != NULL)
-		q->s = NULL;
+	if (q == NULL)
+		return;
+	q->s = NULL;
+	(void)uv_cancel((uv_req_t *)&q->req); /* one that no worker has begun ends at once */
 }

@@ -10,8 +10,18 @@
 /* Names that a client cannot resolve where it is: this host's resolver is asked, by one of libuv's workers. One loop's
  * thread. */
 
-/* Answers s by pa_rlink_resolved and closes it, now or later. */
-void pa_resolve_start(uv_loop_t *loop, struct pa_rsession *s, const struct pa_relay_body *b);
+/*
+ * A client's questions that are under way: a few at a time, for the workers are everybody's, and one that has begun
+ * goes on also when nobody waits for it any more.
+ */
+struct pa_resolve_share;
+struct pa_resolve_share *pa_resolve_share_new(void); /* NULL: no memory */
+/* The client lets go; NULL is fine. */
+void pa_resolve_share_put(struct pa_resolve_share *share);
+
+/* Answers s by pa_rlink_resolved and closes it, now or later; with AGAIN if the client has too many. */
+void pa_resolve_start(uv_loop_t *loop, struct pa_resolve_share *share, struct pa_rsession *s,
+		      const struct pa_relay_body *b);
 /* Is a question of this session under way? */
 bool pa_resolve_is(const struct pa_rsession *s);
 /* The session goes: nobody waits for the answer any more. */

@@ -4,6 +4,7 @@
  * socket here, so that the gateway sees a client behind one more NAT. Both ends speak their own protocol through it;
  * nothing is looked into.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,11 +25,14 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	struct pa_rtunnel *t = poll->data;
 	uint8_t buf[PA_RELAY_BODY_MAX];
 
-	(void)status;
 	(void)events;
+	if (status < 0) /* an ICMP error, as when the gateway restarts; libuv has stopped */
+		(void)uv_poll_start(&t->poll, UV_READABLE, on_poll);
 	for (int i = 0; i < TURN; i++) {
 		ssize_t n = recv(t->fd, buf, sizeof(buf), 0);
 
+		if (n < 0 && errno == ECONNREFUSED)
+			continue;
 		if (n < 0)
 			return;
 		if (n > 0)

@@ -186,8 +186,8 @@ static void binding_end(struct pa_gatewayd *g, struct pa_request *req)
 		pa_request_replyf(req, PA_RESULT_SUCCESS, "binding ended");
 }
 
-/* One grant of the relay server's question; adds to refused what it must not serve. False: it cannot be understood. */
-static bool check_grant(struct pa_gatewayd *g, const json_t *item, json_t *refused)
+/* One grant of the relay server's question; adds "" to answers, or why it must not be served. False: it cannot be understood. */
+static bool check_grant(struct pa_gatewayd *g, const json_t *item, json_t *answers)
 {
 	const char *s = json_string_value(json_object_get(item, "address")), *why;
 	const char *print = json_string_value(json_object_get(item, "client-key-fingerprint"));
@@ -199,30 +199,30 @@ static bool check_grant(struct pa_gatewayd *g, const json_t *item, json_t *refus
 	    pa_hex_decode(print, fingerprint, sizeof(fingerprint)) != (int)sizeof(fingerprint))
 		return false;
 	why = pa_gw_may_relay(pa_gatewayd_gw(g), &addr, (uint64_t)epoch, fingerprint);
-	return why == NULL || json_object_set_new(refused, s, json_string(why)) == 0;
+	return json_array_append_new(answers, json_string(why != NULL ? why : "")) == 0;
 }
 
-/* {"grants": [{"address", "epoch", "client-key-fingerprint"}]} is answered by {"refused": {ADDRESS: why}}. */
+/* {"grants": [{"address", "epoch", "client-key-fingerprint"}]} is answered by {"answers": ["" or why, ...]}, in their order. */
 static void relay_check(struct pa_gatewayd *g, struct pa_request *req)
 {
 	const json_t *list = json_object_get(pa_request_arguments(req), "grants");
-	json_t *refused = json_object();
+	json_t *answers = json_array();
 	const json_t *item;
 	size_t i;
 
 	if (!json_is_array(list)) {
-		json_decref(refused);
+		json_decref(answers);
 		pa_request_replyf(req, PA_RESULT_ERROR, "\"grants\" is missing or no list");
 		return;
 	}
 	json_array_foreach(list, i, item) {
-		if (!check_grant(g, item, refused)) {
-			json_decref(refused);
+		if (!check_grant(g, item, answers)) {
+			json_decref(answers);
 			pa_request_replyf(req, PA_RESULT_ERROR, "grants[%zu] has no address, epoch or client-key-fingerprint", i);
 			return;
 		}
 	}
-	pa_request_reply(req, PA_RESULT_SUCCESS, "", json_pack("{s:o}", "refused", refused));
+	pa_request_reply(req, PA_RESULT_SUCCESS, "", json_pack("{s:o}", "answers", answers));
 }
 
 /* Does this word name this gateway: its name at the broker, or an address that it listens to? */

@@ -246,7 +246,7 @@ static int64_t take_answer(struct pa_relay_client *c, const uint8_t *buf, size_t
 		rc = take_ok(c, buf + PA_RELAY_HEADER_LEN, h.length);
 		return rc < 0 ? rc : PA_RELAY_HEADER_LEN + (int64_t)h.length;
 	}
-	rc = pa_relay_auth_no_decode(buf + PA_RELAY_HEADER_LEN, h.length, c->nonce, c->k0);
+	rc = pa_relay_auth_no_decode(buf + PA_RELAY_HEADER_LEN, h.length, c->nonce, c->g2c);
 	if (rc > 0 && is_final((enum pa_relay_error)rc)) {
 		c->over_wanted = true;
 		c->over_error = (enum pa_relay_error)rc;

@@ -201,9 +201,9 @@ Test(relay, every_byte_of_the_first_messages_counts)
 	pa_relay_auth_seal(buf, k.c2g);
 	memcpy(ok.nonce, e.auth.nonce, sizeof(ok.nonce));
 	(void)pa_relay_auth_ok_encode(&ok, k.g2c, answer, sizeof(answer));
-	cr_assert_eq(pa_relay_auth_no_encode(PA_RELAY_E_LIMIT, e.auth.nonce, e.k0, no, sizeof(no)),
+	cr_assert_eq(pa_relay_auth_no_encode(PA_RELAY_E_LIMIT, e.auth.nonce, k.g2c, no, sizeof(no)),
 		     PA_RELAY_AUTH_NO_LEN);
-	cr_assert_eq(pa_relay_auth_no_decode(no, sizeof(no), e.auth.nonce, e.k0), PA_RELAY_E_LIMIT);
+	cr_assert_eq(pa_relay_auth_no_decode(no, sizeof(no), e.auth.nonce, k.g2c), PA_RELAY_E_LIMIT);
 	for (size_t i = 0; i < sizeof(buf); i++) {
 		buf[i] ^= 0x40;
 		cr_assert(pa_relay_auth_decode(buf, sizeof(buf), &back) < 0 || !pa_relay_auth_verify_seal(buf, k.c2g),
@@ -218,7 +218,7 @@ Test(relay, every_byte_of_the_first_messages_counts)
 	}
 	for (size_t i = 0; i < sizeof(no); i++) {
 		no[i] ^= 0x40;
-		cr_assert_lt(pa_relay_auth_no_decode(no, sizeof(no), e.auth.nonce, e.k0), 0, "byte %zu", i);
+		cr_assert_lt(pa_relay_auth_no_decode(no, sizeof(no), e.auth.nonce, k.g2c), 0, "byte %zu", i);
 		no[i] ^= 0x40;
 	}
 	cr_assert_eq(pa_relay_auth_decode(buf, sizeof(buf) - 1, &back), PA_EFORMAT);

@@ -548,6 +548,29 @@ Test(relay_link, a_slow_reader_holds_up_nobody_else)
 	end_free(s);
 }
 
+/* Somebody who acknowledges nothing and asks for ever: what waits for him is bounded. */
+Test(relay_link, a_client_that_acknowledges_nothing_is_ended)
+{
+	struct pa_relay_body b = {.kind = PA_RELAY_TCP, .remote = endpoint(0xc6336432, 5060)};
+	uint8_t frame[PA_RELAY_HEADER_LEN + PA_RELAY_FIELDS_MAX];
+	int len = pa_relay_encode(PA_RELAY_OPEN, &b, frame + PA_RELAY_HEADER_LEN, PA_RELAY_FIELDS_MAX);
+	struct end *s = end_new(true);
+	int64_t rc = 1;
+	uint32_t id = 1;
+
+	s->answer.error = PA_RELAY_E_REFUSED;
+	for (; rc > 0 && id < 1000000; id += 2) {
+		struct pa_relay_header h = {.type = PA_RELAY_OPEN, .length = (uint16_t)len, .session = id};
+
+		pa_relay_put_header(frame, &h);
+		s->n = 0;
+		rc = pa_rlink_input(s->link, frame, PA_RELAY_HEADER_LEN + (size_t)len);
+	}
+	cr_assert_eq(rc, PA_ENOMEM);
+	cr_assert_gt(id, 20000u);
+	end_free(s);
+}
+
 /* ---------------------------------------------------------------- a peer that breaks the rules */
 
 static int64_t feed(struct end *e, uint8_t type, uint32_t session, const void *body, size_t len)
@@ -566,21 +589,30 @@ Test(relay_link, rules_are_kept)
 	uint8_t open[PA_RELAY_FIELDS_MAX], ack[8] = {0, 0, 0, 0, 0, 0, 0, 1}, big[2048] = {0}, more[4] = {0, 0, 0, 1};
 	struct pa_relay_body b = {.kind = PA_RELAY_TCP, .remote = endpoint(0xc6336432, 5060)};
 	int len = pa_relay_encode(PA_RELAY_OPEN, &b, open, sizeof(open));
-	struct end *s = end_new(true);
+	struct pa_relay_body in = {
+		.listener = 2, .local = endpoint(0xcb007107, 80), .remote = endpoint(0xc6336432, 4321)};
+	uint8_t incoming[PA_RELAY_FIELDS_MAX];
+	struct end *s = end_new(true), *c = end_new(false);
 
 	cr_assert_gt(len, 0);
 	cr_assert_eq(feed(s, PA_RELAY_OPEN, 2, open, (size_t)len), PA_EFORMAT, "a number of ours");
-	cr_assert_gt(feed(s, PA_RELAY_OPEN, 5, open, (size_t)len), 0);
-	cr_assert_eq(feed(s, PA_RELAY_OPEN, 5, open, (size_t)len), PA_EFORMAT, "a number twice");
-	cr_assert_eq(feed(s, PA_RELAY_OPEN, 3, open, (size_t)len), PA_EFORMAT, "a number below another");
+	cr_assert_eq(feed(s, PA_RELAY_OPEN, 3, open, (size_t)len), PA_EFORMAT, "a number left out");
+	cr_assert_gt(feed(s, PA_RELAY_OPEN, 1, open, (size_t)len), 0);
+	cr_assert_eq(feed(s, PA_RELAY_OPEN, 1, open, (size_t)len), PA_EFORMAT, "a number twice");
+	cr_assert_gt(feed(s, PA_RELAY_OPEN, 3, open, (size_t)len), 0);
+	pa_rlink_close(s->streams[0].s, PA_RELAY_E_RESET);
+	s->streams[0].s = NULL;
 	cr_assert_eq(feed(s, PA_RELAY_DATA, 7, big, 10), PA_EFORMAT, "a session that never was");
-	cr_assert_gt(feed(s, PA_RELAY_DATA, 1, big, 10), 0, "one that may have been");
-	cr_assert_eq(feed(s, PA_RELAY_RESULT, 5, (uint8_t[40]){0}, 40), PA_EFORMAT, "a client does not answer");
+	cr_assert_gt(feed(s, PA_RELAY_DATA, 1, big, 10), 0, "one that has been");
+	len = pa_relay_encode(PA_RELAY_INCOMING, &in, incoming, sizeof(incoming));
+	cr_assert_eq(feed(s, PA_RELAY_INCOMING, 5, incoming, (size_t)len), PA_EFORMAT, "nobody calls a server");
+	cr_assert_eq(feed(c, PA_RELAY_OPEN, 2, open, sizeof(open) < 22 ? 0 : 22), PA_EFORMAT, "a server opens nothing");
+	cr_assert_eq(feed(s, PA_RELAY_RESULT, 3, (uint8_t[40]){0}, 40), PA_EFORMAT, "a client does not answer");
 	cr_assert_eq(feed(s, PA_RELAY_ACK, 0, ack, 8), PA_EFORMAT, "an end inside a frame");
-	cr_assert_eq(feed(s, PA_RELAY_WINDOW_ADD, 5, more, 4), PA_EFORMAT, "more than the window");
+	cr_assert_eq(feed(s, PA_RELAY_WINDOW_ADD, 3, more, 4), PA_EFORMAT, "more than the window");
 	cr_assert_eq(feed(s, PA_RELAY_AUTH, 0, big, 100), PA_EFORMAT, "a second AUTH");
-	s->streams[0].s = NULL; /* its bytes are not looked at */
 	end_free(s);
+	end_free(c);
 }
 
 Test(relay_link, nobody_sends_more_than_the_window)
