@@ -11,6 +11,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "tunnel/net_hosts.h"
+#include "tunnel/net_mtu.h"
 #include "tunnel/net_route.h"
 
 #define COLLECT_MS 5	    /* what comes together is done together */
@@ -209,6 +210,8 @@ static int judge_route(void *arg, const struct pa_host_change *found)
 	bool of_main = found->table == PA_TABLE_MAIN && found->protocol == PA_ROUTE_PROTOCOL && link_of(h, &found->addr) != 0;
 	bool of_pool = false;
 
+	if (found->protocol == PA_MTU_ROUTE_PROTOCOL)
+		return 0; /* of a binding with a small MTU, which knows when it has to go (net_mtu.h) */
 	/* A pool of one address has such a route too. */
 	for (size_t i = 0; found->table == PA_TABLE_MAIN && i < h->conf->n_pools; i++)
 		of_pool = of_pool || (h->links[i] == 0 && h->conf->pools[i].prefix.len == 32 &&

@@ -44,8 +44,9 @@ check "arrive intact" same_file "$TMP/client1.got"
 check "ping" on peer ping -c3 -i0.2 -W2 "$CLIENT_PUBLIC_IP"
 check "packets of 1472 bytes with DF" on peer ping -c1 -W2 -s 1444 -M 'do' "$CLIENT_PUBLIC_IP"
 check "the gateway counted them" test "$(traffic from-tunnel)" -gt $((before + 5000))
-is "none of them came by the encapsulation device" "$(counter gateway from_tunnel)" "$from"
-is "nor went there" "$(counter gateway to_tunnel)" "$to"
+# But for one packet of each connection: where the size of segments is agreed the kernel has a look.
+is "hardly any came by the encapsulation device" "$(counter gateway from_tunnel)" $((from + 2))
+is "or went there" "$(counter gateway to_tunnel)" $((to + 2))
 check "packets in fragments pass" on peer ping -c2 -i0.2 -W2 -s 4000 "$CLIENT_PUBLIC_IP"
 check "a packet that is too long is answered so" sh -c "'$LAB' exec peer -- ping -c1 -W2 -s 1460 -M do $CLIENT_PUBLIC_IP 2>&1 | grep -qi 'mtu *= *1472\|too long'"
 check "traceroute's first packet is answered by the gateway" sh -c "'$LAB' exec client1 -- ping -c1 -W2 -t1 -I $CLIENT_PUBLIC_IP $PEER_IP | grep -q 'Time to live exceeded'"

@@ -114,6 +114,7 @@ is "nothing of the first is left" "$(first 2>/dev/null)" ""
 # ---- the first comes again; the second one's mode changes, it dies, and it ends
 
 check "the first is here again" "$LAB" renew client1
+within 10 address pub0 >/dev/null
 P0=$(address pub0)
 check "native" in_force pub0
 is "the settings are of both" "$(users)" "eth0 eth1"

@@ -50,8 +50,7 @@ static __always_inline void keep_hop(struct way *w, struct pa_k_hop *h, const st
 /* ctx: of a program for tc or XDP. BPF_FIB_LKUP_RET_SUCCESS, ..._NO_NEIGH (without dmac), or another, *next is undefined then. */
 static __always_inline long find_next(void *ctx, struct way *w, const struct flow *f, struct next *next)
 {
-	struct bpf_fib_lookup fib = {.family = AF_INET, .l4_protocol = f->proto, .sport = f->sport, .dport = f->dport, .tot_len = f->len,
-				     .ifindex = w->c->anchor, .ipv4_src = f->src, .ipv4_dst = f->dst};
+	struct bpf_fib_lookup fib;
 	volatile struct pa_k_hop *h = find_hop(w, f->dst);
 	long rc;
 
@@ -59,6 +58,16 @@ static __always_inline long find_next(void *ctx, struct way *w, const struct flo
 		*next = (struct next){.ifindex = h->ifindex, .gateway = h->gateway, .dmac = h->dmac, .smac = h->smac};
 		return BPF_FIB_LKUP_RET_SUCCESS;
 	}
+	/* All of it: without CAP_PERFMON the verifier lets no helper read what was never written, and unions have gaps. */
+	__builtin_memset(&fib, 0, sizeof(fib));
+	fib.family = AF_INET;
+	fib.l4_protocol = f->proto;
+	fib.sport = f->sport;
+	fib.dport = f->dport;
+	fib.tot_len = f->len;
+	fib.ifindex = w->c->anchor;
+	fib.ipv4_src = f->src;
+	fib.ipv4_dst = f->dst;
 	rc = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	*next = (struct next){.ifindex = fib.ifindex, .gateway = fib.ipv4_dst};
 	__builtin_memcpy(&next->dmac, fib.dmac, ETH_ALEN);
