@@ -60,7 +60,7 @@ pools = [pool % (1, "phones", "203.0.113.0/26", "phones", ', "outbound": "native
 open(path, "w").write(text[:text.index('"pools":')] + '"pools": [' + ", ".join(pools) + "]\n}\n")
 END
 check "the broker has a pool for each class" on broker pubaddrctl reload
-gateway_shown() { on broker pubaddrctl status | grep -E '^gw1 +yes +[0-9]+ +(yes|no) +[0-9]+ s ago +[+-][0-9]+\.[0-9] s$'; }
+gateway_shown() { on broker pubaddrctl status | grep -E '^gw1 +yes +(yes|no) +[0-9]+ +(yes|no) +[0-9]+ s ago +[+-][0-9]+\.[0-9] s$'; }
 eventually 10 "its status shows the gateway, connected, and how far its clock is off" gateway_shown
 CLASSES='"client-classes": [{"name": "phones", "test": "option[60].text == '"'phone'"'"}, {"name": "servers", "test": "option[60].text == '"'server'"'"}],'
 check "Kea gets client classes" on dhcp sed -i "s/\"valid-lifetime\"/$CLASSES &/" /etc/kea/kea-dhcp4.conf
