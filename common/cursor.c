@@ -136,3 +136,15 @@ void pa_put_zeros(struct pa_writer *w, size_t len)
 	if (p != NULL && len > 0)
 		memset(p, 0, len);
 }
+
+void pa_get_endpoint(struct pa_reader *r, struct pa_endpoint *ret)
+{
+	pa_get_bytes(r, ret->addr.b, sizeof(ret->addr.b));
+	ret->port = pa_get_u16(r);
+}
+
+void pa_put_endpoint(struct pa_writer *w, const struct pa_endpoint *e)
+{
+	pa_put_bytes(w, e->addr.b, sizeof(e->addr.b));
+	pa_put_u16(w, e->port);
+}

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "common/edge_tls_identity.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "common/cred.h"
-#include "common/edge_file.h"
+#include "common/edge_tls_file.h"
 #include "common/err.h"
 
 #define DATE_LEN 24
@@ -21,39 +18,6 @@ struct pa_tls_identity {
 	char *file;
 	char until[DATE_LEN];
 };
-
-static int file_error(const char *path, const char *what, char err[PA_TLS_ERRLEN])
-{
-	unsigned long code = ERR_get_error();
-
-	(void)snprintf(err, PA_TLS_ERRLEN, "%.120s: %s%s%s", path, what, code != 0 ? ": " : "",
-		       code != 0 ? ERR_reason_error_string(code) : "");
-	ERR_clear_error();
-	return PA_EFORMAT;
-}
-
-static int use_key(SSL_CTX *ctx, const char *path, char err[PA_TLS_ERRLEN])
-{
-	char *text;
-	size_t len;
-	int rc = pa_file_read(path, true, &text, &len, err);
-	EVP_PKEY *key;
-	BIO *bio;
-
-	if (rc < 0)
-		return rc;
-	bio = BIO_new_mem_buf(text, (int)len);
-	key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-	if (key == NULL)
-		rc = file_error(path, "holds no private key in PEM", err);
-	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-		rc = file_error(path, "is not the key of the certificate", err);
-	EVP_PKEY_free(key);
-	BIO_free(bio);
-	pa_wipe(text, len);
-	free(text);
-	return rc;
-}
 
 /* For the log; "unknown" for what is no date. */
 static void format_date(const ASN1_TIME *when, char ret[DATE_LEN])
@@ -68,10 +32,10 @@ static int load_files(SSL_CTX *ctx, const struct pa_tls_files *files, char err[P
 {
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ctx, files->certificate) != 1)
-		return file_error(files->certificate, "cannot use this certificate", err);
+		return pa_tls_file_error(files->certificate, "cannot use this certificate", err);
 	if (SSL_CTX_load_verify_locations(ctx, files->ca, NULL) != 1)
-		return file_error(files->ca, "cannot use these certificates of an authority", err);
-	return use_key(ctx, files->key, err);
+		return pa_tls_file_error(files->ca, "cannot use these certificates of an authority", err);
+	return pa_tls_use_key(ctx, files->key, err);
 }
 
 int pa_tls_identity_load(const struct pa_tls_files *files, struct pa_tls_identity **ret, char err[PA_TLS_ERRLEN])

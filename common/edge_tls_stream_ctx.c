@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* What TLS connections of the session relay have in common: certificate and key, or whom to believe. */
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cred.h"
-#include "common/edge_file.h"
+#include "common/edge_tls_file.h"
 #include "common/edge_tls_stream.h"
 #include "common/edge_tls_stream_int.h"
 #include "common/err.h"
+
+_Static_assert(PA_STREAM_ERRLEN == PA_TLS_ERRLEN, "the same texts");
 
 #define READ_AHEAD (64u << 10)
 #define SELF_SIGNED_S (10L * 365 * 24 * 3600) /* nobody looks at it: the exporter ties the connection to the grant */
@@ -35,16 +35,6 @@ void pa_stream_tls_free(struct pa_stream_tls *tls)
 		return;
 	SSL_CTX_free(tls->ctx);
 	free(tls);
-}
-
-static int bad_file(const char *path, const char *what, char err[PA_STREAM_ERRLEN])
-{
-	unsigned long code = ERR_get_error();
-
-	(void)snprintf(err, PA_STREAM_ERRLEN, "%.120s: %s%s%s", path, what, code != 0 ? ": " : "",
-		       code != 0 ? ERR_reason_error_string(code) : "");
-	ERR_clear_error();
-	return PA_EFORMAT;
 }
 
 static int new_tls(const SSL_METHOD *method, struct pa_stream_tls **ret, char err[PA_STREAM_ERRLEN])
@@ -72,31 +62,6 @@ static int new_tls(const SSL_METHOD *method, struct pa_stream_tls **ret, char er
 }
 
 /* ---------------------------------------------------------------- the accepting end */
-
-static int use_key_file(SSL_CTX *ctx, const char *path, char err[PA_STREAM_ERRLEN])
-{
-	char *text, why[PA_FILE_ERRLEN];
-	size_t len;
-	int rc = pa_file_read(path, true, &text, &len, why);
-	EVP_PKEY *key;
-	BIO *bio;
-
-	if (rc < 0) {
-		(void)snprintf(err, PA_STREAM_ERRLEN, "%s", why);
-		return rc;
-	}
-	bio = BIO_new_mem_buf(text, (int)len);
-	key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-	if (key == NULL)
-		rc = bad_file(path, "holds no private key in PEM", err);
-	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-		rc = bad_file(path, "is not the key of the certificate", err);
-	EVP_PKEY_free(key);
-	BIO_free(bio);
-	pa_wipe(text, len);
-	free(text);
-	return rc;
-}
 
 static bool fill_certificate(X509 *cert, EVP_PKEY *key)
 {
@@ -141,9 +106,9 @@ int pa_stream_tls_server(const char *certificate, const char *key, struct pa_str
 	if (certificate == NULL)
 		rc = use_self_signed(tls->ctx, err);
 	else if (SSL_CTX_use_certificate_chain_file(tls->ctx, certificate) != 1)
-		rc = bad_file(certificate, "cannot use this certificate", err);
+		rc = pa_tls_file_error(certificate, "cannot use this certificate", err);
 	else
-		rc = use_key_file(tls->ctx, key, err);
+		rc = pa_tls_use_key(tls->ctx, key, err);
 	if (rc < 0) {
 		pa_stream_tls_free(tls);
 		return rc;
@@ -169,7 +134,7 @@ int pa_stream_tls_client(const char *ca, struct pa_stream_tls **ret, char err[PA
 					       : SSL_CTX_load_verify_locations(tls->ctx, ca, NULL) == 1;
 	}
 	if (!ok) {
-		rc = bad_file(ca, "cannot use these certificates of an authority", err);
+		rc = pa_tls_file_error(ca, "cannot use these certificates of an authority", err);
 		pa_stream_tls_free(tls);
 		return rc;
 	}

@@ -94,18 +94,6 @@ static void get_reserved(struct pa_reader *r, size_t len)
 			r->failed = true;
 }
 
-static void put_endpoint(struct pa_writer *w, const struct pa_endpoint *e)
-{
-	pa_put_bytes(w, e->addr.b, sizeof(e->addr.b));
-	pa_put_u16(w, e->port);
-}
-
-static void get_endpoint(struct pa_reader *r, struct pa_endpoint *e)
-{
-	pa_get_bytes(r, e->addr.b, sizeof(e->addr.b));
-	e->port = pa_get_u16(r);
-}
-
 static void put_alive(struct pa_writer *w, const struct pa_msg *m)
 {
 	pa_put_bytes(w, m->session, sizeof(m->session));
@@ -128,7 +116,7 @@ static void put_accept(struct pa_writer *w, const struct pa_msg *m)
 	pa_put_u64(w, m->bind);
 	pa_put_bytes(w, m->session, sizeof(m->session));
 	pa_put_bytes(w, m->claims_hash, sizeof(m->claims_hash));
-	put_endpoint(w, &m->mapped);
+	pa_put_endpoint(w, &m->mapped);
 	pa_put_u32(w, m->lifetime);
 	pa_put_u16(w, m->mtu);
 	pa_put_u16(w, m->keepalive);
@@ -145,7 +133,7 @@ static void get_accept(struct pa_reader *r, struct pa_msg *m)
 	m->bind = pa_get_u64(r);
 	pa_get_bytes(r, m->session, sizeof(m->session));
 	pa_get_bytes(r, m->claims_hash, sizeof(m->claims_hash));
-	get_endpoint(r, &m->mapped);
+	pa_get_endpoint(r, &m->mapped);
 	m->lifetime = pa_get_u32(r);
 	m->mtu = pa_get_u16(r);
 	m->keepalive = pa_get_u16(r);
@@ -187,8 +175,8 @@ static void put_probed(struct pa_writer *w, const struct pa_msg *m)
 	pa_put_bytes(w, m->session, sizeof(m->session));
 	pa_put_u64(w, m->seq);
 	pa_put_u64(w, m->echo);
-	put_endpoint(w, &m->mapped);
-	put_endpoint(w, &m->other);
+	pa_put_endpoint(w, &m->mapped);
+	pa_put_endpoint(w, &m->other);
 	pa_put_u16(w, m->other_port);
 	pa_put_u16(w, m->delay);
 	pa_put_u64(w, m->time_ms);
@@ -202,8 +190,8 @@ static void get_probed(struct pa_reader *r, struct pa_msg *m)
 	pa_get_bytes(r, m->session, sizeof(m->session));
 	m->seq = pa_get_u64(r);
 	m->echo = pa_get_u64(r);
-	get_endpoint(r, &m->mapped);
-	get_endpoint(r, &m->other);
+	pa_get_endpoint(r, &m->mapped);
+	pa_get_endpoint(r, &m->other);
 	m->other_port = pa_get_u16(r);
 	m->delay = pa_get_u16(r);
 	m->time_ms = pa_get_u64(r);
@@ -236,7 +224,7 @@ static void put_body(struct pa_writer *w, const struct pa_msg *m)
 		break;
 	case PA_MSG_ALIVE:
 		put_alive(w, m);
-		put_endpoint(w, &m->mapped);
+		pa_put_endpoint(w, &m->mapped);
 		pa_put_u16(w, m->mtu);
 		break;
 	case PA_MSG_RECHALLENGE:
@@ -291,7 +279,7 @@ static void get_body(struct pa_reader *r, struct pa_msg *m)
 		break;
 	case PA_MSG_ALIVE:
 		get_alive(r, m);
-		get_endpoint(r, &m->mapped);
+		pa_get_endpoint(r, &m->mapped);
 		m->mtu = pa_get_u16(r);
 		break;
 	case PA_MSG_RECHALLENGE:

@@ -84,24 +84,12 @@ int pa_relay_get_header(const uint8_t src[PA_RELAY_HEADER_LEN], struct pa_relay_
 
 /* ---------------------------------------------------------------- fields; writer and reader side by side */
 
-static void put_endpoint(struct pa_writer *w, const struct pa_endpoint *e)
-{
-	pa_put_bytes(w, e->addr.b, sizeof(e->addr.b));
-	pa_put_u16(w, e->port);
-}
-
-static void get_endpoint(struct pa_reader *r, struct pa_endpoint *e)
-{
-	pa_get_bytes(r, e->addr.b, sizeof(e->addr.b));
-	e->port = pa_get_u16(r);
-}
-
 static void put_open(struct pa_writer *w, const struct pa_relay_body *b)
 {
 	pa_put_u8(w, b->kind);
 	pa_put_u8(w, 0);
 	pa_put_u16(w, b->local.port);
-	put_endpoint(w, &b->remote);
+	pa_put_endpoint(w, &b->remote);
 }
 
 static void get_open(struct pa_reader *r, struct pa_relay_body *b)
@@ -109,7 +97,7 @@ static void get_open(struct pa_reader *r, struct pa_relay_body *b)
 	b->kind = pa_get_u8(r);
 	r->failed |= pa_get_u8(r) != 0;
 	b->local.port = pa_get_u16(r);
-	get_endpoint(r, &b->remote);
+	pa_get_endpoint(r, &b->remote);
 }
 
 /* A call has somebody to call; the others have nobody yet. */
@@ -127,8 +115,8 @@ static void put_result(struct pa_writer *w, const struct pa_relay_body *b)
 {
 	pa_put_u8(w, b->error);
 	pa_put_zeros(w, 3);
-	put_endpoint(w, &b->local);
-	put_endpoint(w, &b->remote);
+	pa_put_endpoint(w, &b->local);
+	pa_put_endpoint(w, &b->remote);
 }
 
 static void get_result(struct pa_reader *r, struct pa_relay_body *b)
@@ -136,22 +124,22 @@ static void get_result(struct pa_reader *r, struct pa_relay_body *b)
 	b->error = pa_get_u8(r);
 	for (int i = 0; i < 3; i++)
 		r->failed |= pa_get_u8(r) != 0;
-	get_endpoint(r, &b->local);
-	get_endpoint(r, &b->remote);
+	pa_get_endpoint(r, &b->local);
+	pa_get_endpoint(r, &b->remote);
 }
 
 static void put_incoming(struct pa_writer *w, const struct pa_relay_body *b)
 {
 	pa_put_u32(w, b->listener);
-	put_endpoint(w, &b->local);
-	put_endpoint(w, &b->remote);
+	pa_put_endpoint(w, &b->local);
+	pa_put_endpoint(w, &b->remote);
 }
 
 static void get_incoming(struct pa_reader *r, struct pa_relay_body *b)
 {
 	b->listener = pa_get_u32(r);
-	get_endpoint(r, &b->local);
-	get_endpoint(r, &b->remote);
+	pa_get_endpoint(r, &b->local);
+	pa_get_endpoint(r, &b->remote);
 }
 
 /* Letters, digits and what else stands in names; no blanks, so that it can go into a log. */
@@ -237,7 +225,7 @@ static bool put_fields(uint8_t type, struct pa_writer *w, const struct pa_relay_
 		put_incoming(w, b);
 		return true;
 	case PA_RELAY_DATAGRAM:
-		put_endpoint(w, &b->remote);
+		pa_put_endpoint(w, &b->remote);
 		return true;
 	case PA_RELAY_WINDOW_ADD:
 		pa_put_u32(w, b->window);
@@ -275,7 +263,7 @@ static void get_fields(uint8_t type, struct pa_reader *r, struct pa_relay_body *
 		get_incoming(r, b);
 		break;
 	case PA_RELAY_DATAGRAM:
-		get_endpoint(r, &b->remote);
+		pa_get_endpoint(r, &b->remote);
 		b->payload = PA_RELAY_DATAGRAM_LEN;
 		break;
 	case PA_RELAY_WINDOW_ADD:

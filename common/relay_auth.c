@@ -90,8 +90,7 @@ int pa_relay_auth_ok_encode(const struct pa_relay_auth_ok *a, const uint8_t g2c[
 	pa_put_u32(&w, a->lifetime);
 	pa_put_u64(&w, a->received);
 	pa_put_u32(&w, a->window);
-	pa_put_bytes(&w, a->mapped.addr.b, sizeof(a->mapped.addr.b));
-	pa_put_u16(&w, a->mapped.port);
+	pa_put_endpoint(&w, &a->mapped);
 	put_mac(&w, g2c);
 	return w.failed ? PA_ETRUNC : (int)w.len;
 }
@@ -112,8 +111,7 @@ int pa_relay_auth_ok_decode(const uint8_t *buf, size_t len, const uint8_t nonce[
 	a.lifetime = pa_get_u32(&r);
 	a.received = pa_get_u64(&r);
 	a.window = pa_get_u32(&r);
-	pa_get_bytes(&r, a.mapped.addr.b, sizeof(a.mapped.addr.b));
-	a.mapped.port = pa_get_u16(&r);
+	pa_get_endpoint(&r, &a.mapped);
 	if (!r.failed && version != PA_RELAY_VERSION)
 		return PA_EVERSION;
 	if (r.failed || len != PA_RELAY_AUTH_OK_LEN || (flags & ~RESUMED) != 0 || a.window == 0 ||

@@ -63,7 +63,7 @@ struct pa_conn {
 	struct pa_stream *stream;
 	struct pa_endpoint from;
 	uint64_t until_ms; /* boot time: to prove something by then */
-	bool ready, asked; /* asked: AUTH was good, the gateway has yet to say yes */
+	bool asked; /* asked: AUTH was good, the gateway has yet to say yes */
 	uint8_t exporter[PA_STREAM_EXPORTER_LEN];
 	struct pa_rclient *client; /* whose connection this is, or (asked) will be */
 	bool broken;		   /* the client broke the rules: no use in waiting for it */

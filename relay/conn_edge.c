@@ -277,7 +277,6 @@ static void on_ready(void *ctx, const uint8_t *exporter)
 {
 	struct pa_conn *c = ctx;
 
-	c->ready = true;
 	memcpy(c->exporter, exporter, sizeof(c->exporter));
 }
 

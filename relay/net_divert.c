@@ -2,43 +2,28 @@
 #include "relay/net_divert.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/err.h"
 #include "tunnel/net_nft.h"
 #include "tunnel/net_route.h"
 
 /* "local default dev lo table N": whatever is looked up there is for this host. */
-static int local_route(struct pa_nl *nl, uint16_t type, uint16_t flags, uint32_t table)
+static struct pa_route route_of(const struct pa_divert_config *cfg)
 {
-	char buf[PA_NL_BUFLEN];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rtm;
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = flags;
-	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = AF_INET;
-	rtm->rtm_protocol = PA_ROUTE_PROTOCOL;
-	rtm->rtm_scope = RT_SCOPE_HOST;
-	rtm->rtm_type = RTN_LOCAL;
-	mnl_attr_put_u32(nlh, RTA_TABLE, table);
-	mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)pa_nl_ifindex("lo"));
-	return pa_nl_request(nl, nlh);
+	return (struct pa_route){.dst.addr = pa_addr_from_ipv4(0), .table = cfg->table, .ifindex = pa_nl_ifindex("lo"), .local = true};
 }
 
 static int add_routing(struct pa_nl *nl, const struct pa_divert_config *cfg)
 {
+	struct pa_route route = route_of(cfg);
 	struct pa_rule rule = {.priority = cfg->priority, .table = cfg->table, .mark = cfg->mark};
 	int rc = pa_net_clean(nl, cfg->priority, 1, cfg->table, 1);
 
 	if (rc >= 0)
-		rc = local_route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, cfg->table);
+		rc = pa_net_route_add(nl, &route, true);
 	return rc < 0 ? rc : pa_net_rule_add(nl, &rule);
 }
 
@@ -109,6 +94,7 @@ int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN
 
 void pa_divert_close(const struct pa_divert_config *cfg)
 {
+	struct pa_route route = route_of(cfg);
 	char why[PA_NFT_ERRLEN];
 	struct pa_nft *nft;
 	struct pa_nl *nl;
@@ -119,7 +105,7 @@ void pa_divert_close(const struct pa_divert_config *cfg)
 	}
 	if (pa_nl_open(&nl) == 0) {
 		(void)pa_net_clean(nl, cfg->priority, 1, cfg->table, 1);
-		(void)local_route(nl, RTM_DELROUTE, 0, cfg->table);
+		(void)pa_net_route_del(nl, &route);
 		pa_nl_close(nl);
 	}
 }

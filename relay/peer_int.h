@@ -42,9 +42,6 @@ bool pa_peer_may_reach(const struct pa_peer_owner *owner, const struct pa_endpoi
  * chooses. */
 int pa_peer_socket(const struct pa_addr *addr, uint16_t port, int type, int *ret_fd);
 enum pa_relay_error pa_peer_error(int os);
-struct sockaddr_storage;
-unsigned pa_peer_sockaddr(const struct pa_endpoint *e, struct sockaddr_storage *ret);
-void pa_peer_endpoint(const struct sockaddr_storage *ss, struct pa_endpoint *ret);
 /* The socket's own endpoint, and the other one where it has one (remote may be NULL). */
 void pa_peer_names(int fd, struct pa_endpoint *local, struct pa_endpoint *remote);
 

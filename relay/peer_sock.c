@@ -9,6 +9,7 @@
 
 #include "common/err.h"
 #include "relay/peer_int.h"
+#include "tunnel/net_udp.h"
 
 enum pa_relay_error pa_peer_error(int os)
 {
@@ -39,50 +40,16 @@ enum pa_relay_error pa_peer_error(int os)
 	}
 }
 
-unsigned pa_peer_sockaddr(const struct pa_endpoint *e, struct sockaddr_storage *ret)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)ret;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
-
-	memset(ret, 0, sizeof(*ret));
-	if (pa_addr_is_ipv4(&e->addr)) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(e->port);
-		in->sin_addr.s_addr = htonl(pa_addr_to_ipv4(&e->addr));
-		return sizeof(*in);
-	}
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(e->port);
-	memcpy(&in6->sin6_addr, e->addr.b, sizeof(e->addr.b));
-	return sizeof(*in6);
-}
-
-void pa_peer_endpoint(const struct sockaddr_storage *ss, struct pa_endpoint *ret)
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
-	struct pa_endpoint e = {0};
-
-	if (ss->ss_family == AF_INET) {
-		e.addr = pa_addr_from_ipv4(ntohl(in->sin_addr.s_addr));
-		e.port = ntohs(in->sin_port);
-	} else if (ss->ss_family == AF_INET6) {
-		memcpy(e.addr.b, &in6->sin6_addr, sizeof(e.addr.b));
-		e.port = ntohs(in6->sin6_port);
-	}
-	*ret = e;
-}
-
 void pa_peer_names(int fd, struct pa_endpoint *local, struct pa_endpoint *remote)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
-		pa_peer_endpoint(&ss, local);
+		(void)pa_sockaddr_from(&ss, local);
 	len = sizeof(ss);
 	if (remote != NULL && getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
-		pa_peer_endpoint(&ss, remote);
+		(void)pa_sockaddr_from(&ss, remote);
 }
 
 int pa_peer_socket(const struct pa_addr *addr, uint16_t port, int type, int *ret_fd)
@@ -90,7 +57,7 @@ int pa_peer_socket(const struct pa_addr *addr, uint16_t port, int type, int *ret
 	struct pa_endpoint at = {*addr, port};
 	bool v4 = pa_addr_is_ipv4(addr);
 	struct sockaddr_storage ss;
-	socklen_t len = pa_peer_sockaddr(&at, &ss);
+	socklen_t len = pa_sockaddr_to(&at, &ss);
 	int on = 1, os;
 	int fd = socket(v4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 

@@ -10,6 +10,7 @@
 
 #include "common/err.h"
 #include "relay/peer_int.h"
+#include "tunnel/net_udp.h"
 
 #define BACKLOG 128
 #define ACCEPTS 32	 /* calls taken in one turn */
@@ -224,7 +225,7 @@ static void on_called(struct pa_peer *p)
 void pa_peer_call(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)
 {
 	struct sockaddr_storage to;
-	socklen_t len = pa_peer_sockaddr(&b->remote, &to);
+	socklen_t len = pa_sockaddr_to(&b->remote, &to);
 	struct pa_peer *p;
 	int fd, on = 1;
 
@@ -302,7 +303,7 @@ static void on_incoming(struct pa_peer *listener)
 		if (fd < 0)
 			break;
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		pa_peer_endpoint(&from, &b.remote);
+		(void)pa_sockaddr_from(&from, &b.remote);
 		pa_peer_names(fd, &b.local, NULL);
 		s = pa_rlink_incoming(listener->s, &b, NULL);
 		p = s != NULL ? pa_peer_new(listener->owner, s, fd, PA_PEER_OPEN) : NULL;

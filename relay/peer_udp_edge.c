@@ -7,6 +7,7 @@
 
 #include "common/err.h"
 #include "relay/peer_int.h"
+#include "tunnel/net_udp.h"
 
 #define TURN 64 /* datagrams taken before others have their turn */
 
@@ -53,7 +54,7 @@ void pa_peer_datagram(struct pa_rsession *s, const struct pa_endpoint *to, const
 		return;
 	p->talked[p->n_talked++ % PA_PEER_TALKED] = *to;
 	/* What does not go at once is lost, as on any network. */
-	(void)sendto(p->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&ss, pa_peer_sockaddr(to, &ss));
+	(void)sendto(p->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&ss, pa_sockaddr_to(to, &ss));
 }
 
 /* With the inbound policy "closed" only those answer who were asked. */
@@ -76,13 +77,13 @@ void pa_peer_udp_event(struct pa_peer *p, int status, int events)
 		struct sockaddr_storage from;
 		socklen_t len = sizeof(from);
 		ssize_t n = recvfrom(p->fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len);
-		struct pa_endpoint peer;
+		struct pa_endpoint peer = {0};
 
 		if (n < 0 && errno != ECONNREFUSED)
 			return;
 		if (n < 0)
 			continue; /* an ICMP error of an earlier datagram */
-		pa_peer_endpoint(&from, &peer);
+		(void)pa_sockaddr_from(&from, &peer);
 		if (!p->owner->may_listen && !has_talked(p, &peer))
 			continue;
 		(void)pa_rlink_datagram(p->s, &peer, buf, (size_t)n);

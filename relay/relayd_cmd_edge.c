@@ -6,13 +6,7 @@
 #include "common/clock.h"
 #include "config.h"
 #include "relay/client_edge.h"
-
-static json_t *endpoint_json(const struct pa_endpoint *e)
-{
-	char text[PA_ENDPOINT_STRLEN];
-
-	return json_string(pa_endpoint_format(e, text));
-}
+#include "tunnel/status_json.h"
 
 static json_t *counters_json(const struct pa_relayd_counters *c)
 {
@@ -47,7 +41,7 @@ static json_t *listen_json(const struct pa_relayd_conf *c)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < c->n_listen; i++)
-		(void)json_array_append_new(list, endpoint_json(&c->listen[i]));
+		(void)json_array_append_new(list, pa_endpoint_json(&c->listen[i]));
 	return list;
 }
 
@@ -69,7 +63,7 @@ static void client_get_all(struct pa_relayd *r, struct pa_request *req)
 		(void)json_array_append_new(
 			list,
 			json_pack("{s:s, s:o, s:I, s:i, s:b}", "address", pa_addr_format(&c->grant.claims.addr, addr),
-				  "from", endpoint_json(&c->from), "epoch", (json_int_t)c->grant.claims.epoch,
+				  "from", pa_endpoint_json(&c->from), "epoch", (json_int_t)c->grant.claims.epoch,
 				  "sessions", (int)pa_rlink_sessions(c->link), "connected", (int)(c->conn != NULL)));
 	pa_request_reply(req, r->n_clients > 0 ? PA_RESULT_SUCCESS : PA_RESULT_EMPTY,
 			 r->n_clients > 0 ? "" : "no clients",

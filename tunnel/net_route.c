@@ -138,8 +138,8 @@ static int route_request(struct pa_nl *nl, uint16_t type, uint16_t flags, const 
 	rtm->rtm_dst_len = r->dst.len;
 	rtm->rtm_table = RT_TABLE_UNSPEC; /* RTA_TABLE has room for all numbers */
 	rtm->rtm_protocol = PA_ROUTE_PROTOCOL;
-	rtm->rtm_type = r->ifindex > 0 ? RTN_UNICAST : r->last ? RTN_UNREACHABLE : RTN_THROW;
-	rtm->rtm_scope = r->ifindex > 0 && pa_addr_is_none(&r->via) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	rtm->rtm_type = r->local ? RTN_LOCAL : r->ifindex > 0 ? RTN_UNICAST : r->last ? RTN_UNREACHABLE : RTN_THROW;
+	rtm->rtm_scope = r->local ? RT_SCOPE_HOST : r->ifindex > 0 && pa_addr_is_none(&r->via) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	mnl_attr_put_u32(nlh, RTA_TABLE, r->table);
 	if (r->last)
 		mnl_attr_put_u32(nlh, RTA_PRIORITY, UINT32_MAX);

@@ -17,6 +17,7 @@ struct pa_route {
 	struct pa_prefix dst; /* 0.0.0.0/0: default */
 	uint32_t table;
 	int ifindex;	      /* 0: a throw route, the lookup goes on with the next rule, or refused */
+	bool local;	      /* whatever is looked up is for this host; ifindex is that of lo */
 	bool last;	      /* with ifindex 0: what no better route takes is refused, with "no route to host" */
 	struct pa_addr src;   /* preferred source; none: left to the kernel */
 	struct pa_addr via;   /* with ifindex: next hop, taken to be on the link; none: the destinations are on the link */

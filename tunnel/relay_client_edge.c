@@ -31,7 +31,7 @@ struct pa_relay_client {
 	bool asked, up, closing, halted, over_wanted;
 	enum pa_relay_error over_error;
 	uint8_t id[PA_RELAY_ID_LEN]; /* zeros: nothing to resume */
-	uint8_t nonce[PA_NONCE_LEN], k0[PA_KEY_LEN], g2c[PA_KEY_LEN];
+	uint8_t nonce[PA_NONCE_LEN], g2c[PA_KEY_LEN];
 	uint8_t out[PA_RELAY_HEADER_LEN + PA_RELAY_AUTH_LEN];
 	size_t out_len, out_at;
 	struct pa_endpoint mapped;
@@ -187,20 +187,22 @@ static void on_ready(void *ctx, const uint8_t *exporter)
 	struct pa_relay_client *c = ctx;
 	struct pa_relay_auth a = {.bind = c->cfg.next_bind(c->cfg.ctx), .received = pa_rlink_received(c->link)};
 	struct pa_session_keys keys;
+	uint8_t k0[PA_KEY_LEN];
 
 	pa_random(c->nonce, sizeof(c->nonce));
 	memcpy(a.nonce, c->nonce, sizeof(a.nonce));
 	memcpy(a.id, c->id, sizeof(a.id));
 	pa_keypair_public(c->secret_key, a.client_key);
 	(void)pa_claims_encode(&c->grant.claims, a.claims);
-	pa_derive_k0(c->grant.secret, c->k0);
 	if (!derive(c, exporter, a.claims, a.client_key, a.bind, &keys))
 		return; /* a gateway key that nobody has: the time runs out */
 	memcpy(c->g2c, keys.g2c, sizeof(c->g2c));
 	pa_relay_put_header(c->out, &h);
-	(void)pa_relay_auth_encode(&a, c->k0, c->out + PA_RELAY_HEADER_LEN, PA_RELAY_AUTH_LEN);
+	pa_derive_k0(c->grant.secret, k0);
+	(void)pa_relay_auth_encode(&a, k0, c->out + PA_RELAY_HEADER_LEN, PA_RELAY_AUTH_LEN);
 	pa_relay_auth_seal(c->out + PA_RELAY_HEADER_LEN, keys.c2g);
 	pa_wipe(&keys, sizeof(keys));
+	pa_wipe(k0, sizeof(k0));
 	c->out_len = sizeof(c->out);
 	c->asked = true;
 	pa_stream_output(c->stream);
