@@ -92,7 +92,7 @@ static void on_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct fz *)ctx)->rng, dst, len);
 }
 
-static const struct pa_client_ops ops = {on_send, on_fresh_port, on_up, on_down, on_event, on_next_bind, on_random, NULL, NULL};
+static const struct pa_client_ops ops = {on_send, on_fresh_port, on_up, on_down, on_event, on_next_bind, on_random, NULL, NULL, NULL};
 
 static void take_grant(struct fz *f)
 {
