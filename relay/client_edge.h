@@ -26,6 +26,8 @@ struct pa_relayd_counters {
 		timed_out;			  /* those that did not */
 	uint64_t calls, incoming, failed, denied; /* sessions */
 	uint64_t broken;			  /* clients that broke the rules after all */
+	uint64_t tunnel_in, tunnel_out;		  /* the tunnel's datagrams to the gateway, and from it */
+	uint64_t tunnel_dropped, tunnel_limited;  /* of another's P, or without room; above a client's rate */
 };
 
 struct pa_relayd {
@@ -54,6 +56,8 @@ struct pa_relayd {
 	unsigned n_clients;
 	struct pa_relayd_counters count;
 	uint64_t started_ms;
+	struct pa_rtunnel *resting; /* ports that the gateway has not forgotten yet */
+	unsigned n_resting;
 };
 
 /* One TLS connection. */
@@ -113,6 +117,10 @@ struct pa_rtunnel;
 /* NULL: the system refused. */
 struct pa_rtunnel *pa_rtunnel_new(struct pa_rclient *c);
 void pa_rtunnel_send(struct pa_rtunnel *t, const uint8_t *bytes, size_t len);
+/* Its port rests until the gateway has forgotten it. NULL is fine. */
 void pa_rtunnel_close(struct pa_rtunnel *t);
+/* Frees the ports that have rested; stop: all of them. */
+void pa_rtunnel_tick(struct pa_relayd *r, uint64_t now_ms);
+void pa_rtunnel_stop(struct pa_relayd *r);
 
 #endif

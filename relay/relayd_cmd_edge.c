@@ -28,7 +28,11 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"incoming", c->incoming},
 		    {"failed", c->failed},
 		    {"denied", c->denied},
-		    {"broken", c->broken}};
+		    {"broken", c->broken},
+		    {"tunnel-in", c->tunnel_in},
+		    {"tunnel-out", c->tunnel_out},
+		    {"tunnel-dropped", c->tunnel_dropped},
+		    {"tunnel-limited", c->tunnel_limited}};
 	json_t *obj = json_object();
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)

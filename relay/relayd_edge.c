@@ -118,6 +118,7 @@ static void on_tick(uv_timer_t *timer)
 
 	if (r->paused)
 		resume_listening(r);
+	pa_rtunnel_tick(r, now);
 	if (now >= r->own_read_ms + OWN_READ_MS)
 		(void)read_own(r);
 
@@ -350,6 +351,7 @@ void pa_relayd_stop(struct pa_relayd *r)
 		pa_rclient_end(r->clients, PA_RELAY_E_SHUTDOWN);
 	while (r->conns != NULL)
 		pa_conn_close(r->conns);
+	pa_rtunnel_stop(r);
 	pa_gate_stop(r->gate);
 	pa_server_close(r->server);
 	r->server = NULL;
