@@ -231,6 +231,36 @@ Test(api, release)
 	cr_assert_eq(reply.result, PA_RESULT_EMPTY);
 }
 
+/* A release that comes from the LAN must show the grant; what is wrong with it changes nothing. */
+Test(api, release_by_proof)
+{
+	static const char form[] = "{\"realm\": \"campus\", \"subnet-id\": 1, \"dhcp-address\": \"10.1.0.5\", \"client-id\": \"0102\", "
+				   "\"epoch\": %llu, \"proof\": \"%s\"}";
+	uint8_t option[PA_GRANT_MAX], proof[PA_MAC_LEN];
+	char hex[2 * PA_MAC_LEN + 1], arguments[256];
+	struct pa_grant g;
+	int n;
+
+	call("lease-allocate", ALLOCATE(""));
+	n = pa_hex_decode(text(reply.arguments, "grant"), option, sizeof(option));
+	cr_assert_eq(pa_grant_decode(option, (size_t)n, &g), 0);
+	pa_release_proof(g.secret, g.claims.epoch, 0x0a010006, proof); /* of another lease */
+	(void)snprintf(arguments, sizeof(arguments), form, (unsigned long long)g.claims.epoch, pa_hex_encode(proof, sizeof(proof), hex));
+	call("lease-release", arguments);
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	cr_assert_str_eq(reply.event, "lease.unproven");
+	call("lease-release", "{\"realm\": \"campus\", \"subnet-id\": 1, \"dhcp-address\": \"10.1.0.5\", \"client-id\": \"0102\", "
+	     "\"proof\": \"00\"}");
+	cr_assert(strstr(reply.text, "'proof'") != NULL, "%s", reply.text);
+	pa_release_proof(g.secret, g.claims.epoch, 0x0a010005, proof);
+	(void)snprintf(arguments, sizeof(arguments), form, (unsigned long long)g.claims.epoch, pa_hex_encode(proof, sizeof(proof), hex));
+	call("lease-release", arguments);
+	cr_assert_eq(reply.result, PA_RESULT_SUCCESS);
+	cr_assert_str_eq(reply.event, "lease.release");
+	call("lease-release", arguments);
+	cr_assert_eq(reply.result, PA_RESULT_EMPTY, "again");
+}
+
 static void allocate_n(unsigned n)
 {
 	char a[256];
