@@ -22,7 +22,7 @@
 #include "tunnel/pubaddr_cmd.h"
 #include "tunnel/pubaddr_sock.h"
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS 20000 /* the address may have to be asked for first */
 #define EXIT_OURS 125	 /* as env(1): it was not tried */
 #define EXIT_CANNOT 126	 /* as sh(1): the program is there but cannot be run */
 #define EXIT_MISSING 127 /* there is none */

@@ -82,6 +82,8 @@ static void print_status(const json_t *s)
 		printf("no public address\n");
 	if (bound)
 		print_bound(s);
+	if (json_object_get(s, "on-demand") != NULL)
+		printf("  on demand       %s\n", text_of(json_object_get(s, "on-demand"), "state"));
 	if (json_object_get(s, "lifetime") != NULL)
 		print_lifetime(number_of(s, "lifetime"));
 	if (json_object_get(s, "problem") != NULL)

@@ -11,6 +11,8 @@
 #include "tunnel/plan.h"
 
 #define TABLE_LOCAL 255 /* and main, default below it: the kernel's own */
+#define LINGER_DEFAULT 60 /* seconds: programs are often started one after the other */
+#define LINGER_MAX 86400
 #define RULE_MAIN 32766 /* priority of the kernel's rule for the main table */
 
 static int read_outbound(const struct pa_node *n)
@@ -67,6 +69,17 @@ static void read_auto_ports(const struct pa_node *root, struct pa_auto_ports *re
 	read_ports(&n, "add", true, ret);
 }
 
+static void read_on_demand(const struct pa_node *root, struct pa_tunneld_conf *c)
+{
+	static const char *const keys[] = {"linger", "option-code", NULL};
+	struct pa_node n = pa_node_object(root, "on-demand", false);
+
+	pa_node_only(&n, keys);
+	c->on_demand = n.json != NULL;
+	c->linger = (uint32_t)pa_node_int(&n, "linger", 0, LINGER_MAX, LINGER_DEFAULT);
+	c->option_code = (uint8_t)pa_node_int(&n, "option-code", PA_OPTION_CODE_MIN, PA_OPTION_CODE_MAX, PA_OPTION_CODE_DEFAULT);
+}
+
 static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 {
 	int rc = pa_conf_prefixes(n, "networks", &c->networks, &c->n_networks);
@@ -74,6 +87,7 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 	pa_conf_device(n, "device", "pub0", c->device);
 	c->outbound = read_outbound(n);
 	read_auto_ports(n, &c->auto_ports);
+	read_on_demand(n, c);
 	pa_conf_inpolicy(n, "inbound", &c->inbound);
 	pa_permit_read(n, "expose", &c->expose);
 	pa_permit_read(n, "exec", &c->exec);
@@ -97,7 +111,7 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 
 int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 {
-	static const char *const keys[] = {"device", "outbound", "auto-ports", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
+	static const char *const keys[] = {"device", "outbound", "auto-ports", "inbound", "expose", "exec", "on-demand", "allow-documentation", "networks", "gateway-keys", "key-file",
 					   "state-dir", "run-dir", "table", "rule-priority", "mark", "datapath", "bpf-dir", "log-level", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_tunneld_conf c;

@@ -34,6 +34,9 @@ struct pa_tunneld_conf {
 	char *key_file, *state_dir, *run_dir;
 	int datapath; /* enum pa_path_choice */
 	char *bpf_dir;
+	bool on_demand;	      /* where DHCP brings no grant, ask when a program needs one */
+	uint32_t linger;      /* seconds that such a grant stays after the last program */
+	uint8_t option_code;  /* of the grant's option, to ask for it */
 	uint32_t table, rule_priority, mark;
 	int log_level; /* enum pa_log_level */
 };

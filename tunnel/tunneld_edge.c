@@ -46,6 +46,7 @@ struct pa_tunneld {
 	uv_timer_t timer, drain, settle;
 	uv_poll_t monitor, filter;
 	struct pa_tuninbound *inbound;
+	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
 	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
 	char no_mark[PA_MARK_ERRLEN];
@@ -354,6 +355,7 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	next = pa_client_tick(t->client, now);
 
 	pa_keep_write(t->keep, t->client);
+	pa_tundemand_kick(t->demand);
 	if (next == UINT64_MAX) {
 		(void)uv_timer_stop(&t->timer);
 		return;
@@ -567,6 +569,7 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tuninbound_config inbound = {.loop = t->loop, .run_dir = t->conf->run_dir, .iface = t->iface,
 					       .host = &t->conf->inbound, .apply = op_inbound, .ctx = t};
+	char detail[PA_TUNDEMAND_ERRLEN];
 	int rc = pa_tunmode_new(t->conf->run_dir, t->iface, t->conf->outbound, &t->conf->auto_ports, &t->mode);
 
 	if (rc == 0)
@@ -574,6 +577,9 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 
 	if (rc < 0)
 		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
+	rc = pa_tundemand_new(t->loop, t, &t->demand, detail);
+	if (rc < 0)
+		return fail_at(t, "on-demand", detail, rc, err);
 	pa_cgroup_sweep(t->conf->device);
 	pa_cgroup_prepare(t->conf->device);
 	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
@@ -682,6 +688,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	t->stopped = true;
 	if (t->keep != NULL)
 		pa_keep_rest(t->keep);
+	pa_tundemand_close(t->demand);
 	if (t->client != NULL && t->path != NULL && t->net != NULL)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
@@ -721,6 +728,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
 	pa_tunmode_free(t->mode);
+	pa_tundemand_free(t->demand);
 	free(t);
 }
 
@@ -753,7 +761,7 @@ int pa_tunneld_after_namespace(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
-					 .inbound = t->inbound, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
+					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }

@@ -15,6 +15,7 @@
 #include "tunnel/net_mark.h"
 #include "tunnel/client_state.h"
 #include "tunnel/tunneld_conf.h"
+#include "tunnel/tunneld_demand_edge.h"
 #include "tunnel/tunneld_inbound_edge.h"
 #include "tunnel/tunneld_keep.h"
 #include "tunnel/tunneld_mode.h"
@@ -68,6 +69,7 @@ struct pa_tunneld_parts {
 	struct pa_keep *keep;
 	struct pa_tunneld_probe *probe;
 	struct pa_tuninbound *inbound;
+	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
 	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */
 	const char *no_mark;

@@ -117,7 +117,7 @@ Test(gatewayd_conf, mistakes)
 Test(tunneld_conf, defaults_and_settings)
 {
 	static const char text[] =
-		"{\"device\": \"p1\", \"outbound\": \"native\", \"allow-documentation\": true, \"networks\": [\"203.0.113.0/24\"],\n"
+		"{\"device\": \"p1\", \"outbound\": \"native\", \"allow-documentation\": true, \"on-demand\": {\"linger\": 5}, \"networks\": [\"203.0.113.0/24\"],\n"
 		"\"gateway-keys\": [\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"],\n"
 		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967292}";
 	struct pa_conf *conf = pa_conf_new("f", "{}", 2);
@@ -126,7 +126,7 @@ Test(tunneld_conf, defaults_and_settings)
 	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
 	cr_assert_str_eq(c.device, "pub0");
 	cr_assert(c.outbound == -1 && !c.allow_documentation && c.n_networks == 0 && c.n_gateway_keys == 0);
-	cr_assert(c.table == 6080 && c.rule_priority == 5200 && c.mark == 6080);
+	cr_assert(c.table == 6080 && c.rule_priority == 5200 && c.mark == 6080 && !c.on_demand);
 	cr_assert_str_eq(c.key_file, "/var/lib/pubaddr/client.key");
 	cr_assert_str_eq(c.state_dir, "/var/lib/pubaddr");
 	cr_assert_str_eq(c.run_dir, "/run/pubaddr");
@@ -136,6 +136,7 @@ Test(tunneld_conf, defaults_and_settings)
 	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
 	cr_assert(c.outbound == PA_OUT_NATIVE && c.allow_documentation && c.n_networks == 1 && c.n_gateway_keys == 1);
 	cr_assert_eq(c.gateway_keys[0][31], 0xff);
+	cr_assert(c.on_demand && c.linger == 5 && c.option_code == PA_OPTION_CODE_DEFAULT);
 	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX - 3);
 	pa_tunneld_conf_clear(&c);
 	pa_conf_free(conf);
@@ -152,6 +153,8 @@ Test(tunneld_conf, mistakes)
 	expect_error(0, "{\"device\": \"\"}", "device");
 	expect_error(0, "{\"device\": \"pub*\"}", "device");
 	expect_error(0, "{\"device\": \"p\\\"; x\"}", "device");
+	expect_error(0, "{\"on-demand\": {\"linger\": -1}}", "on-demand.linger");
+	expect_error(0, "{\"on-demand\": {\"delay\": 1}}", "on-demand.delay");
 	expect_error(0, "{\"run-dir\": \"run\"}", "run-dir");
 	expect_error(0, "{\"keyfile\": \"/k\"}", "keyfile: unknown");
 	expect_error(0, "[]", "object");
