@@ -77,6 +77,8 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 	pa_conf_inpolicy(n, "inbound", &c->inbound);
 	pa_permit_read(n, "expose", &c->expose);
 	pa_permit_read(n, "exec", &c->exec);
+	if (rc == 0)
+		rc = pa_socks_conf_read(n, &c->socks);
 	c->allow_documentation = pa_node_bool(n, "allow-documentation", false);
 	if (rc == 0)
 		rc = read_gateway_keys(n, c);
@@ -98,7 +100,7 @@ static int read_all(const struct pa_node *n, struct pa_tunneld_conf *c)
 int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 {
 	static const char *const keys[] = {"device", "outbound", "auto-ports", "inbound", "expose", "exec", "allow-documentation", "networks", "gateway-keys", "key-file",
-					   "state-dir", "run-dir", "table", "rule-priority", "mark", "datapath", "bpf-dir", "log-level", NULL};
+					   "state-dir", "run-dir", "table", "rule-priority", "mark", "datapath", "bpf-dir", "log-level", "socks", NULL};
 	struct pa_node root = pa_conf_root(conf);
 	struct pa_tunneld_conf c;
 	int rc;
@@ -119,6 +121,7 @@ int pa_tunneld_conf_read(struct pa_conf *conf, struct pa_tunneld_conf *ret)
 
 void pa_tunneld_conf_clear(struct pa_tunneld_conf *c)
 {
+	pa_socks_conf_clear(&c->socks);
 	free(c->networks);
 	free(c->gateway_keys);
 	free(c->key_file);
