@@ -7,11 +7,11 @@ set -u
 . "${top_srcdir:?}/test/netns/tunnel-net.sh"
 PUB=203.0.113.7
 relayd=$(cd "$top_builddir/relay" && pwd)/pubaddr-relayd
-helper=$top_srcdir/test/netns/socks_client.py
+python=/usr/bin/python3 # Debian's: other users can run it, too
 
 p() { ip netns exec "${net}p" "$@" 3>&-; }
 c() { ip netns exec "${net}c" "$@" 3>&-; }
-socks() { c python3 "$helper" 1080 "$@"; }
+socks() { c $python "$dir/socks_client.py" 1080 "$@"; }
 # fetch ARGUMENT...: the reply's number of the server, or 0; what is fetched is in $dir/got.
 fetch() {
 	c curl -sS -o "$dir/got" --max-time 60 "$@" 2>"$dir/curl.err" && { echo 0; return; }
@@ -21,17 +21,20 @@ fetch() {
 status() { "$bin/pubaddr" --json --run-dir "$dir" status; }
 counter() { status | tr -d ' ' | tr ',{}' '\n\n\n' | sed -n "s/^\"socks-$1\":\([0-9]*\)$/\1/p"; }
 counter_above() { [ "$(counter "$1")" -gt "$2" ]; }
-rss() { sed -n 's/^VmRSS: *\([0-9]*\) kB/\1/p' "/proc/$client_pid/status"; }
+rss() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$client_pid/status"; }
 listens() { retry p sh -c "ss -Hl$1n sport = $2 | grep -q ." >/dev/null; }
 
 need_root
-for cmd in curl nc python3 socksify tftp in.tftpd vsftpd lftp setpriv; do
+for cmd in curl nc $python socksify tftp in.tftpd vsftpd lftp setpriv; do
 	command -v $cmd >/dev/null 2>&1 || { echo "1..0 # SKIP $cmd is missing; the packages are listed in test/packages"; exit 0; }
 done
 net_up
 trap 'cleanup; rm -rf "/etc/netns/${net}g"' EXIT
 mkdir -p "/etc/netns/${net}g"
 printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts"
+echo 'hosts: files' >"/etc/netns/${net}g/nsswitch.conf"
+chmod 755 "$dir"
+cp "$top_srcdir/test/netns/socks_client.py" "$dir"
 plan 57
 
 ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked transit { type filter hook forward priority 0; };
@@ -96,7 +99,7 @@ ok $? 'a grant'
 mkdir "$dir/www"
 head -c 16777216 /dev/urandom >"$dir/www/data"
 sum=$(sha256sum <"$dir/www/data")
-ip netns exec "${net}p" python3 -u -m http.server --directory "$dir/www" 7001 >"$dir/http.log" 2>&1 & watch $!
+ip netns exec "${net}p" $python -u -m http.server --directory "$dir/www" 7001 >"$dir/http.log" 2>&1 & watch $!
 listens t 7001
 is "$(fetch --socks5 127.0.0.1:1080 http://$PEER:7001/data)" 0 'curl fetches by --socks5'
 is "$(sha256sum <"$dir/got")" "$sum" '16 MB are unchanged'
@@ -120,10 +123,10 @@ is "$(fetch --socks5 127.0.0.1:1080 http://10.0.0.1/)" 2 'a private network behi
 is "$(fetch --socks5 127.0.0.1:1080 http://$GW:443/)" 2 'the server itself: not allowed'
 is "$(fetch --socks5-hostname 127.0.0.1:1080 http://nobody.invalid/)" 4 'a name that nobody has: host unreachable'
 is "$(fetch --socks5 127.0.0.1:1080 'http://[2001:db8::1]/')" 8 'an IPv6 address: not supported'
-is "$(socks raw 050100050900010102030405)" 05000507000100000000000000 'another command: not supported'
+is "$(socks raw 050100050900010102030405)" 050005070001000000000000 'another command: not supported'
 is "$(socks raw 0501020101)" 05ff 'no method in common'
 is "$(socks raw 0401005001020304)" '' 'SOCKS4 gets no answer'
-is "$(socks raw 050100050100010000000000000000)" 05000501000100000000000000 'port 0: failed'
+is "$(socks raw 050100050100010000000000000000)" 050005010001000000000000 'port 0: failed'
 
 # ---- half-close, and a lot of bytes
 p socat TCP-LISTEN:7002,reuseaddr,fork SYSTEM:sha256sum & watch $!
@@ -135,7 +138,7 @@ is "$(c nc -N -X 5 -x 127.0.0.1:1080 $PEER 7002 <"$dir/www/data")" "$sum" \
 p socat -u OPEN:/dev/zero TCP-LISTEN:7003,reuseaddr,fork & watch $!
 listens t 7003
 mkfifo "$dir/stall.in"
-c python3 "$helper" 1080 stall $PEER 7003 <"$dir/stall.in" >"$dir/stall.out" & stall_pid=$!
+c $python "$dir/socks_client.py" 1080 stall $PEER 7003 <"$dir/stall.in" >"$dir/stall.out" & stall_pid=$!
 watch $stall_pid
 exec 3<>"$dir/stall.in"
 before=$(rss)
@@ -192,7 +195,6 @@ cat >"$dir/socks.conf" <<-END
 END
 dante() { c env SOCKS_CONF="$dir/socks.conf" socksify "$@"; }
 mkdir -p "$dir/ftp" "$dir/empty"
-chmod 755 "$dir"
 cp "$dir/www/data" "$dir/ftp/data"
 chmod 644 "$dir/ftp/data"
 cat >"$dir/vsftpd.conf" <<-END
@@ -224,12 +226,12 @@ ok $? 'tftp'
 
 # ---- limits
 before=$(counter timed-out)
-c python3 "$helper" 1080 idle 30 >"$dir/idle.out"
+c $python "$dir/socks_client.py" 1080 idle 30 >"$dir/idle.out"
 is "$(cat "$dir/idle.out")" ended 'who asks for nothing is cut off'
 counter_above timed-out "$before"
 ok $? 'and counted'
 mkfifo "$dir/hold.in"
-ip netns exec "${net}c" setpriv --reuid=nobody --regid=nogroup --clear-groups python3 "$helper" 1080 hold 40 <"$dir/hold.in" >"$dir/hold.out" & hold_pid=$!
+ip netns exec "${net}c" setpriv --reuid=nobody --regid=nogroup --clear-groups $python "$dir/socks_client.py" 1080 hold 40 <"$dir/hold.in" >"$dir/hold.out" & hold_pid=$!
 watch $hold_pid
 exec 3<>"$dir/hold.in"
 retry grep -q . "$dir/hold.out" >/dev/null

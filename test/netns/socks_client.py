@@ -88,9 +88,9 @@ def hold(port, count):
     alive = []
     for _ in range(int(count)):
         s = socket.create_connection(("127.0.0.1", port))
-        s.sendall(b"\x05\x01\x00")
+        s.settimeout(30)
         try:
-            s.settimeout(30)
+            s.sendall(b"\x05\x01\x00")
             if s.recv(2) == b"\x05\x00":
                 alive.append(s)
         except ConnectionError:
