@@ -43,6 +43,7 @@ static int resolve(struct pa_tunneld_conf *conf)
 
 	if (pa_permit_resolve(&conf->expose, conf->source, "expose", err) == 0 &&
 	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0 &&
+	    pa_permit_resolve(&conf->relay.users, conf->source, "relay-users", err) == 0 &&
 	    pa_socks_conf_resolve(&conf->socks, conf->source, err) == 0)
 		return PA_EXIT_OK;
 	fprintf(stderr, "%s: %s\n", tunneld.program, err);
