@@ -42,7 +42,8 @@ static int resolve(struct pa_tunneld_conf *conf)
 	char err[PA_PERMIT_ERRLEN];
 
 	if (pa_permit_resolve(&conf->expose, conf->source, "expose", err) == 0 &&
-	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0)
+	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0 &&
+	    pa_permit_resolve(&conf->relay.users, conf->source, "relay-users", err) == 0)
 		return PA_EXIT_OK;
 	fprintf(stderr, "%s: %s\n", tunneld.program, err);
 	return PA_EXIT_USAGE;

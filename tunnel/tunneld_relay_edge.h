@@ -33,10 +33,11 @@ struct pa_turelay_config {
 	const uint8_t *secret_key;	       /* the client's, PA_KEY_LEN octets; copied */
 	uint64_t (*next_bind)(void *ctx);      /* as pa_client_ops' */
 	/*
-	 * True: somebody wants an address or the link, and nobody did before. False: nobody does any more. For addresses on demand.
-	 * May be NULL. Not to call back into want or unwant.
+	 * For addresses on demand; may be NULL. wanted: somebody wants an address or the link, and nobody did before; not wanted: nobody
+	 * does any more. Returns whether it is worth to wait for a grant where there is none: if not, who wants one is told so at once.
+	 * Not to call back into want or unwant.
 	 */
-	void (*demand)(void *ctx, bool wanted);
+	bool (*demand)(void *ctx, bool wanted);
 	void *ctx;
 };
 
@@ -100,7 +101,10 @@ struct pa_relay_user_ops {
 	void (*datagram)(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
 			 size_t len);
 	void (*fin)(struct pa_relay_user *u, struct pa_rsession *s);
-	/* s is gone when this returns, by the server or because the connection is lost for good (LOST). Do not end it. */
+	/*
+	 * s is gone when this returns, by the server or because the connection is lost for good (LOST). Do not end it, nor, from in
+	 * here, any other.
+	 */
 	void (*reset)(struct pa_relay_user *u, struct pa_rsession *s, enum pa_relay_error error);
 	void (*writable)(struct pa_relay_user *u, struct pa_rsession *s);
 };
