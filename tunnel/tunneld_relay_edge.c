@@ -291,6 +291,13 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 		settle_soon(r);
 }
 
+bool pa_turelay_known(const struct pa_turelay *r)
+{
+	struct pa_endpoint server;
+
+	return server_of(r, &server);
+}
+
 struct pa_addr pa_turelay_addr(const struct pa_turelay *r)
 {
 	return r->has_grant ? r->grant.claims.addr : (struct pa_addr){{0}};

@@ -81,6 +81,8 @@ void pa_turelay_unwant(struct pa_turelay *r, struct pa_turelay_want *w);
 
 /* The granted address; none: there is no grant. */
 struct pa_addr pa_turelay_addr(const struct pa_turelay *r);
+/* Is there a server to connect to, by tunneld.conf or by the grant? */
+bool pa_turelay_known(const struct pa_turelay *r);
 /* Borrowed until the next return to the loop; NULL: there is no connection to open sessions on (want it first). */
 struct pa_rlink *pa_turelay_link(const struct pa_turelay *r);
 /* The connection stands this very moment; false also while it is being resumed, when sessions can be opened all the same. */

@@ -209,7 +209,7 @@ nobody_has_p() { [ "$(as_nobody pubaddr exec --relay -- "$TMP/plain" name tcp "$
 cp "$name" "$TMP/plain" && chmod 755 "$TMP/plain"
 eventually 20 "a user who is permitted has P" nobody_has_p
 is "a set-user-ID program of his does not" "$(as_nobody pubaddr exec --relay -- "$TMP/setuid" name tcp "$PEER_IP" 8000)" "$CLIENT_PRIVATE_IP"
-on client1 sh -c 'find / -xdev -name libpubaddr_preload.so 2>/dev/null; find /usr -name libpubaddr_preload.so' | head -n 1 | on client1 tee /etc/ld.so.preload >/dev/null
+on client1 find /usr -name libpubaddr_preload.so | head -n 1 | on client1 tee /etc/ld.so.preload >/dev/null
 is "even where the library is loaded into everything" \
 	"$(as_nobody env PUBADDR_RELAY=/run/pubaddr/relay-eth0.sock "$TMP/setuid" name tcp "$PEER_IP" 8000)" "$CLIENT_PRIVATE_IP"
 is "as it is then into his own" "$(as_nobody env PUBADDR_RELAY=/run/pubaddr/relay-eth0.sock "$TMP/plain" name tcp "$PEER_IP" 8000)" "$P"
