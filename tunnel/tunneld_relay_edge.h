@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -66,7 +67,7 @@ struct pa_turelay_want {
 	void (*ready)(void *ctx, enum pa_relay_error error);
 	void *ctx;
 	/* ours */
-	struct pa_turelay_want *prev, *next;
+	TAILQ_ENTRY(pa_turelay_want) waiting; /* until it is told */
 	uint64_t until_ms;
 	bool held, told;
 };
