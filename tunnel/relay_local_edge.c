@@ -66,8 +66,12 @@ static void answer(struct pa_rasker *a, const struct pa_rlocal *m)
 
 static void tell_address(struct pa_rasker *a, enum pa_relay_error error)
 {
-	struct pa_rlocal m = {.type = PA_RLOCAL_ADDRESS_IS, .body.error = (uint8_t)error};
+	struct pa_rlocal m = {.type = PA_RLOCAL_ADDRESS_IS};
 
+	/* An address by which nobody can call is none to who asks here. */
+	if (error == PA_RELAY_E_OK && !pa_turelay_known(a->d->cfg.relay))
+		error = PA_RELAY_E_NOT_FOUND;
+	m.body.error = (uint8_t)error;
 	if (error == PA_RELAY_E_OK)
 		m.body.local.addr = pa_turelay_addr(a->d->cfg.relay);
 	if (!pa_rasker_tell(a, &m, -1) || error != PA_RELAY_E_OK)

@@ -172,6 +172,13 @@ static int state_of(const struct pa_turelay *r, const struct pa_turelay_want *w)
 	return r->ready ? PA_RELAY_E_OK : -1;
 }
 
+static void tell(struct pa_turelay *r, struct pa_turelay_want *w, enum pa_relay_error state)
+{
+	TAILQ_REMOVE(&r->waiting, w, waiting);
+	w->told = true;
+	w->ready(w->ctx, state);
+}
+
 /* ready may end its own want and others: begin again after each. */
 static void settle(struct pa_turelay *r)
 {
@@ -179,15 +186,14 @@ static void settle(struct pa_turelay *r)
 	struct pa_turelay_want *w;
 
 	do {
-		for (w = r->wants; w != NULL; w = w->next) {
-			int state = w->told ? -1 : state_of(r, w);
+		TAILQ_FOREACH(w, &r->waiting, waiting) {
+			int state = state_of(r, w);
 
-			if (!w->told && state < 0 && now >= w->until_ms)
+			if (state < 0 && now >= w->until_ms)
 				state = r->has_grant ? PA_RELAY_E_TIMEOUT : PA_RELAY_E_NET;
 			if (state < 0)
 				continue;
-			w->told = true;
-			w->ready(w->ctx, (enum pa_relay_error)state);
+			tell(r, w, (enum pa_relay_error)state);
 			break;
 		}
 	} while (w != NULL && !r->closing);
@@ -227,7 +233,7 @@ static void on_timer(uv_timer_t *timer)
 	watch(r);
 	connect_if_wanted(r);
 	settle(r);
-	if (r->wants == NULL && r->client == NULL)
+	if (r->n_wants == 0 && r->client == NULL)
 		(void)uv_timer_stop(&r->timer);
 }
 
@@ -236,15 +242,12 @@ bool pa_turelay_want(struct pa_turelay *r, struct pa_turelay_want *w)
 	PA_REQUIRE(!w->held);
 	w->held = true;
 	w->until_ms = now_ms() + PA_TURELAY_WAIT_S * 1000;
-	w->prev = NULL;
-	w->next = r->wants;
-	if (r->wants != NULL)
-		r->wants->prev = w;
-	r->wants = w;
 	r->n_link += w->need == PA_TURELAY_LINK;
 	if (r->n_wants++ == 0)
 		r->worth_waiting = r->cfg.demand != NULL && r->cfg.demand(r->cfg.ctx, true);
-	w->told = state_of(r, w) == PA_RELAY_E_OK;
+	w->told = TAILQ_EMPTY(&r->waiting) && state_of(r, w) == PA_RELAY_E_OK; /* nobody overtakes */
+	if (!w->told)
+		TAILQ_INSERT_TAIL(&r->waiting, w, waiting);
 	if (!w->told || r->idle_ms != 0)
 		settle_soon(r);
 	return w->told;
@@ -255,12 +258,8 @@ void pa_turelay_unwant(struct pa_turelay *r, struct pa_turelay_want *w)
 	if (!w->held)
 		return;
 	w->held = false;
-	if (w->prev != NULL)
-		w->prev->next = w->next;
-	else
-		r->wants = w->next;
-	if (w->next != NULL)
-		w->next->prev = w->prev;
+	if (!w->told)
+		TAILQ_REMOVE(&r->waiting, w, waiting);
 	r->n_link -= w->need == PA_TURELAY_LINK;
 	if (--r->n_wants == 0 && r->cfg.demand != NULL)
 		(void)r->cfg.demand(r->cfg.ctx, false);
@@ -287,8 +286,15 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 		disconnect(r, PA_RELAY_E_REPLACED);
 	if (r->client != NULL)
 		pa_relay_client_grant(r->client, &r->grant);
-	if (r->wants != NULL)
+	if (!TAILQ_EMPTY(&r->waiting))
 		settle_soon(r);
+}
+
+bool pa_turelay_known(const struct pa_turelay *r)
+{
+	struct pa_endpoint server;
+
+	return server_of(r, &server);
 }
 
 struct pa_addr pa_turelay_addr(const struct pa_turelay *r)
@@ -370,6 +376,7 @@ int pa_turelay_new(const struct pa_turelay_config *cfg, struct pa_turelay **ret,
 		free(r);
 		return rc;
 	}
+	TAILQ_INIT(&r->waiting);
 	r->cfg = *cfg;
 	memcpy(r->secret_key, cfg->secret_key, sizeof(r->secret_key));
 	r->cfg.secret_key = r->secret_key;
@@ -398,14 +405,8 @@ void pa_turelay_close(struct pa_turelay *r)
 		return;
 	disconnect(r, PA_RELAY_E_SHUTDOWN);
 	r->closing = true;
-	for (struct pa_turelay_want *w = r->wants, *next; w != NULL; w = next) {
-		next = w->next;
-		if (!w->told) {
-			w->told = true;
-			w->ready(w->ctx, PA_RELAY_E_SHUTDOWN);
-			next = r->wants; /* it may have ended others */
-		}
-	}
+	while (!TAILQ_EMPTY(&r->waiting))
+		tell(r, TAILQ_FIRST(&r->waiting), PA_RELAY_E_SHUTDOWN);
 	uv_close((uv_handle_t *)&r->timer, on_closed);
 	uv_close((uv_handle_t *)&r->soon, on_closed);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -66,7 +67,7 @@ struct pa_turelay_want {
 	void (*ready)(void *ctx, enum pa_relay_error error);
 	void *ctx;
 	/* ours */
-	struct pa_turelay_want *prev, *next;
+	TAILQ_ENTRY(pa_turelay_want) waiting; /* until it is told */
 	uint64_t until_ms;
 	bool held, told;
 };
@@ -81,6 +82,8 @@ void pa_turelay_unwant(struct pa_turelay *r, struct pa_turelay_want *w);
 
 /* The granted address; none: there is no grant. */
 struct pa_addr pa_turelay_addr(const struct pa_turelay *r);
+/* Is there a server to connect to, by tunneld.conf or by the grant? */
+bool pa_turelay_known(const struct pa_turelay *r);
 /* Borrowed until the next return to the loop; NULL: there is no connection to open sessions on (want it first). */
 struct pa_rlink *pa_turelay_link(const struct pa_turelay *r);
 /* The connection stands this very moment; false also while it is being resumed, when sessions can be opened all the same. */

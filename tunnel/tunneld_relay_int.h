@@ -37,7 +37,7 @@ struct pa_turelay {
 	char trouble[96];		/* why the connection went last; empty: it stands, or was let go */
 	bool worth_waiting;		/* as demand said */
 	uint64_t down_ms, idle_ms;	/* boot time, since when; 0: not */
-	struct pa_turelay_want *wants;
+	TAILQ_HEAD(pa_turelay_waiting, pa_turelay_want) waiting; /* who came first is told first: a call before the port that it was to leave free */
 	unsigned n_wants, n_link; /* in all; those that need the link */
 	uv_timer_t timer, soon;	  /* every now and then while something is wanted; and right after this round */
 	unsigned open;		  /* handles */
