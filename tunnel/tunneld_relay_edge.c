@@ -186,7 +186,7 @@ static void settle(struct pa_turelay *r)
 	struct pa_turelay_want *w;
 
 	do {
-		TAILQ_FOREACH(w, &r->waiting, waiting) {
+		for (w = TAILQ_FIRST(&r->waiting); w != NULL; w = TAILQ_NEXT(w, waiting)) {
 			int state = state_of(r, w);
 
 			if (state < 0 && now >= w->until_ms)
