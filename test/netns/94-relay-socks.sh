@@ -191,7 +191,12 @@ ok $? 'by a name'
 # ---- stock programs under Debian's socksify (Dante's client): active FTP needs BIND, TFTP needs UDP ASSOCIATE
 cat >"$dir/socks.conf" <<-END
 	resolveprotocol: fake
-	route { from: 0.0.0.0/0 to: 0.0.0.0/0 via: 127.0.0.1 port = 1080 proxyprotocol: socks_v5 command: connect bind udpassociate method: none }
+	route {
+		from: 0.0.0.0/0 to: 0.0.0.0/0 via: 127.0.0.1 port = 1080
+		proxyprotocol: socks_v5
+		command: connect bind udpassociate
+		method: none
+	}
 END
 dante() { c env SOCKS_CONF="$dir/socks.conf" socksify "$@"; }
 mkdir -p "$dir/ftp" "$dir/empty"
