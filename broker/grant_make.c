@@ -51,6 +51,7 @@ int pa_grant_make(const struct pa_lease *lease, const struct pa_brokerconf *conf
 	memcpy(g.gateway_key, group->public_key, sizeof(g.gateway_key));
 	memcpy(g.gateways, group->gateways, sizeof(g.gateways));
 	g.n_gateways = group->n_gateways;
+	g.relay = group->relay;
 	g.lifetime = lease->lifetime;
 	g.mtu = conf->mtu;
 	g.keepalive = conf->keepalive;

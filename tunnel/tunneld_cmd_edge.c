@@ -144,6 +144,7 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
+	add(obj, "relay", pa_tunneld_relays_status(p.relays));
 	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
 	if (*why != '\0')
 		add(obj, "data-path-reason", json_string(why));

@@ -48,6 +48,7 @@ struct pa_tunneld {
 	struct pa_tuninbound *inbound;
 	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
+	struct pa_tunneld_relays relays;
 	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
 	char no_mark[PA_MARK_ERRLEN];
 	bool has_timers, has_monitor, has_filter, stopped;
@@ -260,6 +261,8 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 	struct pa_tunneld *t = ctx;
 	struct pa_dp_peer none = {.inner = t->bound.claims.addr};
 
+	if (ended)
+		pa_turelay_grant(t->relays.relay, NULL);
 	if (!t->is_up && !ended)
 		return;
 	if (!pa_addr_is_none(&none.inner))
@@ -460,8 +463,10 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	struct pa_tunneld_pulse_config pulse = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .path = t->path,
 						.tick = on_pulse, .ctx = t};
+	struct pa_turelay_config relay = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .next_bind = op_next_bind, .ctx = t};
 	uint8_t secret_key[PA_KEY_LEN];
-	char detail[PA_FILE_ERRLEN];
+	char detail[PA_FILE_ERRLEN], why[PA_TUNNELD_RELAYS_ERRLEN];
+	const char *key;
 	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
 
 	(void)snprintf(t->bind_path, sizeof(t->bind_path), "%s/bind", t->conf->state_dir);
@@ -473,7 +478,12 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	if (rc < 0)
 		return fail_at(t, "key-file", detail, rc, err);
 	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
+	relay.secret_key = secret_key;
+	if (rc == 0 && pa_tunneld_relays_open(&relay, t->conf, &t->relays, &key, why) < 0)
+		rc = fail_at(t, key, why, PA_EIO, err);
 	pa_wipe(secret_key, sizeof(secret_key));
+	if (rc == PA_EIO)
+		return rc;
 	probe.client = t->client;
 	if (rc == 0)
 		rc = pa_tunneld_probe_new(&probe, &t->probe);
@@ -697,6 +707,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	pa_tunneld_pulse_close(t->pulse);
 	pa_tuninbound_close(t->inbound);
 	t->inbound = NULL;
+	pa_tunneld_relays_close(&t->relays);
 	pa_mark_free(t->mark);
 	t->mark = NULL;
 	pa_cgroup_sweep(t->conf->device);
@@ -761,7 +772,7 @@ int pa_tunneld_after_namespace(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
-					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
+					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .relays = &t->relays, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }

@@ -21,6 +21,7 @@
 #include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_net.h"
 #include "tunnel/tunneld_probe_edge.h"
+#include "tunnel/tunneld_relays_edge.h"
 
 /*
  * The client daemon of one LAN interface: the pure core (client.h) with device, routes, sockets, data path, timers and
@@ -71,6 +72,7 @@ struct pa_tunneld_parts {
 	struct pa_tuninbound *inbound;
 	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
+	const struct pa_tunneld_relays *relays;
 	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */
 	const char *no_mark;
 	bool by_policy; /* the outbound mode is "policy": the host itself does not use P */

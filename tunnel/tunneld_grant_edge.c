@@ -225,6 +225,7 @@ static int take(struct pa_tunneld *t, const json_t *args, const struct pa_client
 	rc = give(t, now, g, session, &hosts);
 	if (rc < 0)
 		return fail(err, rc, core_reason(rc));
+	pa_turelay_grant(p.relays->relay, g);
 	pa_keep_grant(p.keep, args, now.boot_ms);
 	pa_tundemand_took(p.demand, args, g);
 	p.counters->granted++;

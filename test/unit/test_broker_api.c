@@ -24,7 +24,7 @@ static void setup(void)
 
 	cr_assert_eq(pa_cred_init(), 0);
 	conf = conf_of("{\"realms\": [\"campus\", \"lab\"], \"gateway-groups\": [{\"name\": \"main\", \"public-key\": \"" PUBLIC_KEY
-		       "\", \"gateways\": [\"198.51.100.10:6080\", \"198.51.100.11:6080\"], \"gateway-names\": [\"gw1\", \"gw2\"]}, {\"name\": \"other\", \"public-key\": \"" PUBLIC_KEY
+		       "\", \"gateways\": [\"198.51.100.10:6080\", \"198.51.100.11:6080\"], \"gateway-names\": [\"gw1\", \"gw2\"], \"relay\": {\"address\": \"198.51.100.10:443\"}}, {\"name\": \"other\", \"public-key\": \"" PUBLIC_KEY
 		       "\", \"gateways\": [\"198.51.100.12:6080\"], \"gateway-names\": [\"gw3\"]}], "
 		       "\"pools\": [{\"id\": 1, \"name\": \"one\", \"prefix\": \"203.0.113.0/30\", \"gateway-group\": \"main\"}]}");
 	memset(&api, 0, sizeof(api));
@@ -109,6 +109,7 @@ Test(api, allocate_gives_a_grant_that_verifies)
 	cr_assert_eq(g.keepalive, PA_KEEPALIVE_DEFAULT);
 	cr_assert_eq(g.n_gateways, 2u);
 	cr_assert_eq(g.gateways[0].port, 6080);
+	cr_assert(pa_addr_eq(&g.relay.addr, &g.gateways[0].addr) && g.relay.port == 443);
 	cr_assert_arr_eq(g.gateway_key, conf->groups[0].public_key, PA_KEY_LEN);
 	pa_derive_pool_key(pa_keyring_at(api.keys, 0)->key, 3, 1, pool_key);
 	pa_claims_encode(&g.claims, claims);
