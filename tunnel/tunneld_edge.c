@@ -458,12 +458,20 @@ static int fail_at(const struct pa_tunneld *t, const char *path, const char *tex
 	return rc;
 }
 
+static bool op_demand(void *ctx, bool wanted)
+{
+	struct pa_tunneld *t = ctx;
+
+	return t->demand != NULL && !t->stopped && pa_tundemand_relay(t->demand, wanted);
+}
+
 static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	struct pa_tunneld_pulse_config pulse = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .path = t->path,
 						.tick = on_pulse, .ctx = t};
-	struct pa_turelay_config relay = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .next_bind = op_next_bind, .ctx = t};
+	struct pa_turelay_config relay = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .next_bind = op_next_bind,
+					  .demand = op_demand, .ctx = t};
 	uint8_t secret_key[PA_KEY_LEN];
 	char detail[PA_FILE_ERRLEN], why[PA_TUNNELD_RELAYS_ERRLEN];
 	const char *key;
