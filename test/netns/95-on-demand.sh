@@ -4,6 +4,8 @@
 # allocates, the program has P; the last one's end gives it back. Forged questions get nothing; without a broker there is a clear error.
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
+# shellcheck source=test/netns/relayed.sh
+. "$(dirname "$0")/relayed.sh"
 need socat python3 dhclient
 
 lab_up --no-hook --outbound policy --clients 2
@@ -110,7 +112,7 @@ on client1 pubaddr exec -- true 2>"$TMP/down"
 is "the broker is dead: the program is not started" $? 125
 check "in bounded time" [ $((SECONDS - start)) -lt 15 ]
 check "and is told why" grep -q 'gives no public address' "$TMP/down"
-is "an ordinary question of the LAN is answered as always" "$(forge "$LAN2_IP" "$DHCP_IP" times=1)" "ack 0"
+is "an ordinary question of the LAN is answered as always" "$(forge "$LAN2_IP" "$DHCP_IP" code=3)" "ack 0"
 "$LAB" start brokerd
 working() { [ "$(on client1 pubaddr exec -- python3 -c "$own_address" 2>/dev/null)" = "$P" ]; }
 eventually 40 "the broker is back: the next program has its address" working
@@ -122,5 +124,16 @@ on client1 pubaddr exec --netns -- ip -4 -o addr >"$TMP/netns" 2>&1
 check "a program in a namespace has it on demand, too" grep -q "inet $P" "$TMP/netns"
 eventually 20 "and it is given back when the namespace has ended" sh -c "[ \$(grep -c 'lease.release.*$P' '$LOG/brokerd') -ge 4 ]"
 eventually 5 "the host is as it was" not on client1 ip link show pub0
+
+# ---- by the session relay, where no UDP passes
+
+"$LAB" block-udp on
+relay_up
+result $? "relay server, and the daemon that knows it" "$TMP/relayd"
+is "nobody has an address" "$(leases)" 0
+is "a program by the relay has it on demand, too" "$(relayed python3 -c "$own_address")" "$P"
+is "which is leased" "$(leases)" 1
+check "question, INFORM, grant and connection, in this order" logged demand.want demand.ask demand.answer grant.put relay.connect
+eventually 45 "and it is given back after the program" leases_are 0
 
 done_testing

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MPL-2.0
-"""inform.py IFACE CIADDR SERVER [chaddr=HEX] [source=IP] [frame=HEX] [option=HEX] [times=N]: sends DHCPINFORMs, as a forger would, by a packet socket;
+"""inform.py IFACE CIADDR SERVER [chaddr=HEX] [source=IP] [frame=HEX] [code=N] [option=HEX] [times=N]: sends DHCPINFORMs, as a forger would, by a packet socket;
 prints for each answer that this host's wire brings "ack" and the option's length, 0 without it, and "nothing" if none came in a second."""
 import os
 import socket
@@ -27,7 +27,7 @@ def checksum(data):
 
 
 def packet(xid):
-    options = b"\x63\x82\x53\x63\x35\x01\x08\x37\x01\xe0"
+    options = b"\x63\x82\x53\x63\x35\x01\x08\x37\x01" + bytes([int(more.get("code", "224"))])
     if option:
         options += bytes([224, len(option)]) + option
     bootp = struct.pack("!BBBBIHH4s12x", 1, 1, 6, 0, xid, 0, 0, socket.inet_aton(ciaddr)) + chaddr.ljust(16, b"\0") + bytes(192) + options + b"\xff"
