@@ -87,7 +87,7 @@ exec 3>&-
 wait "$second_pid"
 
 # ---- a renewed grant forbids to listen
-RELAY_NEXT=$("$tool" grant "$dir/gateway.key" "$key" "$PUB" 100 900 $GW:6080 closed)
+RELAY_NEXT=$("$tool" grant "$dir/gateway.key" "$key" "$PUB" 100 900 $GW:6080 none closed)
 export RELAY_NEXT
 relay strict listen 7103
 unset RELAY_NEXT
