@@ -20,6 +20,10 @@
 #define INPUT_LEN (PA_RELAY_HEADER_LEN + PA_RELAY_BODY_MAX + 65536)
 #define TURN_MAX 262144u /* octets each way before others of the loop have their turn */
 #define RECORD_MAX 16384u
+/* Key updates of the other side (RFC 8446, 4.6.3): so many, and one more for each so many octets. Nobody needs one before 2^24.5 records
+ * (5.5), but each costs us a derivation, and an answer if it asks for one. */
+#define UPDATES_MAX 32u
+#define UPDATE_OCTETS (1u << 20)
 
 enum { POLL, CHECK, PREPARE, HANDLES };
 
@@ -33,6 +37,9 @@ struct pa_stream {
 	const struct pa_stream_ops *ops;
 	void *ctx;
 	bool read_waits;		    /* for room to write */
+	bool flooded;			    /* by key updates */
+	unsigned updates;
+	uint64_t received;		    /* octets */
 	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
 	int events;			    /* that poll waits for */
 	size_t len;			    /* in input */
@@ -77,6 +84,8 @@ static const char *why(const struct pa_stream *s, int error)
 	unsigned long code = ERR_peek_last_error();
 	int os = errno;
 
+	if (s->flooded)
+		return "too many key updates";
 	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK)
 		return X509_verify_cert_error_string(verify);
 	if (error == SSL_ERROR_ZERO_RETURN)
@@ -84,6 +93,20 @@ static const char *why(const struct pa_stream *s, int error)
 	if (code != 0 && ERR_reason_error_string(code) != NULL)
 		return ERR_reason_error_string(code);
 	return os != 0 ? strerror(os) : "the connection ended";
+}
+
+/* TLS takes key updates one after the other as long as there are any, and tells nobody: but for this. To it, the stream ends here. */
+static void on_message(int written, int version, int type, const void *message, size_t len, SSL *ssl, void *arg)
+{
+	struct pa_stream *s = arg;
+
+	(void)version;
+	if (written || type != SSL3_RT_HANDSHAKE || len == 0 || *(const uint8_t *)message != SSL3_MT_KEY_UPDATE)
+		return;
+	if (++s->updates <= UPDATES_MAX + s->received / UPDATE_OCTETS)
+		return;
+	s->flooded = true;
+	SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
 }
 
 /* ---------------------------------------------------------------- both directions */
@@ -180,6 +203,7 @@ static void take_input(struct pa_stream *s)
 			return;
 		}
 		s->len += n;
+		s->received += n;
 		taken += n;
 		/* Handing on each record by itself would cost a move each; a full buffer or a dry socket is the time.
 		 */
@@ -325,6 +349,8 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 		free(s);
 		return PA_ENOMEM;
 	}
+	SSL_set_msg_callback(s->ssl, on_message);
+	SSL_set_msg_callback_arg(s->ssl, s);
 	(void)uv_check_init(loop, &s->check);
 	(void)uv_prepare_init(loop, &s->prepare);
 	s->open = HANDLES;

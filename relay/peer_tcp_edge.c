@@ -17,6 +17,7 @@
 #define TURN_MAX 131072u /* bytes read from one peer before others have their turn */
 #define QUEUE_MIN 4096u
 #define QUEUED_MAX (32u << 20) /* bytes of one client that wait for its peers */
+#define CALLING_MAX 4096       /* sessions of one client whose peer has not answered yet */
 
 static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay_error error)
 {
@@ -29,15 +30,6 @@ static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay
 	pa_rlink_result(s, &b);
 	if (error != PA_RELAY_E_OK)
 		pa_rlink_close(s, PA_RELAY_E_OK);
-}
-
-static void refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b,
-		   enum pa_relay_error error)
-{
-	struct pa_endpoint local = {owner->addr, b->local.port};
-
-	owner->event(owner->ctx, "relay.refused", s, &local, &b->remote, error);
-	answer(s, NULL, error);
 }
 
 /* ---------------------------------------------------------------- bytes */
@@ -116,7 +108,7 @@ static bool give_bytes(struct pa_peer *p)
 		}
 		p->queue_at += (size_t)n;
 		p->queued -= (size_t)n;
-		*p->owner->queued -= (size_t)n;
+		p->owner->share->queued -= (size_t)n;
 		pa_rlink_consumed(p->s, (size_t)n);
 	}
 	free(p->queue); /* most of the time nothing waits */
@@ -127,7 +119,7 @@ static bool give_bytes(struct pa_peer *p)
 
 static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 {
-	if (*p->owner->queued + len > QUEUED_MAX)
+	if (p->owner->share->queued + len > QUEUED_MAX)
 		return false;
 	if (p->queue_at > 0 && p->queue_at + p->queued + len > p->queue_cap) {
 		memmove(p->queue, p->queue + p->queue_at, p->queued);
@@ -147,7 +139,7 @@ static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 	}
 	memcpy(p->queue + p->queue_at + p->queued, bytes, len);
 	p->queued += len;
-	*p->owner->queued += len;
+	p->owner->share->queued += len;
 	return true;
 }
 
@@ -216,6 +208,7 @@ static void on_called(struct pa_peer *p)
 		return;
 	}
 	p->state = PA_PEER_OPEN;
+	p->owner->share->calling--;
 	pa_peer_names(p->fd, &p->local, NULL);
 	pa_peer_tell(p, "relay.connected", PA_RELAY_E_OK);
 	answer(s, p, PA_RELAY_E_OK);
@@ -230,22 +223,26 @@ void pa_peer_call(const struct pa_peer_owner *owner, struct pa_rsession *s, cons
 	int fd, on = 1;
 
 	if (!pa_peer_may_reach(owner, &b->remote, IPPROTO_TCP)) {
-		refuse(owner, s, b, PA_RELAY_E_DENIED);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_DENIED);
+		return;
+	}
+	if (owner->share->calling >= CALLING_MAX) {
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_LIMIT);
 		return;
 	}
 	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_STREAM, &fd) < 0) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		return;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		close(fd);
 		return;
 	}
 	p = pa_peer_new(owner, s, fd, PA_PEER_CALLING);
 	if (p == NULL) {
-		refuse(owner, s, b, PA_RELAY_E_LIMIT);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_LIMIT);
 		close(fd);
 		return;
 	}
@@ -263,20 +260,20 @@ void pa_peer_listen(const struct pa_peer_owner *owner, struct pa_rsession *s, co
 	int fd;
 
 	if (!owner->may_listen) {
-		refuse(owner, s, b, PA_RELAY_E_DENIED);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_DENIED);
 		return;
 	}
 	if (owner->reserved(owner->ctx, SOCK_STREAM, b->local.port)) {
-		refuse(owner, s, b, PA_RELAY_E_IN_USE);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_IN_USE);
 		return;
 	}
 	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_STREAM, &fd) < 0) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		return;
 	}
 	p = listen(fd, BACKLOG) == 0 ? pa_peer_new(owner, s, fd, PA_PEER_LISTENING) : NULL;
 	if (p == NULL) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		close(fd);
 		return;
 	}
@@ -286,37 +283,51 @@ void pa_peer_listen(const struct pa_peer_owner *owner, struct pa_rsession *s, co
 	pa_peer_wait(p, UV_READABLE);
 }
 
+/* A session for a peer that has called; false: there is no room for it, and the peer is told by a reset. */
+static bool admit(struct pa_peer *listener, int fd, const struct sockaddr_storage *from)
+{
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
+	struct pa_relay_body b = {0};
+	struct pa_rsession *s = NULL;
+	struct pa_peer *p;
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)pa_sockaddr_from(from, &b.remote);
+	pa_peer_names(fd, &b.local, NULL);
+	if (pa_peer_has_room(listener->owner))
+		s = pa_rlink_incoming(listener->s, &b, NULL);
+	p = s != NULL ? pa_peer_new(listener->owner, s, fd, PA_PEER_OPEN) : NULL;
+	if (p == NULL) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		close(fd);
+		if (s != NULL)
+			pa_rlink_close(s, PA_RELAY_E_LIMIT);
+		return false;
+	}
+	p->local = b.local;
+	p->remote = b.remote;
+	pa_peer_tell(p, "relay.incoming", PA_RELAY_E_OK);
+	wait_again(p);
+	return true;
+}
+
 static void on_incoming(struct pa_peer *listener)
 {
-	for (int i = 0; i < ACCEPTS; i++) {
+	int fd = 0;
+
+	for (int i = 0; i < ACCEPTS && fd >= 0; i++) {
 		struct sockaddr_storage from;
 		socklen_t len = sizeof(from);
-		struct pa_relay_body b = {0};
-		struct pa_rsession *s;
-		struct pa_peer *p;
-		int on = 1, fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-			pa_peer_fail(listener, PA_RELAY_E_LIMIT);
+			listener->owner->share->paused = true; /* until the client's next tick, or we would only spin */
+			pa_peer_wait(listener, 0);
 			return;
 		}
-		if (fd < 0)
+		if (fd >= 0 && !admit(listener, fd, &from))
 			break;
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		(void)pa_sockaddr_from(&from, &b.remote);
-		pa_peer_names(fd, &b.local, NULL);
-		s = pa_rlink_incoming(listener->s, &b, NULL);
-		p = s != NULL ? pa_peer_new(listener->owner, s, fd, PA_PEER_OPEN) : NULL;
-		if (p == NULL) {
-			close(fd);
-			if (s != NULL)
-				pa_rlink_close(s, PA_RELAY_E_LIMIT);
-			break;
-		}
-		p->local = b.local;
-		p->remote = b.remote;
-		pa_peer_tell(p, "relay.incoming", PA_RELAY_E_OK);
-		wait_again(p);
 	}
 	pa_peer_wait(listener, UV_READABLE);
 }

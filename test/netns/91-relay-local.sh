@@ -15,6 +15,11 @@ c() { ip netns exec "${net}c" "$@" 3>&-; }
 
 need_root
 net_up
+# What `ip netns exec` shows the server for its resolver.
+trap 'cleanup; rm -rf "/etc/netns/${net}g"' EXIT
+mkdir -p "/etc/netns/${net}g"
+printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts"
+echo 'hosts: files' >"/etc/netns/${net}g/nsswitch.conf"
 plan 57
 
 ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked transit { type filter hook forward priority 0; };
@@ -213,8 +218,8 @@ has dgram.out "^$PEER:7006 14[0-9]* aaaa"
 ok $? 'a datagram of 1400 octets comes back whole'
 exec 3>&-
 wait "$dgram_pid"
-run names resolve localhost
-grep -qx '127.0.0.1' "$dir/names.out"
+run names resolve peer.example
+grep -qx "$PEER" "$dir/names.out"
 ok $? 'a name is resolved at the server'
 run noname resolve no-such-name.invalid
 has noname.err '^failed'

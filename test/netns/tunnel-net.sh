@@ -37,6 +37,8 @@ cleanup() {
 	done
 	wait
 	for ns in c n i g p; do
+		# Children of what was ended, such as socat's.
+		ip netns pids "$net$ns" 2>/dev/null | xargs -r kill 2>/dev/null
 		ip netns del "$net$ns" 2>/dev/null
 	done
 	[ -z "$dir" ] || rm -rf "$dir"
@@ -158,7 +160,7 @@ is() {
 }
 finish() {
 	if [ $failed -ne 0 ]; then
-		sed 's/^/# /' "$dir/tunneld.log" "$dir/gatewayd.log"
+		sed 's/^/# /' "$dir/tunneld.log" "$dir/gatewayd.log" 2>/dev/null
 		exit 1
 	fi
 }
