@@ -384,6 +384,8 @@ static void on_tick(uv_timer_t *timer)
 		if (pa_rlink_sessions(c->link) > 0)
 			give_up(c);
 	}
+	if (c->closing) /* by the over callback */
+		return;
 	if (c->over_wanted) { /* BYE */
 		finish_over(c);
 		drop(c, "the server has ended it");

@@ -139,16 +139,20 @@ static void push(struct crowd *c, struct pa_rsession *s)
 }
 
 /* Where the connection has no room now, the writable op comes, once for each that was refused. */
+/* In pieces where the room is: a window takes all of it, but the ring of the connection has an end. */
 static void put_line(struct pa_rsession *s)
 {
+	size_t at = 0, room;
 	uint8_t *to;
-	size_t room = pa_rlink_reserve(s, &to);
 
-	if (room == 0)
-		return;
-	PA_REQUIRE(room >= strlen(LINE));
-	memcpy(to, LINE, strlen(LINE));
-	pa_rlink_commit(s, strlen(LINE));
+	while (at < strlen(LINE) && (room = pa_rlink_reserve(s, &to)) > 0) {
+		size_t n = strlen(LINE) - at < room ? strlen(LINE) - at : room;
+
+		memcpy(to, LINE + at, n);
+		pa_rlink_commit(s, n);
+		at += n;
+	}
+	PA_REQUIRE(at == strlen(LINE));
 }
 
 static void start_session(void *ctx, struct pa_rsession *s)
