@@ -42,7 +42,8 @@ static bool array_fits(const struct pa_dp_kern_config *k)
 	if (k->n_pools > PA_K_POOLS)
 		return false;
 	for (size_t i = 0; i < k->n_pools; i++)
-		sum += UINT64_C(1) << (32 - k->pools[i].len);
+		if (pa_addr_is_ipv4(&k->pools[i].addr))
+			sum += UINT64_C(1) << (32 - k->pools[i].len);
 	return sum <= ARRAY_MIN || sum <= (uint64_t)k->max_peers * ARRAY_FACTOR;
 }
 
@@ -72,15 +73,17 @@ static void make_layout(const struct pa_dp_config *cfg, struct pa_k_conf *ret)
 	if (ret->hashed != 0)
 		return;
 	for (size_t i = 0; i < k->n_pools; i++) {
-		struct pa_k_pool *p = &ret->pools[i];
+		struct pa_k_pool *p = &ret->pools[ret->n_pools];
 
+		if (!pa_addr_is_ipv4(&k->pools[i].addr))
+			continue; /* the process's: the programs know no inner IPv6 */
+		ret->n_pools++;
 		p->base = pa_addr_to_ipv4(&k->pools[i].addr);
 		p->mask = k->pools[i].len > 0 ? UINT32_MAX << (32 - k->pools[i].len) : 0;
 		p->slot = next;
 		next += ~p->mask + 1;
 	}
-	ret->n_pools = (uint32_t)k->n_pools;
-	ret->n_peers = next;
+	ret->n_peers = next > 0 ? next : 1;
 }
 
 /* ---- peers ---- */
@@ -107,7 +110,7 @@ static int make_slot(struct pa_dp *dp, const struct pa_addr *inner, uint32_t *re
 {
 	int rc = find_slot(dp, inner, ret);
 
-	if (rc == 0 || dp->maps.conf->hashed == 0)
+	if (rc == 0 || dp->maps.conf->hashed == 0 || !pa_addr_is_ipv4(inner))
 		return rc;
 	if (dp->n_free == 0)
 		return PA_ENOMEM;

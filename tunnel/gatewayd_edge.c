@@ -130,13 +130,17 @@ static void op_withdraw(void *ctx, const struct pa_addr *addr)
 
 static void op_event(void *ctx, const char *event, const struct pa_gw_binding *b, unsigned reason)
 {
+	bool adopted = strcmp(event, "binding.adopted") == 0;
+	/* There may be a million of them at once; state.adopted says how many. */
+	enum pa_log_level level = adopted ? PA_LOG_DEBUG : PA_LOG_INFO;
 	char addr[PA_ADDR_STRLEN], mapped[PA_ENDPOINT_STRLEN];
 
 	/* One that is adopted may not have been reported before the former process died. */
-	if (strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0 ||
-	    strcmp(event, "binding.adopted") == 0)
+	if (adopted || strcmp(event, "binding.new") == 0 || strcmp(event, "binding.renewed") == 0)
 		pa_broker_link_bound(((struct pa_gatewayd *)ctx)->broker, b);
-	pa_log(PA_LOG_INFO, event, "addr=%s mapped=%s pool=%u epoch=%llu mtu=%u%s%s", pa_addr_format(&b->claims.addr, addr),
+	if (!pa_log_enabled(level))
+		return;
+	pa_log(level, event, "addr=%s mapped=%s pool=%u epoch=%llu mtu=%u%s%s", pa_addr_format(&b->claims.addr, addr),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->claims.pool_id, (unsigned long long)b->claims.epoch, (unsigned)b->mtu,
 	       reason != 0 ? " reason=" : "", reason != 0 ? pa_reason_name(reason) : "");
 }

@@ -80,21 +80,7 @@ static void answer(struct pa_gw *gw, const struct rx *rx, const struct pa_msg *m
 	gw->ops->send(gw->ctx, rx->local, rx->from, buf, (size_t)n);
 }
 
-void pa_gw_send_unbound(struct pa_gw *gw, const struct pa_gw_entry *e, enum pa_reason reason)
-{
-	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = (uint8_t)reason};
-	uint8_t buf[PA_CTL_MAX], g2c[PA_KEY_LEN];
-	int n;
-
-	memcpy(m.session, e->session, sizeof(m.session));
-	pa_derive_g2c(e->k1, g2c);
-	n = pa_msg_encode(&m, g2c, buf, sizeof(buf));
-	pa_wipe(g2c, sizeof(g2c));
-	PA_REQUIRE(n > 0);
-	gw->ops->send(gw->ctx, e->local, &e->mapped, buf, (size_t)n);
-}
-
-/* The same, by a client that is bound. */
+/* The same, to a client that is bound. */
 static void answer_bound(struct pa_gw *gw, const struct rx *rx, const struct pa_msg *m, const struct pa_gw_entry *e)
 {
 	uint8_t g2c[PA_KEY_LEN];
@@ -201,17 +187,24 @@ static bool limit_binding(uint32_t *tat, uint64_t now_ms, uint32_t interval_ms, 
 	return ok;
 }
 
+/* After an objection e stays where it is for a while. */
+static bool rests(const struct pa_gw *gw, const struct pa_gw_entry *e, uint64_t now_ms)
+{
+	const struct pa_gw_contest *c = pa_gw_contest_of(gw, e);
+
+	return c != NULL && now_ms < c->quiet_until_ms;
+}
+
 /*
  * Asks whether the client of e is at rx->from, if that may be asked now. Changes nothing but the limits. known: that is where it was
  * all the time; then only its own limit counts, for after a restart all clients of a prefix are asked at once.
  */
 static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e, uint32_t *tat, bool known)
 {
-	const struct pa_gw_contest *c = pa_gw_contest_of(gw, e);
 	struct pa_msg m = {.type = PA_MSG_RECHALLENGE};
 	uint64_t now = rx->now.boot_ms;
 
-	if ((c != NULL && now < c->quiet_until_ms) || !limit_binding(tat, now, BINDING_INTERVAL_MS, BINDING_BURST) ||
+	if (rests(gw, e, now) || !limit_binding(tat, now, BINDING_INTERVAL_MS, BINDING_BURST) ||
 	    (!known && !pa_limit_source(&gw->rechallenge_limit, now, &rx->from->addr))) {
 		gw->count.limited++;
 		return;
@@ -531,59 +524,6 @@ static void send_hint(struct pa_gw *gw, const struct rx *rx)
 	answer(gw, rx, &m, NULL);
 }
 
-static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
-{
-	struct pa_gw_entry *e;
-	bool current, former;
-
-	if (pa_gw_table_find_session(gw->table, rx->m.session) == NULL) {
-		gw->count.unknown_session++;
-		send_hint(gw, rx);
-		return;
-	}
-	e = find_authentic(gw, rx);
-	if (e == NULL)
-		return;
-	/* Only what is authentic is charged, or a listener could use up what the holder needs. */
-	if (!limit_binding(&e->tat_session, rx->now.boot_ms, ALIVE_INTERVAL_MS, ALIVE_BURST)) {
-		gw->count.limited++;
-		return;
-	}
-	if (e->adopted && rx->m.seq > e->seq) {
-		rechallenge(gw, rx, e, &e->tat_control, is_at(e, rx));
-		return;
-	}
-	current = pa_gw_has_token(gw, e, 0, rx->m.token);
-	/* The ALIVE with the current one may have been lost, so what is said again soon after it may have the one before. */
-	former = e->repeats < TOKEN_REPEATS && rx->now.boot_ms < e->last_seen_ms + TOKEN_GRACE_MS &&
-		 pa_gw_has_token(gw, e, 1, rx->m.token);
-	/* A stale token: whoever sends this no longer receives what we send. */
-	if (rx->m.seq <= e->seq || (!current && !former)) {
-		/* A new number is no flood, but somebody who repeats himself because we are slow, as all do after a restart. */
-		(void)refuse(gw, &gw->count.replayed, rx->m.seq <= e->seq ? PA_GW_REFUSED_SILENTLY : PA_GW_NOT_REFUSED);
-		return;
-	}
-	if (!is_at(e, rx)) {
-		rechallenge(gw, rx, e, &e->tat_control, is_at(e, rx));
-		return;
-	}
-	e->seq = rx->m.seq;
-	if (current) {
-		e->token++;
-		e->repeats = 0;
-	} else {
-		e->repeats++;
-	}
-	gw->count.keepalive++;
-	seen(gw, rx->now, e);
-	if (pa_gw_path_told(gw, rx->now, e, rx->m.mtu)) {
-		deliver(gw, e);
-		pa_gw_changed(gw, e);
-		event(gw, "binding.mtu", e, 0);
-	}
-	send_alive(gw, rx, e);
-}
-
 /* True if rx comes from where the client was until a moment ago. */
 static bool may_object(const struct pa_gw *gw, const struct pa_gw_entry *e, const struct rx *rx)
 {
@@ -636,17 +576,76 @@ static void move(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
 		ask_old(gw, rx, e, c);
 }
 
+/* The very packet that was believed last comes from the former place too: that one was a listener's copy. True: moved back. */
+static bool object(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
+{
+	if (rx->m.seq != e->seq || !may_object(gw, e, rx))
+		return false;
+	move(gw, rx, e);
+	return true;
+}
+
+static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
+{
+	struct pa_gw_entry *e;
+	bool current, former;
+
+	if (pa_gw_table_find_session(gw->table, rx->m.session) == NULL) {
+		gw->count.unknown_session++;
+		send_hint(gw, rx);
+		return;
+	}
+	e = find_authentic(gw, rx);
+	if (e == NULL)
+		return;
+	/* Only what is authentic is charged, or a listener could use up what the holder needs. */
+	if (!limit_binding(&e->tat_session, rx->now.boot_ms, ALIVE_INTERVAL_MS, ALIVE_BURST)) {
+		gw->count.limited++;
+		return;
+	}
+	if (e->adopted && rx->m.seq > e->seq) {
+		rechallenge(gw, rx, e, &e->tat_control, is_at(e, rx));
+		return;
+	}
+	if (object(gw, rx, e))
+		return;
+	current = pa_gw_has_token(gw, e, 0, rx->m.token);
+	/* The ALIVE with the current one may have been lost, so what is said again soon after it may have the one before. */
+	former = e->repeats < TOKEN_REPEATS && rx->now.boot_ms < e->last_seen_ms + TOKEN_GRACE_MS &&
+		 pa_gw_has_token(gw, e, 1, rx->m.token);
+	/* A stale token: whoever sends this no longer receives what we send. */
+	if (rx->m.seq <= e->seq || (!current && !former)) {
+		/* A new number is no flood, but somebody who repeats himself because we are slow, as all do after a restart. */
+		(void)refuse(gw, &gw->count.replayed, rx->m.seq <= e->seq ? PA_GW_REFUSED_SILENTLY : PA_GW_NOT_REFUSED);
+		return;
+	}
+	if (!is_at(e, rx)) {
+		rechallenge(gw, rx, e, &e->tat_control, is_at(e, rx));
+		return;
+	}
+	e->seq = rx->m.seq;
+	if (current) {
+		e->token++;
+		e->repeats = 0;
+	} else {
+		e->repeats++;
+	}
+	gw->count.keepalive++;
+	seen(gw, rx->now, e);
+	if (pa_gw_path_told(gw, rx->now, e, rx->m.mtu)) {
+		deliver(gw, e);
+		pa_gw_changed(gw, e);
+		event(gw, "binding.mtu", e, 0);
+	}
+	send_alive(gw, rx, e);
+}
+
 static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_gw_entry *e = find_authentic(gw, rx);
 
-	if (e == NULL)
+	if (e == NULL || object(gw, rx, e))
 		return;
-	/* The very packet that moved the binding comes from the former place too: that one was a listener's copy. */
-	if (rx->m.seq == e->seq && may_object(gw, e, rx)) {
-		move(gw, rx, e);
-		return;
-	}
 	if (rx->m.seq <= e->seq) {
 		(void)refuse(gw, &gw->count.replayed, PA_GW_REFUSED_SILENTLY);
 		return;
@@ -661,6 +660,11 @@ static void handle_reconfirm(struct pa_gw *gw, const struct rx *rx)
 			e->seq = rx->m.seq;
 			send_alive(gw, rx, e);
 		}
+		return;
+	}
+	/* The answer to a question of before the objection, or a listener's copy of it, for he may pass questions on late. */
+	if (!is_at(e, rx) && rests(gw, e, rx->now.boot_ms)) {
+		gw->count.limited++;
 		return;
 	}
 	e->seq = rx->m.seq;

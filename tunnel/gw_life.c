@@ -127,6 +127,20 @@ void pa_gw_counters_get(const struct pa_gw *gw, struct pa_gw_counters *ret)
 	*ret = gw->count;
 }
 
+void pa_gw_send_unbound(struct pa_gw *gw, const struct pa_gw_entry *e, enum pa_reason reason)
+{
+	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = (uint8_t)reason};
+	uint8_t buf[PA_CTL_MAX], g2c[PA_KEY_LEN];
+	int n;
+
+	memcpy(m.session, e->session, sizeof(m.session));
+	pa_derive_g2c(e->k1, g2c);
+	n = pa_msg_encode(&m, g2c, buf, sizeof(buf));
+	pa_wipe(g2c, sizeof(g2c));
+	PA_REQUIRE(n > 0);
+	gw->ops->send(gw->ctx, e->local, &e->mapped, buf, (size_t)n);
+}
+
 int pa_gw_end(struct pa_gw *gw, struct pa_now now, const struct pa_addr *addr, enum pa_reason reason)
 {
 	struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);

@@ -18,7 +18,9 @@ struct found {
 
 static void put_addr(struct nlmsghdr *nlh, uint16_t type, const struct pa_addr *a)
 {
-	mnl_attr_put(nlh, type, 4, a->b + 12);
+	size_t len = pa_addr_is_ipv4(a) ? 4 : 16;
+
+	mnl_attr_put(nlh, type, len, a->b + 16 - len);
 }
 
 static int request(struct pa_nl *nl, uint16_t type, uint16_t flags, int ifindex, const struct pa_addr *addr,
@@ -26,21 +28,22 @@ static int request(struct pa_nl *nl, uint16_t type, uint16_t flags, int ifindex,
 {
 	char buf[PA_NL_BUFLEN];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	bool ipv4 = pa_addr_is_ipv4(addr);
 	struct nlattr *metrics;
 	struct rtmsg *rtm;
 
 	nlh->nlmsg_type = type;
 	nlh->nlmsg_flags = flags;
 	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = AF_INET;
-	rtm->rtm_dst_len = 32;
+	rtm->rtm_family = ipv4 ? AF_INET : AF_INET6;
+	rtm->rtm_dst_len = ipv4 ? 32 : 128;
 	rtm->rtm_table = RT_TABLE_MAIN;
 	rtm->rtm_protocol = PA_MTU_ROUTE_PROTOCOL;
 	rtm->rtm_type = RTN_UNICAST;
-	rtm->rtm_scope = RT_SCOPE_LINK;
+	rtm->rtm_scope = ipv4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE; /* IPv6 routes have none */
 	put_addr(nlh, RTA_DST, addr);
 	mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)ifindex);
-	if (!pa_addr_is_none(src))
+	if (!pa_addr_is_none(src) && pa_addr_is_ipv4(src) == ipv4)
 		put_addr(nlh, RTA_PREFSRC, src);
 	if (mtu > 0) {
 		metrics = mnl_attr_nest_start(nlh, RTA_METRICS);
@@ -52,8 +55,6 @@ static int request(struct pa_nl *nl, uint16_t type, uint16_t flags, int ifindex,
 
 int pa_net_mtu_set(struct pa_nl *nl, int ifindex, const struct pa_addr *addr, const struct pa_addr *src, uint16_t mtu)
 {
-	if (!pa_addr_is_ipv4(addr))
-		return PA_EINVAL;
 	return request(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, ifindex, addr, src, mtu);
 }
 
@@ -61,7 +62,7 @@ int pa_net_mtu_clear(struct pa_nl *nl, int ifindex, const struct pa_addr *addr)
 {
 	static const struct pa_addr none;
 
-	return pa_addr_is_ipv4(addr) ? request(nl, RTM_DELROUTE, 0, ifindex, addr, &none, 0) : PA_ENOTFOUND;
+	return request(nl, RTM_DELROUTE, 0, ifindex, addr, &none, 0);
 }
 
 static void take(struct found *f, const struct pa_addr *addr)
@@ -81,19 +82,18 @@ static void take(struct found *f, const struct pa_addr *addr)
 static int find(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	size_t len = rtm->rtm_family == AF_INET ? 4 : 16;
 	struct pa_addr addr = pa_addr_from_ipv4(0);
 	struct found *f = arg;
 	const struct nlattr *attr;
 	int ifindex = 0;
 
-	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_protocol != PA_MTU_ROUTE_PROTOCOL || rtm->rtm_dst_len != 32)
+	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_protocol != PA_MTU_ROUTE_PROTOCOL || rtm->rtm_dst_len != 8 * len)
 		return 0;
 	PA_NL_EACH_ATTR(attr, nlh, sizeof(*rtm)) {
-		if (mnl_attr_get_payload_len(attr) != 4)
-			continue;
-		if (mnl_attr_get_type(attr) == RTA_DST)
-			memcpy(addr.b + 12, mnl_attr_get_payload(attr), 4);
-		else if (mnl_attr_get_type(attr) == RTA_OIF)
+		if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) == len)
+			memcpy(addr.b + 16 - len, mnl_attr_get_payload(attr), len);
+		else if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_get_payload_len(attr) == 4)
 			ifindex = (int)mnl_attr_get_u32(attr);
 	}
 	if (ifindex == f->ifindex)
@@ -103,9 +103,12 @@ static int find(const struct nlmsghdr *nlh, void *arg)
 
 int pa_net_mtu_clean(struct pa_nl *nl, int ifindex)
 {
+	static const uint8_t families[] = {AF_INET, AF_INET6};
 	struct found f = {.ifindex = ifindex};
-	int rc = pa_nl_dump_all(nl, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), find, &f);
+	int rc = 0;
 
+	for (size_t i = 0; rc == 0 && i < sizeof(families); i++)
+		rc = pa_nl_dump_all(nl, RTM_GETROUTE, families[i], sizeof(struct rtmsg), find, &f);
 	for (size_t i = 0; rc == 0 && i < f.n; i++)
 		(void)pa_net_mtu_clear(nl, ifindex, &f.addrs[i]);
 	free(f.addrs);

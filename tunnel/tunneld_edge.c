@@ -727,7 +727,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 int pa_tunneld_give_namespace(struct pa_tunneld *t, pid_t pid, char err[PA_TUNNELD_ERRLEN])
 {
 	char detail[PA_TUNNET_ERRLEN];
-	int rc = pa_tunnet_give_namespace(t->net, pid, detail);
+	int rc = pa_tunnet_give_namespace(t->net, pid, t->bound.mtu_max, detail);
 
 	if (rc == 0) {
 		rc = bring_up(t);

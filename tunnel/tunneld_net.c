@@ -459,9 +459,9 @@ int pa_tunnet_up(struct pa_tunnet *net, const struct pa_tunnet_want *want, char 
 	return set_holder(net, in.away ? OF_NAMESPACE : OF_HOST, err);
 }
 
-int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN])
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, uint16_t mtu, char err[PA_TUNNET_ERRLEN])
 {
-	int rc = pa_addr_is_none(&net->addr) ? PA_ENOTFOUND : pa_veth_open(net->nl, net->device, pid, net->mtu);
+	int rc = pa_addr_is_none(&net->addr) ? PA_ENOTFOUND : pa_veth_open(net->nl, net->device, pid, mtu);
 
 	if (rc < 0)
 		(void)snprintf(err, PA_TUNNET_ERRLEN, "cannot make the way to the namespace: %s%s", strerror(errno),

@@ -66,10 +66,11 @@ bool pa_tunnet_filter_damaged(struct pa_tunnet *net);
 
 /*
  * P for the network namespace of process pid, in place of the host: makes the way there (net_veth.h), and the next pa_tunnet_up
- * leads P to it; when the namespace has ended, pa_tunnet_up brings P back. take: removes the way. PA_EEXIST: another one has it;
+ * leads P to it; when the namespace has ended, pa_tunnet_up brings P back. mtu: the largest that the path may have while it lasts, for
+ * nobody can change it there later; the device's own, when it is less, is told by ICMP, as by any router. take: removes the way. PA_EEXIST: another one has it;
  * PA_ENOTFOUND: nothing is up. err says what and the remedy.
  */
-int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, char err[PA_TUNNET_ERRLEN]);
+int pa_tunnet_give_namespace(struct pa_tunnet *net, pid_t pid, uint16_t mtu, char err[PA_TUNNET_ERRLEN]);
 void pa_tunnet_take_namespace(struct pa_tunnet *net);
 bool pa_tunnet_in_namespace(const struct pa_tunnet *net);
 /* True if the namespace has gone, and the routes still say that it has P: pa_tunnet_up brings it to the host. */

@@ -169,6 +169,24 @@ again
 pn ping -c1 -W3 "$PEER_IP" >"$TMP/ping" 2>&1
 is "ping works in it without a capability" $? 0
 again
+# The path narrows: what is too large for it the host tells the namespace, and programs cut up what they send.
+mtu=$(on client1 cat /sys/class/net/pub0/mtu)
+mkfifo "$TMP/go"
+: >"$TMP/narrowed"
+pn sh -c "ip -o link show pub0; read -r go; ping -c2 -i0.2 -W3 -M do -s 1372 $PEER_IP; ping -c1 -W3 -M want -s 1372 $PEER_IP" \
+	<"$TMP/go" >"$TMP/narrowed" 2>&1 &
+narrowed_PID=$!
+exec 7>"$TMP/go"
+within 5 grep -q ' mtu ' "$TMP/narrowed"
+on client1 ip link set pub0 mtu 1300
+echo go >&7
+wait $narrowed_PID
+exec 7>&-
+check "the largest that the path may have counts there" grep -q " mtu $mtu " "$TMP/narrowed"
+check "what is larger than the path's is answered" grep -q 'mtu *= *1300' "$TMP/narrowed"
+check "and gets through in pieces" sh -c "tail -n 4 '$TMP/narrowed' | grep -q '1 received'"
+on client1 ip link set pub0 mtu "$mtu"
+again
 in_background client1 server setpriv --reuid=4001 --regid=4001 --groups=4001 pubaddr exec --netns -- socat TCP4-LISTEN:7103,fork,reuseaddr 'SYSTEM:echo $SOCAT_SOCKADDR; socat -u TCP4\:'"$PEER_IP"'\:7001 -'
 eventually 5 "a server in it is reached at P, and its child asks by P" \
 	sh -c "'$LAB' exec peer -- socat -T5 -u TCP4:$P:7103,connect-timeout=2 - | paste -sd' ' | grep -qx '$P $P'"

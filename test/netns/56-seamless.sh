@@ -76,7 +76,8 @@ check "both senders still run" kill -0 "$up_PID" "$down_PID"
 stop_numbers
 is "each datagram to the peer arrived, and once" "$(<"$TMP/at_peer")" "$(<"$TMP/up") 0"
 is "each datagram to the client arrived, and once" "$(<"$TMP/at_client")" "$(<"$TMP/down") 0"
-is "the gateway took over each time" "$(log_count gatewayd binding.adopted)" "$KILLS"
+is "the gateway took over each time" "$(log_count gatewayd 'state.adopted.* bindings=1 ')" "$KILLS"
+is "and says so in one line" "$(log_count gatewayd binding.adopted)" 0
 is "so did the client daemon" "$(log_count client1.tunneld gateway.adopted)" "$KILLS"
 is "no mapping moved: the client's port is the same" "$(log_count gatewayd binding.moved)" 0
 

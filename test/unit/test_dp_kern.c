@@ -334,13 +334,14 @@ static struct pa_addr no_addr(void)
 	return none;
 }
 
-static void set_up_limited(struct bed *b)
+static void set_up_limited(struct bed *b, bool accelerate)
 {
 	struct pa_endpoint outer = {addr_of(CLIENT), 5000};
 
 	memset(b, 0, sizeof(*b));
 	new_world(b);
 	configure(b, PA_DP_GATEWAY);
+	b->k.accelerate = accelerate;
 	/* Ten packets at once, and then none for an hour. */
 	b->k.rate = (struct pa_rate){.packet_ns = 3600 * UINT64_C(1000000000), .burst_ns = 9 * 3600 * UINT64_C(1000000000)};
 	cr_assert_eq(uv_loop_init(&b->loop), 0);
@@ -368,7 +369,7 @@ Test(dp_kern, limits_the_rate)
 	struct run r;
 	struct bed b;
 
-	set_up_limited(&b);
+	set_up_limited(&b, false);
 	cr_assert(pa_dp_kern_peer(b.kern, &p, &known) && known.outer.port == 5000 && known.local == 0);
 	cr_assert_not(pa_dp_kern_peer(b.kern, &none, &known));
 	make_inner(inner, P, PEER, 17, sizeof(inner));
@@ -487,6 +488,47 @@ Test(dp_kern, leaves_the_unusual)
 	}
 	cr_expect_eq(stats_of(b.kern, &pa_dp_kern).rx_packets, 0);
 	tear_down(&b);
+}
+
+/* A pool of IPv6 addresses changes nothing for the others; its bindings are the process's. */
+static void check_inner_ipv6(struct bed *b, const char *pool, bool hashed)
+{
+	struct pa_prefix pools[] = {prefix_of("2001:db8:7::/64"), prefix_of(pool), prefix_of("2001:db8:8::7/128")};
+	const struct pa_addr four = addr_of(P);
+	struct pa_dp_peer six = {.inner = addr_of("2001:db8:7::7"), .outer = {addr_of(CLIENT), 5001}}, found;
+	struct pa_dp_peer_stats stats;
+	uint8_t inner[200];
+	struct run r;
+
+	b->k.pools = pools;
+	b->k.n_pools = 3;
+	open_kern(b);
+	cr_expect_eq(b->kern->maps.conf->hashed, hashed);
+	cr_assert_eq(pa_dp_kern.update(b->kern, &six), 0);
+	cr_expect_not(pa_dp_kern_peer(b->kern, &six.inner, &found));
+	cr_expect_eq(pa_dp_kern.stats(b->kern, &six.inner, NULL, &stats), PA_ENOTFOUND);
+	update(b, b->kern, &pa_dp_kern, &(struct pa_endpoint){addr_of(CLIENT), 5000});
+	pa_dp_kern_settle(b->kern);
+	attach(b);
+	cr_assert(pa_dp_kern_peer(b->kern, &four, &found) && found.outer.port == 5000);
+	make_inner(inner, P, PEER, 17, sizeof(inner));
+	cr_expect_eq(receive(b, inner, sizeof(inner), &r), REDIRECTED);
+	inner[0] = 0x65;
+	cr_expect_eq(receive(b, inner, sizeof(inner), &r), UP);
+	six.outer.port = 0;
+	cr_expect_eq(pa_dp_kern.update(b->kern, &six), 0);
+	pa_dp_kern.close(b->kern);
+}
+
+Test(dp_kern, leaves_inner_ipv6)
+{
+	struct bed b;
+
+	memset(&b, 0, sizeof(b));
+	new_world(&b);
+	configure(&b, PA_DP_GATEWAY);
+	check_inner_ipv6(&b, "203.0.113.0/24", false);
+	check_inner_ipv6(&b, "203.0.0.0/8", true); /* too large for an index */
 }
 
 Test(dp_kern, entries_end_by_themselves)
@@ -776,6 +818,41 @@ Test(dp_kern, xdp_carries_as_tc)
 	cr_expect_gt(stats.rx_packets, 600, "both programs count");
 	pa_dp_kern.close(b.kern);
 	shell("! ip -d link show dev eth0 | grep -q xdp");
+}
+
+/* XDP holds a binding to its rate as the programs of tc do, and all of them draw on the same. */
+Test(dp_kern, xdp_limits_the_rate)
+{
+	struct pa_addr p = addr_of(P);
+	struct pa_dp_peer_stats peer;
+	struct pa_dp_stats total;
+	uint8_t inner[100], frame[256];
+	struct run r;
+	struct bed b;
+	size_t n;
+
+	set_up_limited(&b, true);
+	cr_assert(pa_dp_kern_accelerated(b.kern));
+	make_inner(inner, P, PEER, 17, sizeof(inner));
+	n = wrap_for(&b, frame, inner, sizeof(inner));
+	for (unsigned i = 0; i < 6; i++) {
+		run_prog(&b, PA_KERN_XDP, frame, n, &r);
+		cr_assert_eq(r.verdict, XDP_REDIRECT, "packet %u: %u", i, r.verdict);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		cr_assert_eq(receive(&b, inner, sizeof(inner), &r), REDIRECTED, "packet %u", i);
+	run_prog(&b, PA_KERN_XDP, frame, n, &r);
+	cr_assert_eq(r.verdict, XDP_DROP);
+	cr_assert_eq(receive(&b, inner, sizeof(inner), &r), SHOT);
+	for (unsigned i = 0; i < 10; i++)
+		cr_assert_eq(xdp_for_p(&b, "\x02\x00\x00\x00\x00\x01", PEER), XDP_REDIRECT, "packet %u", i);
+	cr_assert_eq(xdp_for_p(&b, "\x02\x00\x00\x00\x00\x01", PEER), XDP_DROP);
+	cr_assert_not(pa_dp_kern_take(b.kern, &p, true, 1, 100));
+	total = stats_of(b.kern, &pa_dp_kern);
+	cr_expect(total.rx_drops[PA_DROP_LIMITED] == 2 && total.tx_drops[PA_DROP_LIMITED] == 1);
+	cr_assert_eq(pa_dp_kern.stats(b.kern, &p, NULL, &peer), 0);
+	cr_expect(peer.rx_packets == 10 && peer.rx_bytes == 1000 && peer.tx_packets == 10 && peer.tx_bytes == 1000);
+	tear_down_limited(&b);
 }
 
 /* A frame for P, by XDP; its destination is in r->out. */

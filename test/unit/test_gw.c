@@ -742,6 +742,69 @@ Test(gw, copied_answer_draws_nothing)
 	fx_free(f);
 }
 
+/* Questions that the listener kept are passed on when the first answer has been objected to. */
+Test(gw, an_objection_holds_against_earlier_questions)
+{
+	struct fx *f = fx_new(8);
+	uint8_t first[PA_COOKIE_LEN], buf[PA_CTL_MAX];
+	struct peer p;
+	size_t n;
+
+	make_peer(&p, 0, 5, 1, 100);
+	bind_at(f, &p, HOME);
+	give(f, 0, AWAY, buf, peer_keepalive(&p, buf));
+	memcpy(first, f->sent[0].m.cookie, sizeof(first));
+	n = peer_reconfirm(&p, first, buf);
+	give(f, 0, AWAY, buf, n);
+	cr_assert_str_eq(mapped(f, 5), AWAY);
+	give(f, 0, HOME, buf, n);
+	cr_assert_str_eq(mapped(f, 5), HOME);
+	for (unsigned i = 0; i < 9; i++) {
+		advance(f, 1000);
+		n = peer_reconfirm(&p, first, buf);
+		give(f, 0, AWAY, buf, n);
+		cr_expect_eq(f->n_sent, 0);
+		cr_expect_str_eq(mapped(f, 5), HOME, "after %u s", i);
+		give(f, 0, HOME, buf, n);
+		cr_expect_eq(f->sent[0].m.type, PA_MSG_ALIVE, "the original uses its number up");
+	}
+	cr_expect_eq(counters(f).contested, 1);
+	advance(f, 1001);
+	n = peer_reconfirm(&p, first, buf);
+	give(f, 0, AWAY, buf, n);
+	cr_expect_str_eq(mapped(f, 5), AWAY, "it ends");
+	fx_free(f);
+}
+
+/* A KEEPALIVE right behind the answer, copied as well, is newer than the original answer; then its own original objects. */
+Test(gw, original_keepalive_objects)
+{
+	struct fx *f = fx_new(8);
+	uint8_t answer[PA_CTL_MAX], alive[PA_CTL_MAX];
+	struct pa_endpoint away = peer_at(AWAY);
+	size_t n_answer, n_alive;
+	struct peer p;
+
+	make_peer(&p, 0, 5, 1, 100);
+	bind_at(f, &p, HOME);
+	f->n_sent = 0;
+	pa_gw_foreign(f->gw, f->now, 0, &away, &p.grant.claims.addr, 100);
+	n_answer = peer_reconfirm(&p, f->sent[0].m.cookie, answer);
+	n_alive = peer_keepalive(&p, alive);
+	give(f, 0, AWAY, answer, n_answer);
+	give(f, 0, AWAY, alive, n_alive);
+	cr_assert_eq(f->sent[0].m.type, PA_MSG_ALIVE);
+	give(f, 0, HOME, answer, n_answer);
+	cr_expect_str_eq(mapped(f, 5), AWAY, "an old number");
+	give(f, 0, HOME, alive, n_alive);
+	cr_expect_str_eq(mapped(f, 5), HOME);
+	cr_expect_eq(f->sent[0].m.type, PA_MSG_ALIVE);
+	cr_expect_eq(counters(f).contested, 1);
+	give(f, 0, HOME, alive, n_alive);
+	cr_expect_eq(f->n_sent, 0, "once");
+	fx_free(f);
+}
+
 Test(gw, data_from_elsewhere_is_asked_about)
 {
 	struct fx *f = fx_new(8);

@@ -294,6 +294,40 @@ Test(tunnel_net, an_address_on_a_link_keeps_its_route)
 	pa_nl_close(nl);
 }
 
+/* The same for IPv6, and what a process that died has left of both kinds. */
+Test(tunnel_net, narrow_paths_of_either_family)
+{
+	const struct pa_addr p4 = addr_of("203.0.113.7"), p6 = addr_of("2001:db8:7::7"), none = {{0}};
+	char *before, *with, *after;
+	struct pa_nl *nl;
+	int lan;
+
+	enter();
+	make_lan();
+	run("ip route add 203.0.113.0/24 dev lan0 && ip route add 2001:db8:7::/64 dev lan0");
+	cr_assert_eq(pa_nl_open(&nl), 0);
+	lan = pa_nl_ifindex("lan0");
+	before = output(ROUTES);
+	cr_assert_eq(pa_net_mtu_set(nl, lan, &p6, &p4, 1400), 0, "an address of the other family is no source");
+	cr_assert_eq(pa_net_mtu_set(nl, lan, &p6, &none, 1300), 0);
+	with = output("ip route show proto 225; ip -6 route show proto 225");
+	cr_assert_not_null(strstr(with, "2001:db8:7::7 dev lan0"), "%s", with);
+	cr_assert_not_null(strstr(with, "mtu 1300"), "%s", with);
+	cr_assert_null(strstr(with, "mtu 1400"), "%s", with);
+	cr_assert_eq(pa_net_mtu_clear(nl, lan, &p6), 0);
+	cr_assert_eq(pa_net_mtu_clear(nl, lan, &p6), PA_ENOTFOUND);
+	cr_assert_eq(pa_net_mtu_set(nl, lan, &p4, &none, 1300), 0);
+	cr_assert_eq(pa_net_mtu_set(nl, lan, &p6, &none, 1300), 0);
+	cr_assert_eq(pa_net_mtu_clean(nl, pa_nl_ifindex("lan1")), 0, "another device's");
+	cr_assert_eq(pa_net_mtu_clean(nl, lan), 2);
+	after = output(ROUTES);
+	cr_assert_str_eq(after, before);
+	free(before);
+	free(with);
+	free(after);
+	pa_nl_close(nl);
+}
+
 #define SNAPSHOT "ip -d link; ip -4 addr; " ROUTES
 
 Test(tunnel_net, up_lost_down)

@@ -339,6 +339,22 @@ Test(sim, shutdown_moves_everybody, .timeout = 60)
 }
 
 /* A listener relays the client's packets from its own address, to draw its traffic; the client objects. */
+static void check_objection(struct world *w)
+{
+	w->relay = peer_at("192.0.2.66:6666");
+	world_data(w, 0);
+	world_run(w, 1000);
+	check(w, w->g[0].n_contested == 1, "nobody objected, or more than once");
+	check(w, world_reaches(w, 0), "the listener keeps the traffic");
+	/* It goes on; the binding does not flap with every packet. */
+	for (unsigned i = 0; i < 50; i++) {
+		world_data(w, 0);
+		world_run(w, 100);
+	}
+	check(w, w->g[0].n_contested == 1, "flapping");
+	check(w, world_reaches(w, 0), "the listener has the traffic after all");
+}
+
 Test(sim, relayed_packets_are_objected_to, .timeout = 60)
 {
 	for (uint64_t seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
@@ -347,18 +363,25 @@ Test(sim, relayed_packets_are_objected_to, .timeout = 60)
 		w->delay_min = w->delay_max = 20;
 		world_grant(w, 0, 1, 1, 3600, 1);
 		world_run(w, 1000 + world_random(w, 50000));
-		w->relay = peer_at("192.0.2.66:6666");
-		world_data(w, 0);
-		world_run(w, 1000);
-		check(w, w->g[0].n_contested == 1, "nobody objected");
-		check(w, world_reaches(w, 0), "the listener keeps the traffic");
-		/* It goes on; the binding does not flap with every packet. */
-		for (unsigned i = 0; i < 50; i++) {
-			world_data(w, 0);
-			world_run(w, 100);
-		}
-		check(w, w->g[0].n_contested == 1, "flapping");
-		check(w, world_reaches(w, 0), "the listener has the traffic after all");
+		check_objection(w);
+		world_free(w);
+	}
+}
+
+/* The same with a KEEPALIVE at each moment of it, which draws a RECHALLENGE of its own. */
+Test(sim, relayed_keepalives_are_no_help, .timeout = 60)
+{
+	for (uint64_t seed = FIRST_SEED; seed < FIRST_SEED + 120; seed++) {
+		struct world *w = world_new(seed);
+		uint64_t due;
+
+		w->delay_min = w->delay_max = 20;
+		world_grant(w, 0, 1, 1, 3600, 1);
+		world_run(w, 5000);
+		due = pa_client_tick(w->c[0].cl, w->now);
+		check(w, due > w->now.boot_ms + 1000 && due < w->now.boot_ms + 30000, "what is due is no KEEPALIVE");
+		world_run(w, due - w->now.boot_ms - (seed - FIRST_SEED));
+		check_objection(w);
 		world_free(w);
 	}
 }
