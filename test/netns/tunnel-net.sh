@@ -116,8 +116,8 @@ start_client() {
 	key=$("$bin/pubaddr" --key-file "$dir/client.key" key)
 }
 
-put_grant() { # put_grant ADDR EPOCH LIFETIME
-	hex=$("$tool" grant "$dir/gateway.key" "$key" "$1" "$2" "$3" "${GRANT_GATEWAY:-$GW:6080}") || return 1
+put_grant() { # put_grant ADDR EPOCH LIFETIME; GRANT_RELAY: the relay that it names
+	hex=$("$tool" grant "$dir/gateway.key" "$key" "$1" "$2" "$3" "${GRANT_GATEWAY:-$GW:6080}" ${GRANT_RELAY:+"$GRANT_RELAY"}) || return 1
 	"$tool" call "$dir/tunneld-eth0.sock" grant-put "{\"grant\": \"$hex\", \"reason\": \"BOUND\", \"lease-time\": $3,
 		\"dhcp-server\": \"192.168.77.1\", \"routers\": [\"192.168.77.1\"], \"resolvers\": [\"$DNS\"]}" >/dev/null
 }
