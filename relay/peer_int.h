@@ -2,6 +2,8 @@
 #ifndef PA_PEER_INT_H
 #define PA_PEER_INT_H
 
+#include <sys/uio.h>
+
 #include "relay/peer_edge.h"
 
 /* Inside of peer_*.c only. */
@@ -16,10 +18,13 @@ struct pa_peer {
 	struct pa_rsession *s; /* NULL: it is over, and libuv has yet to let go */
 	int fd;
 	enum pa_peer_state state;
-	int events;		  /* that poll waits for */
-	bool stuffed;		  /* the link takes no more: not read until the writable op */
-	bool eof_in;		  /* the peer has sent its last byte */
-	bool fin_wanted, fin_out; /* the client has sent its last byte; and the peer has been told */
+	int events;			      /* that poll waits for */
+	bool stuffed;			      /* the link takes no more: not read until the writable op */
+	bool eof_in;			      /* the peer has sent its last byte */
+	bool fin_wanted, fin_out;	      /* the client has sent its last byte; and the peer has been told */
+	struct iovec pieces[PA_RLINK_PIECES]; /* inside of one input: from the client, not yet offered to the peer's
+						 socket */
+	unsigned n_pieces;
 	uint8_t *queue; /* from the client, not yet taken by the peer's socket; at most the session's window */
 	size_t queued, queue_at, queue_cap;
 	struct pa_endpoint local, remote;

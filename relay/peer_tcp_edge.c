@@ -58,14 +58,15 @@ static bool take_bytes(struct pa_peer *p)
 	size_t taken = 0;
 
 	while (taken < TURN_MAX && !p->eof_in) {
-		uint8_t *to;
-		size_t room = pa_rlink_reserve(p->s, &to);
+		struct iovec to[PA_RLINK_PIECES];
+		unsigned n_to = PA_RLINK_PIECES;
+		size_t room = pa_rlink_reserve_pieces(p->s, to, &n_to);
 		ssize_t n;
 
 		p->stuffed = room == 0;
 		if (room == 0)
 			return true;
-		n = recv(p->fd, to, room, 0);
+		n = readv(p->fd, to, (int)n_to);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
 		if (n < 0) {
@@ -143,10 +144,40 @@ static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 	return true;
 }
 
+/* What came at once goes at once: a call of the system for each frame would be a packet for each, too. False: the peer
+ * is gone. */
+static bool give_pieces(struct pa_peer *p)
+{
+	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
+	ssize_t n = 0;
+
+	if (p->queued == 0) {
+		n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			pa_peer_fail(p, pa_peer_error(errno));
+			return false;
+		}
+		if (n > 0)
+			pa_rlink_consumed(p->s, (size_t)n);
+		else
+			n = 0;
+	}
+	for (unsigned i = 0; i < p->n_pieces; i++) {
+		size_t len = p->pieces[i].iov_len, gone = (size_t)n < len ? (size_t)n : len;
+
+		n -= (ssize_t)gone;
+		if (gone < len && !queue_bytes(p, (const uint8_t *)p->pieces[i].iov_base + gone, len - gone)) {
+			pa_peer_fail(p, PA_RELAY_E_LIMIT);
+			return false;
+		}
+	}
+	p->n_pieces = 0;
+	return true;
+}
+
 void pa_peer_data(struct pa_rsession *s, const uint8_t *bytes, size_t len)
 {
 	struct pa_peer *p = pa_rsession_user(s);
-	ssize_t n = 0;
 
 	if (p == NULL || p->state != PA_PEER_OPEN) { /* a listening session has no bytes */
 		if (p != NULL)
@@ -154,22 +185,11 @@ void pa_peer_data(struct pa_rsession *s, const uint8_t *bytes, size_t len)
 		pa_rlink_close(s, PA_RELAY_E_PROTOCOL);
 		return;
 	}
-	if (p->queued == 0) {
-		n = send(p->fd, bytes, len, MSG_NOSIGNAL);
-		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			pa_peer_fail(p, pa_peer_error(errno));
-			return;
-		}
-		if (n > 0)
-			pa_rlink_consumed(s, (size_t)n);
-		else
-			n = 0;
-	}
-	if ((size_t)n < len && !queue_bytes(p, bytes + n, len - (size_t)n)) {
-		pa_peer_fail(p, PA_RELAY_E_LIMIT);
+	p->pieces[p->n_pieces++] = (struct iovec){(void *)(uintptr_t)bytes, len};
+	if (p->n_pieces < PA_RLINK_PIECES && pa_rlink_more(s))
 		return;
-	}
-	wait_again(p);
+	if (give_pieces(p))
+		wait_again(p);
 }
 
 void pa_peer_fin(struct pa_rsession *s)

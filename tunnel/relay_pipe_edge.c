@@ -40,6 +40,8 @@ struct pa_rpipe {
 	uint64_t orphan_ms;	  /* boot time when it is given up; 0: not */
 	uint8_t *early;
 	size_t early_at, early_len;
+	struct iovec pieces[PA_RLINK_PIECES]; /* inside of one input: from the session, not yet offered to the socket */
+	unsigned n_pieces;
 	uint8_t *queue; /* from the session, not yet taken by the socket; at most the session's window */
 	size_t queued, queue_at, queue_cap;
 	void (*ended)(void *ctx, enum pa_relay_error error);
@@ -159,15 +161,36 @@ static bool send_early(struct pa_rpipe *p)
 	return true;
 }
 
-/*
- * Up to room octets that are new, all but the last of them taken out of the socket's queue. Returns how many, 0: there are none, or
- * -1: the socket is broken.
- */
-static ssize_t read_unix(struct pa_rpipe *p, uint8_t *to, size_t room)
+/* What is dealt with into scratch, and take octets behind it into the n pieces. As recvmsg. */
+static ssize_t take_out(struct pa_rpipe *p, size_t old, const struct iovec *pieces, unsigned n, size_t take)
 {
-	struct iovec iov[2] = {{p->ps->scratch, sizeof(p->ps->scratch)}, {to, 0}};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	size_t fresh, take;
+	struct iovec iov[1 + PA_RLINK_PIECES] = {{p->ps->scratch, old}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1};
+
+	for (unsigned i = 0; i < n && take > 0; i++) {
+		size_t len = pieces[i].iov_len < take ? pieces[i].iov_len : take;
+
+		iov[msg.msg_iovlen++] = (struct iovec){pieces[i].iov_base, len};
+		take -= len;
+	}
+	return recvmsg(p->fd, &msg, MSG_DONTWAIT);
+}
+
+/* Where octet number at of the pieces goes. */
+static uint8_t *place(const struct iovec *pieces, size_t at)
+{
+	while (at >= pieces->iov_len)
+		at -= pieces++->iov_len;
+	return (uint8_t *)pieces->iov_base + at;
+}
+
+/*
+ * Up to room octets that are new into the pieces, all but the last of them taken out of the socket's queue. Returns how many, 0: there
+ * are none, or -1: the socket is broken.
+ */
+static ssize_t read_unix(struct pa_rpipe *p, const struct iovec *pieces, unsigned n_pieces, size_t room)
+{
+	size_t fresh, take, old;
 	ssize_t n = 0;
 	int there = pa_net_waiting(p->fd);
 
@@ -176,35 +199,33 @@ static ssize_t read_unix(struct pa_rpipe *p, uint8_t *to, size_t room)
 	fresh = (size_t)there - p->done;
 	take = fresh > room ? room : fresh > 0 ? fresh - 1 : 0;
 	/* Of what is dealt with one octet may stay where nothing comes behind it. */
-	iov[0].iov_len = fresh > 0 ? p->done : p->done - (p->done > 0);
-	iov[1].iov_len = take;
-	if (iov[0].iov_len + take > 0)
-		n = recvmsg(p->fd, &msg, MSG_DONTWAIT);
+	old = fresh > 0 ? p->done : p->done - (p->done > 0);
+	if (old + take > 0)
+		n = take_out(p, old, pieces, n_pieces, take);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
-	if ((size_t)n < iov[0].iov_len + take) { /* what stands behind was sent with descriptors: the next call brings it */
-		size_t old = (size_t)n < p->done ? (size_t)n : p->done;
-
+	if ((size_t)n < old + take) { /* what stands behind was sent with descriptors: the next call brings it */
+		old = (size_t)n < p->done ? (size_t)n : p->done;
 		p->done -= old;
 		return n - (ssize_t)old;
 	}
-	p->done -= iov[0].iov_len;
+	p->done -= old;
 	if (fresh == 0 || fresh > room)
 		return (ssize_t)take;
-	if (recv(p->fd, to + take, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+	if (recv(p->fd, place(pieces, take), 1, MSG_PEEK | MSG_DONTWAIT) != 1)
 		return -1;
 	p->done = 1;
 	return (ssize_t)take + 1;
 }
 
-/* As recv: 0 is the end. */
-static ssize_t read_some(struct pa_rpipe *p, uint8_t *to, size_t room)
+/* As readv: 0 is the end. */
+static ssize_t read_some(struct pa_rpipe *p, const struct iovec *pieces, unsigned n_pieces, size_t room)
 {
 	ssize_t n;
 
 	if (!p->is_unix)
-		return recv(p->fd, to, room, MSG_DONTWAIT);
-	n = read_unix(p, to, room);
+		return readv(p->fd, pieces, (int)n_pieces);
+	n = read_unix(p, pieces, n_pieces, room);
 	if (n != 0)
 		return n;
 	if (p->hup_in)
@@ -228,7 +249,8 @@ static bool take_bytes(struct pa_rpipe *p)
 
 	p->stuffed = !send_early(p);
 	while (!p->stuffed && !p->eof_in) {
-		uint8_t *to;
+		struct iovec to[PA_RLINK_PIECES];
+		unsigned n_to = PA_RLINK_PIECES;
 		size_t room;
 		ssize_t n;
 
@@ -236,12 +258,12 @@ static bool take_bytes(struct pa_rpipe *p)
 			again(p);
 			return true;
 		}
-		room = pa_rlink_reserve(p->s, &to);
+		room = pa_rlink_reserve_pieces(p->s, to, &n_to);
 		p->stuffed = room == 0;
 		if (room == 0)
 			return true;
 		errno = 0;
-		n = read_some(p, to, room);
+		n = read_some(p, to, n_to, room);
 		if (n < 0 && errno == EAGAIN)
 			return true;
 		if (n < 0) {
@@ -317,24 +339,43 @@ static bool queue_bytes(struct pa_rpipe *p, const uint8_t *bytes, size_t len)
 	return true;
 }
 
-static void on_data(struct pa_relay_user *u, struct pa_rsession *s, const uint8_t *bytes, size_t len)
+/* What came at once goes at once. False: the pipe is gone. */
+static bool give_pieces(struct pa_rpipe *p)
 {
-	struct pa_rpipe *p = (struct pa_rpipe *)u;
+	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
 	ssize_t n = 0;
 
 	if (p->queued == 0) {
-		n = send(p->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			fail(p, PA_RELAY_E_RESET);
-			return;
+			return false;
 		}
 		if (n > 0)
-			pa_rlink_consumed(s, (size_t)n);
+			pa_rlink_consumed(p->s, (size_t)n);
 		else
 			n = 0;
 	}
-	if ((size_t)n < len && !queue_bytes(p, bytes + n, len - (size_t)n))
-		fail(p, PA_RELAY_E_LIMIT);
+	for (unsigned i = 0; i < p->n_pieces; i++) {
+		size_t len = p->pieces[i].iov_len, gone = (size_t)n < len ? (size_t)n : len;
+
+		n -= (ssize_t)gone;
+		if (gone < len && !queue_bytes(p, (const uint8_t *)p->pieces[i].iov_base + gone, len - gone)) {
+			fail(p, PA_RELAY_E_LIMIT);
+			return false;
+		}
+	}
+	p->n_pieces = 0;
+	return true;
+}
+
+static void on_data(struct pa_relay_user *u, struct pa_rsession *s, const uint8_t *bytes, size_t len)
+{
+	struct pa_rpipe *p = (struct pa_rpipe *)u;
+
+	p->pieces[p->n_pieces++] = (struct iovec){(void *)(uintptr_t)bytes, len};
+	if (p->n_pieces == PA_RLINK_PIECES || !pa_rlink_more(s))
+		(void)give_pieces(p);
 }
 
 static void on_fin(struct pa_relay_user *u, struct pa_rsession *s)
