@@ -46,12 +46,13 @@ static void on_ready(void *ctx, const uint8_t *exporter)
 static int64_t on_input(void *ctx, const uint8_t *buf, size_t len)
 {
 	struct end *e = ctx;
-	size_t n = len;
+	size_t n = len, bad = 0;
 
 	if (e->got + len < e->total && rnd_below(&e->rnd, 2) == 0)
 		n -= rnd_below(&e->rnd, (uint32_t)(len < 60000 ? len : 60000) + 1);
 	for (size_t i = 0; i < n; i++)
-		cr_assert_eq(buf[i], byte_at(e->got + i), "byte %zu", (size_t)e->got + i);
+		bad += buf[i] != byte_at(e->got + i); /* an assertion for each would take a minute */
+	cr_assert_eq(bad, 0u, "%zu of the bytes from %zu on", bad, (size_t)e->got);
 	e->got += n;
 	e->inputs++;
 	return (int64_t)n;
@@ -153,36 +154,31 @@ Test(tls_stream, bytes_pass_unchanged_both_ways_at_once)
 	pa_stream_tls_free(stls);
 }
 
-static void asked_too_much(struct end *s, uv_loop_t *loop, SSL *ssl)
+/* How many wishes for new keys, an octet with each, until the other end has enough of it. */
+static unsigned asked(struct end *s, uv_loop_t *loop, SSL *ssl)
 {
-	unsigned stalled = 0;
+	unsigned n = 0;
 
-	/* Each octet with a wish for new keys, whose answer is not read. When the other end stops to read, so do we
-	 * with writing. */
-	for (unsigned i = 0; stalled < 50 && i < 400000; i++) {
+	while (!s->closed && n < 400000) {
 		uint8_t byte = byte_at(s->total);
 
-		if (stalled == 0 && SSL_get_key_update_type(ssl) == SSL_KEY_UPDATE_NONE)
+		if (SSL_get_key_update_type(ssl) == SSL_KEY_UPDATE_NONE) {
 			cr_assert_eq(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-		if (SSL_write(ssl, &byte, 1) == 1) {
-			s->total++;
-			stalled = 0;
-		} else {
-			stalled++;
+			n++;
 		}
+		if (SSL_write(ssl, &byte, 1) == 1)
+			s->total++;
 		(void)uv_run(loop, UV_RUN_NOWAIT);
-		cr_assert_not(s->closed);
 	}
-	cr_assert_eq(stalled, 50u, "nothing bounds what waits for who does not read");
+	return n;
 }
 
-Test(tls_stream, who_asks_for_new_keys_and_reads_no_answer_is_not_read_either)
+Test(tls_stream, who_asks_for_new_keys_over_and_over_is_let_go)
 {
 	static struct end s;
 	struct pa_stream_tls *stls = server_tls();
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL *ssl = SSL_new(ctx);
-	uint8_t byte;
 	uv_loop_t loop;
 	int fds[2], rc;
 
@@ -197,13 +193,9 @@ Test(tls_stream, who_asks_for_new_keys_and_reads_no_answer_is_not_read_either)
 		cr_assert_eq(SSL_get_error(ssl, rc), SSL_ERROR_WANT_READ);
 		(void)uv_run(&loop, UV_RUN_NOWAIT);
 	}
-	asked_too_much(&s, &loop, ssl);
-	while (s.got < s.total) { /* now it reads, and all goes on */
-		cr_assert_leq(SSL_read(ssl, &byte, 1), 0);
-		(void)uv_run(&loop, UV_RUN_NOWAIT);
-		cr_assert_not(s.closed);
-	}
-	pa_stream_close(s.stream);
+	/* 32 are granted without any traffic; many more may have been on their way by then. */
+	cr_assert_gt(asked(&s, &loop, ssl), 32u);
+	cr_assert(s.closed && s.got >= 32 && s.got < 40, "%u octets", (unsigned)s.got);
 	end_loop(&loop);
 	SSL_free(ssl);
 	close(fds[0]);
