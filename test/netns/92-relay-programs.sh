@@ -66,7 +66,7 @@ ask_addresses() {
 	END
 	relayed hostname -I | sed 's/^/getifaddrs /; s/ $//'
 }
-on gateway sh -c 'echo "198.51.100.77 only.at-the-server." >>/etc/hosts'
+on gateway sh -c 'echo "192.0.2.77 only.at-the-server." >>/etc/hosts'
 ask_addresses >"$TMP/asked" 2>&1
 asked() { sed -n "s/^$1 //p" "$TMP/asked"; }
 for how in SIOCGIFADDR SIOCGIFCONF gethostbyname getaddrinfo getsockname; do
@@ -74,7 +74,7 @@ for how in SIOCGIFADDR SIOCGIFCONF gethostbyname getaddrinfo getsockname; do
 done
 is "an IPv6 socket has it mapped" "$(asked mapped)" "::ffff:$P ::ffff:$PEER_IP"
 check "getifaddrs tells P, and not the LAN's" grep -qE "^getifaddrs ($P *)+\$" "$TMP/asked"
-is "a name that the LAN does not know is resolved at the server" "$(asked elsewhere)" 198.51.100.77
+is "a name that the LAN does not know is resolved at the server" "$(asked elsewhere)" 192.0.2.77
 
 # ---- curl: three sessions, the payload unchanged
 head -c 8M /dev/urandom >"$TMP/payload"
