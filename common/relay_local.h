@@ -17,7 +17,8 @@
  * Each packet is one message: the eight octets of a struct pa_relay_header, session 0, and a body. Codecs; pure, any thread.
  *
  *	request          answer
- *	ADDRESS          ADDRESS_IS: once this host has a public address, or why it gets none
+ *	ADDRESS          ADDRESS_IS: once this host has a public address, or why it gets none. As long as the connection stays
+ *	                 open after that, the address counts as used (addresses on demand).
  *	OPEN, TCP        CALLED at once, with the program's descriptor; then RESULT. Who need not wait closes the connection
  *	                 after CALLED and asks by INFO later. Or, where the call is refused here, RESULT alone.
  *	OPEN, TCP_LISTEN RESULT, with the program's descriptor where the error is OK
@@ -68,7 +69,7 @@ struct pa_rlocal {
 	uint64_t id;	  /* CALLED INCOMING INFO INFO_IS RESULT: of the session; RESULT: 0 where nothing was begun */
 	uint8_t state;	  /* INFO_IS: enum pa_rlocal_state */
 	bool nonblock;	  /* OPEN, TCP: nobody will wait for RESULT */
-	uint16_t backlog; /* OPEN, TCP_LISTEN: calls that may wait to be accepted; 0: as many as the daemon allows */
+	uint16_t backlog; /* OPEN, TCP_LISTEN: calls that may wait to be accepted; a hint */
 	/*
 	 * OPEN: kind, local.port, remote. INFO_IS: kind, error, local, remote. RESULT: error, local, remote. INCOMING: local, remote.
 	 * ADDRESS_IS: error, and local.addr is the public address. RESOLVE: family, name. RESOLVED: error, addrs, n_addrs.

@@ -28,11 +28,18 @@ static json_t *add(json_t *obj, const char *key, json_t *value)
 	return obj;
 }
 
-static void add_binding(json_t *obj, const struct pa_client_status *s, struct pa_now now)
+/* relay: pa_tunneld_relays_status, borrowed. */
+static void add_binding(json_t *obj, const struct pa_client_status *s, const json_t *relay, struct pa_now now)
 {
 	const struct pa_client_binding *b = &s->binding;
 
-	add(obj, "gateway", pa_endpoint_json(&b->gateway));
+	add(obj, "path", json_string(b->relayed ? "relay" : "udp"));
+	if (b->relayed) {
+		add(obj, "path-reason", json_string("no gateway answers by UDP"));
+		add(obj, "gateway", json_incref(json_object_get(relay, "server")));
+	} else {
+		add(obj, "gateway", pa_endpoint_json(&b->gateway));
+	}
 	add(obj, "mapped", pa_endpoint_json(&b->mapped));
 	add(obj, "mtu", json_integer(b->mtu));
 	add(obj, "mtu-max", json_integer(b->mtu_max));
@@ -46,7 +53,7 @@ static void add_binding(json_t *obj, const struct pa_client_status *s, struct pa
 	add(obj, "misses", json_integer((json_int_t)s->misses));
 }
 
-static void add_grant(json_t *obj, const struct pa_client_status *s, struct pa_now now)
+static void add_grant(json_t *obj, const struct pa_client_status *s, const json_t *relay, struct pa_now now)
 {
 	uint64_t left = s->expires_boot_ms > now.boot_ms ? (s->expires_boot_ms - now.boot_ms) / 1000 : 0;
 
@@ -58,7 +65,7 @@ static void add_grant(json_t *obj, const struct pa_client_status *s, struct pa_n
 		add(obj, "attempt", json_integer((json_int_t)s->attempt));
 	}
 	if (s->state == PA_CLIENT_BOUND)
-		add_binding(obj, s, now);
+		add_binding(obj, s, relay, now);
 }
 
 /* What "problem" is made of, for programs (pubaddr diagnose). */
@@ -89,6 +96,8 @@ static void describe(const struct pa_tunneld_parts *p, const struct pa_client_st
 		(void)snprintf(dst, cap, "the interface %s has no IPv4 address; does the DHCP client run?", p->iface);
 	else if (s->state == PA_CLIENT_IDLE && p->refusal[0] != '\0')
 		(void)snprintf(dst, cap, "the last grant was refused: %s", p->refusal);
+	else if (s->state == PA_CLIENT_IDLE && pa_tundemand_is_on(p->demand))
+		(void)snprintf(dst, cap, "no program needs a public address now; it is asked for on demand (pubaddr exec)");
 	else if (s->state == PA_CLIENT_IDLE)
 		(void)snprintf(dst, cap, "no grant has come by DHCP; does the DHCP client ask for it (see pubaddr dhclient-conf), and "
 			       "has the DHCP server one to give?");
@@ -113,6 +122,7 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	struct pa_client_counters counters;
 	struct pa_client_status s;
 	struct pa_dp_stats stats;
+	json_t *relay = pa_tunneld_relays_status(p.relays);
 	char problem[PA_TUNNELD_ERRLEN + 64];
 	const char *why;
 	json_t *obj;
@@ -126,7 +136,7 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 			(int)(s.state == PA_CLIENT_BOUND && p.trouble[0] == '\0'), "default-route",
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
-		add_grant(obj, &s, now);
+		add_grant(obj, &s, relay, now);
 	add(obj, "mode", json_string(pa_outbound_name(pa_tunmode_now(p.mode, s.state != PA_CLIENT_IDLE ?
 								     (enum pa_outbound)s.claims.outbound : PA_OUT_TUNNEL))));
 	add(obj, "mode-source", json_string(pa_tunmode_source(p.mode)));
@@ -134,12 +144,15 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	if (problem[0] != '\0')
 		add(obj, "problem", json_string(problem));
 	add_parts(obj, &p);
+	if (pa_tundemand_is_on(p.demand))
+		add(obj, "on-demand", pa_tundemand_json(p.demand));
 	if (s.last_reason != 0)
 		add(obj, "last-reason", json_string(pa_reason_name(s.last_reason)));
 	add(obj, "grants", json_pack("{s:I, s:I, s:I}", "accepted", (json_int_t)p.counters->granted, "refused",
 				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
+	add(obj, "relay", relay);
 	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
 	if (*why != '\0')
 		add(obj, "data-path-reason", json_string(why));

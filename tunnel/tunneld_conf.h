@@ -12,6 +12,7 @@
 #include "common/proto.h"
 #include "tunnel/auto_ports.h"
 #include "tunnel/permit.h"
+#include "tunnel/socks_conf.h"
 
 /* tunneld.conf as values; see pubaddr-tunneld.conf(5). Pure; any thread. */
 #define PA_TUNNELD_CONF "/etc/pubaddr/tunneld.conf"
@@ -38,11 +39,15 @@ struct pa_tunneld_conf {
 	struct pa_inpolicy inbound;   /* the host's; the stricter of it and the grant's holds */
 	struct pa_permit expose, exec; /* who may add to it, and run programs with P */
 	struct pa_tunneld_relay relay;
+	struct pa_socks_conf socks; /* users and credentials once main has resolved them */
 	uint8_t (*gateway_keys)[PA_KEY_LEN];
 	size_t n_gateway_keys;
 	char *key_file, *state_dir, *run_dir;
 	int datapath; /* enum pa_path_choice */
 	char *bpf_dir;
+	bool on_demand;	      /* where DHCP brings no grant, ask when a program needs one */
+	uint32_t linger;      /* seconds that such a grant stays after the last program */
+	uint8_t option_code;  /* of the grant's option, to ask for it */
 	uint32_t table, rule_priority, mark;
 	int log_level; /* enum pa_log_level */
 };

@@ -17,6 +17,7 @@
 #include "tunnel/net_udp.h"
 #include "tunnel/plan.h"
 #include "tunnel/ruleset_inbound.h"
+#include "tunnel/tunneld_ferry_edge.h"
 #include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_pulse_edge.h"
 #include "tunnel/tunneld_sock_edge.h"
@@ -39,11 +40,14 @@ struct pa_tunneld {
 	struct pa_tunneld_pulse *pulse;
 	struct pa_server *server;
 	struct pa_tunsock *sock;
+	struct pa_ferry *ferry; /* NULL: none */
 	int monitor_fd;
 	uv_timer_t timer, settle;
 	uv_poll_t monitor, filter;
 	struct pa_tuninbound *inbound;
+	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
+	struct pa_tunneld_relays relays;
 	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
 	char no_mark[PA_MARK_ERRLEN];
 	bool has_timers, has_monitor, has_filter, stopped;
@@ -75,6 +79,13 @@ static void op_fresh_port(void *ctx)
 	struct pa_tunneld *t = ctx;
 
 	pa_tunsock_renew(t->sock);
+}
+
+static void op_ferry(void *ctx, bool wanted)
+{
+	struct pa_tunneld *t = ctx;
+
+	pa_ferry_want(t->ferry, wanted);
 }
 
 static size_t lan_prefixes(const struct pa_lan *lan, struct pa_prefix *ret)
@@ -196,6 +207,8 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 	struct pa_tunneld *t = ctx;
 	struct pa_dp_peer none = {.inner = t->bound.claims.addr};
 
+	if (ended)
+		pa_turelay_grant(t->relays.relay, NULL);
 	if (!t->is_up && !ended)
 		return;
 	if (!pa_addr_is_none(&none.inner))
@@ -266,7 +279,7 @@ int pa_tunneld_mode_changed(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 }
 
 static const struct pa_client_ops client_ops = {.send = op_send, .probe = op_probe, .mtu = op_mtu,
-						.fresh_port = op_fresh_port, .up = op_up,
+						.fresh_port = op_fresh_port, .ferry = op_ferry, .up = op_up,
 						.down = op_down, .event = op_event, .next_bind = op_next_bind,
 						.random = op_random};
 
@@ -293,12 +306,21 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	next = pa_client_tick(t->client, now);
 
 	pa_keep_write(t->keep, t->client);
+	pa_tundemand_kick(t->demand);
 	if (next == UINT64_MAX) {
 		(void)uv_timer_stop(&t->timer);
 		return;
 	}
 	wait = next > now.boot_ms ? next - now.boot_ms : 1;
 	(void)uv_timer_start(&t->timer, on_timer, wait < TIMER_MAX_MS ? wait : TIMER_MAX_MS, 0);
+}
+
+static void on_ferry(void *ctx, const struct pa_endpoint *at)
+{
+	struct pa_tunneld *t = ctx;
+
+	pa_client_ferry(t->client, pa_now_get(), at);
+	pa_tunneld_tick(t);
 }
 
 static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
@@ -390,13 +412,23 @@ static int fail_at(const struct pa_tunneld *t, const char *path, const char *tex
 	return rc;
 }
 
+static bool op_demand(void *ctx, bool wanted)
+{
+	struct pa_tunneld *t = ctx;
+
+	return t->demand != NULL && !t->stopped && pa_tundemand_relay(t->demand, wanted);
+}
+
 static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	struct pa_tunneld_pulse_config pulse = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .path = t->path,
 						.tick = on_pulse, .ctx = t};
+	struct pa_turelay_config relay = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .next_bind = op_next_bind,
+					  .demand = op_demand, .ctx = t};
 	uint8_t secret_key[PA_KEY_LEN];
-	char detail[PA_FILE_ERRLEN];
+	char detail[PA_FILE_ERRLEN], why[PA_TUNNELD_RELAYS_ERRLEN];
+	const char *key;
 	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
 
 	(void)snprintf(t->bind_path, sizeof(t->bind_path), "%s/bind", t->conf->state_dir);
@@ -408,7 +440,12 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	if (rc < 0)
 		return fail_at(t, "key-file", detail, rc, err);
 	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
+	relay.secret_key = secret_key;
+	if (rc == 0 && pa_tunneld_relays_open(&relay, t->conf, &t->relays, &key, why) < 0)
+		rc = fail_at(t, key, why, PA_EIO, err);
 	pa_wipe(secret_key, sizeof(secret_key));
+	if (rc == PA_EIO)
+		return rc;
 	probe.client = t->client;
 	if (rc == 0)
 		rc = pa_tunneld_probe_new(&probe, &t->probe);
@@ -498,11 +535,23 @@ static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	return 0;
 }
 
+static int open_ferry(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	const struct pa_ferry_config cfg = {.loop = t->loop, .relay = t->relays.relay, .path = t->path, .local = PA_TUNSOCK_FERRY,
+					    .state = on_ferry, .ctx = t};
+	int rc = pa_ferry_new(&cfg, &t->ferry);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", pa_strerror(rc));
+	return rc;
+}
+
 /* What programs need to be let in, or to use the tunnel alone. */
 static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tuninbound_config inbound = {.loop = t->loop, .run_dir = t->conf->run_dir, .iface = t->iface,
 					       .host = &t->conf->inbound, .apply = op_inbound, .ctx = t};
+	char detail[PA_TUNDEMAND_ERRLEN];
 	int rc = pa_tunmode_new(t->conf->run_dir, t->iface, t->conf->outbound, &t->conf->auto_ports, &t->mode);
 
 	if (rc == 0)
@@ -510,6 +559,9 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 
 	if (rc < 0)
 		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
+	rc = pa_tundemand_new(t->loop, t, &t->demand, detail);
+	if (rc < 0)
+		return fail_at(t, "on-demand", detail, rc, err);
 	pa_cgroup_sweep(t->conf->device);
 	pa_cgroup_prepare(t->conf->device);
 	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
@@ -572,6 +624,8 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	if (rc == 0)
 		rc = open_core(t, err);
 	if (rc == 0)
+		rc = open_ferry(t, err);
+	if (rc == 0)
 		rc = open_handles(t, err);
 	if (rc == 0)
 		rc = open_extras(t, err);
@@ -618,6 +672,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	t->stopped = true;
 	if (t->keep != NULL)
 		pa_keep_rest(t->keep);
+	pa_tundemand_close(t->demand);
 	if (t->client != NULL && t->path != NULL && t->net != NULL)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
@@ -626,6 +681,9 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	pa_tunneld_pulse_close(t->pulse);
 	pa_tuninbound_close(t->inbound);
 	t->inbound = NULL;
+	pa_ferry_close(t->ferry);
+	t->ferry = NULL;
+	pa_tunneld_relays_close(&t->relays);
 	pa_mark_free(t->mark);
 	t->mark = NULL;
 	pa_cgroup_sweep(t->conf->device);
@@ -656,6 +714,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
 	pa_tunmode_free(t->mode);
+	pa_tundemand_free(t->demand);
 	free(t);
 }
 
@@ -688,7 +747,7 @@ int pa_tunneld_after_namespace(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
-					 .inbound = t->inbound, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
+					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .relays = &t->relays, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }

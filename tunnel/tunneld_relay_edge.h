@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -33,10 +34,11 @@ struct pa_turelay_config {
 	const uint8_t *secret_key;	       /* the client's, PA_KEY_LEN octets; copied */
 	uint64_t (*next_bind)(void *ctx);      /* as pa_client_ops' */
 	/*
-	 * True: somebody wants an address or the link, and nobody did before. False: nobody does any more. For addresses on demand.
-	 * May be NULL. Not to call back into want or unwant.
+	 * For addresses on demand; may be NULL. wanted: somebody wants an address or the link, and nobody did before; not wanted: nobody
+	 * does any more. Returns whether it is worth to wait for a grant where there is none: if not, who wants one is told so at once.
+	 * Not to call back into want or unwant.
 	 */
-	void (*demand)(void *ctx, bool wanted);
+	bool (*demand)(void *ctx, bool wanted);
 	void *ctx;
 };
 
@@ -65,7 +67,7 @@ struct pa_turelay_want {
 	void (*ready)(void *ctx, enum pa_relay_error error);
 	void *ctx;
 	/* ours */
-	struct pa_turelay_want *prev, *next;
+	TAILQ_ENTRY(pa_turelay_want) waiting; /* until it is told */
 	uint64_t until_ms;
 	bool held, told;
 };
@@ -80,6 +82,8 @@ void pa_turelay_unwant(struct pa_turelay *r, struct pa_turelay_want *w);
 
 /* The granted address; none: there is no grant. */
 struct pa_addr pa_turelay_addr(const struct pa_turelay *r);
+/* Is there a server to connect to, by tunneld.conf or by the grant? */
+bool pa_turelay_known(const struct pa_turelay *r);
 /* Borrowed until the next return to the loop; NULL: there is no connection to open sessions on (want it first). */
 struct pa_rlink *pa_turelay_link(const struct pa_turelay *r);
 /* The connection stands this very moment; false also while it is being resumed, when sessions can be opened all the same. */
@@ -100,7 +104,10 @@ struct pa_relay_user_ops {
 	void (*datagram)(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
 			 size_t len);
 	void (*fin)(struct pa_relay_user *u, struct pa_rsession *s);
-	/* s is gone when this returns, by the server or because the connection is lost for good (LOST). Do not end it. */
+	/*
+	 * s is gone when this returns, by the server or because the connection is lost for good (LOST). Do not end it, nor, from in
+	 * here, any other.
+	 */
 	void (*reset)(struct pa_relay_user *u, struct pa_rsession *s, enum pa_relay_error error);
 	void (*writable)(struct pa_relay_user *u, struct pa_rsession *s);
 };

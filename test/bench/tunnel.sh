@@ -40,17 +40,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# links MODE: the lab's links as this mode wants them.
-links() {
-	local ns dev big=(tx on tso on gso on gro on)
-	[ "$1" = veth ] || big=(tx off tso off gso off gro on)
-	for ns in $(ip netns list | awk -v p="$PUBADDR_LAB-" 'index($1, p) == 1 {print $1}'); do
-		for dev in $(ip -n "$ns" -o link show type veth | sed 's/^[0-9]*: \([^@:]*\).*/\1/'); do
-			ip netns exec "$ns" ethtool -K "$dev" "${big[@]}" >/dev/null 2>&1
-		done
-	done
-}
-
 listening() { "$LAB" exec peer -- ss -Hltn 'sport = :5201' | grep -q .; }
 
 # of_sum SECTION KEY: a number of iperf3's report.
@@ -139,7 +128,7 @@ within 5 listening || die "iperf3's server does not start"
 { same_path && stop_ours && count_datagrams; } || die "the lab cannot be set up for this"
 for ((i = 1; i <= ROUNDS; i++)); do
 	for mode in $modes; do
-		links "$mode"
+		links "$PUBADDR_LAB-" "$mode"
 		for v in $variants; do
 			one_variant "$v" "$mode"
 		done
