@@ -281,6 +281,8 @@ static void give_output(struct pa_stream *s)
 {
 	size_t given = 0, n;
 
+	if (!drain(s)) /* else what was left could leave no room, and that would look like nothing to say */
+		return;
 	do {
 		n = fill_output(s);
 		given += n;
