@@ -23,6 +23,8 @@
 #define RECORD_MORE 256u  /* that a record may be longer when it is encrypted (5.2) */
 /* Records wait for one call of the system: what is sent at once crosses hosts in packets of up to 64 KiB. */
 #define OUTPUT_LEN (8 * (RECORD_MAX + RECORD_MORE))
+/* Octets in the socket's queue that are not on the wire: on a slow path what is urgent would wait behind megabytes for seconds. */
+#define UNSENT_MAX 131072
 /* Key updates of the other side (RFC 8446, 4.6.3): so many, and one more for each so many octets. Nobody needs one before 2^24.5 records
  * (5.5), but each costs us a derivation, and an answer if it asks for one. */
 #define UPDATES_MAX 32u
@@ -382,7 +384,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 		      struct pa_stream **ret)
 {
 	struct pa_stream *s = calloc(1, sizeof(*s));
-	int on = 1;
+	int on = 1, lowat = UNSENT_MAX;
 
 	if (s == NULL)
 		return PA_ENOMEM;
@@ -403,6 +405,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 	(void)uv_prepare_init(loop, &s->prepare);
 	s->open = HANDLES;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 	*ret = s;
 	return 0;
 }
