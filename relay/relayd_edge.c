@@ -277,8 +277,9 @@ static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 }
 
 /*
- * A descriptor for each session, and three for each client: its connection, its tunnel's socket, and one that rests
- * (tunnel_edge.c). All clients and the sessions of one of them have to fit, or the configuration promises what cannot be; what is above that is shared.
+ * A descriptor for each session, and three for each client: its connection, its tunnel's socket, and one of those that rest
+ * (tunnel_edge.c). All clients and the sessions of one of them have to fit, or the configuration promises what cannot be; what is
+ * above that is shared.
  */
 static int take_descriptors(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The tunnel through a relay connection: what the client would have sent to the gateway over UDP goes there from a
- * socket here, so that the gateway sees a client behind one more NAT. Both ends speak their own protocol through it, which
- * proves itself; here is seen to it that nobody gets another's packets, nor more of the gateway's time than his share.
+ * socket here, so that the gateway sees a client behind one more NAT. Both ends speak their own protocol through it,
+ * which proves itself; here is seen to it that nobody gets another's packets, nor too much of the gateway's time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #include "tunnel/net_udp.h"
 
 #define TURN 64
-/* Control messages to the gateway, of one client: a handshake costs it an X25519. Who keeps the rules sends two a second at most. */
+/* Control messages of one client: a handshake costs the gateway an X25519. Two a second are the rule, at most. */
 #define CONTROL_INTERVAL_MS 50
 #define CONTROL_BURST 40
 #define REST_MARGIN_MS 10000
@@ -38,7 +38,7 @@ static bool is_own(const struct pa_rtunnel *t, const uint8_t *bytes, size_t len,
 {
 	struct pa_inner in;
 
-	if (len > 0 && pa_msg_is_control(bytes, len))
+	if (pa_msg_is_control(bytes, len))
 		return true;
 	return pa_msg_is_data(bytes, len) && pa_inner_parse(bytes, len, &in) == 0 &&
 	       pa_addr_eq(to_gateway ? &in.src : &in.dst, &t->addr);
@@ -126,8 +126,8 @@ static void free_resting(struct pa_relayd *r)
 }
 
 /*
- * The gateway goes on sending there until it has missed the client's keepalives; so long the port is kept, unread, and not
- * drawn for another client.
+ * The gateway goes on sending there until it has missed the client's keepalives; so long the port is kept, unread, and
+ * not drawn for another client.
  */
 static void on_closed(uv_handle_t *h)
 {

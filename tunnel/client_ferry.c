@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The client's core: where no UDP passes. The relay server's connection can carry the tunnel's datagrams; its far end is then one more
- * gateway of the list, behind those of the grant. It is asked for when those are silent, and left as soon as a whole handshake by UDP has
- * been answered: until then the binding that works stays.
+ * The client's core: where no UDP passes. The relay server's connection can carry the tunnel's datagrams; its far end
+ * is then one more gateway of the list, behind those of the grant. It is asked for when those are silent, and left as
+ * soon as a whole handshake by UDP has been answered: until then the binding that works stays.
  */
 #include <string.h>
 
@@ -62,7 +62,7 @@ void pa_client_back_failed(struct pa_client *cl, struct pa_now now)
 	unsigned next = cl->h.gateway + 1;
 
 	if (cl->h.n_answers > 0 && cl->ferry.open) {
-		/* It may have taken the CONFIRM, and send by UDP now, where nothing comes back: bind by the relay anew. */
+		/* It may have taken the CONFIRM, and send by UDP now, from where nothing comes: bind anew. */
 		pa_client_begin(cl, now, cl->grant.n_gateways);
 	} else if (!pa_client_by_ferry(cl, next)) {
 		pa_client_start(cl, now, next);
@@ -82,7 +82,8 @@ void pa_client_ferry_want(struct pa_client *cl, struct pa_now now, bool wanted)
 		return;
 	f->wanted = wanted;
 	if (wanted)
-		pa_client_event(cl, "fallback.wanted", NULL, f->search_ms != 0 ? (unsigned)(now.boot_ms - f->search_ms) : 0);
+		pa_client_event(cl, "fallback.wanted", NULL,
+				f->search_ms != 0 ? (unsigned)(now.boot_ms - f->search_ms) : 0);
 	else
 		f->open = false;
 	cl->ops->ferry(cl->ctx, wanted);
@@ -107,7 +108,8 @@ static void opened(struct pa_client *cl, struct pa_now now, const struct pa_endp
 	f->open = true;
 	f->at = *at;
 	if (pa_client_healthy(cl) && cl->s.b.relayed) {
-		pa_client_ask(cl, now); /* the server may have another socket for us now, as after a change of the NAT's */
+		/* The server may have another socket for us now, as after a change of the NAT's mapping. */
+		pa_client_ask(cl, now);
 		if (cl->h.active && !cl->h.back && !answered)
 			pa_client_begin(cl, now, cl->grant.n_gateways);
 	} else if (!pa_client_healthy(cl) && !answered) {
@@ -119,7 +121,8 @@ void pa_client_ferry(struct pa_client *cl, struct pa_now now, const struct pa_en
 {
 	struct pa_client_ferry *f = &cl->ferry;
 
-	if (!f->wanted || !cl->has_grant || (at == NULL && !f->open) || (at != NULL && f->open && pa_endpoint_eq(at, &f->at)))
+	if (!f->wanted || !cl->has_grant || (at == NULL && !f->open) ||
+	    (at != NULL && f->open && pa_endpoint_eq(at, &f->at)))
 		return;
 	if (at == NULL)
 		closed(cl, now);
@@ -134,7 +137,7 @@ void pa_client_ferry_bound(struct pa_client *cl, struct pa_now now)
 
 	f->used = relayed;
 	f->search_ms = 0;
-	if (relayed && !was) {
+	if (relayed && (!was || f->pause_ms == 0)) { /* 0: by a former process */
 		cl->count.fallbacks++;
 		/* A network that lets UDP pass and fail in turns is tried less and less. */
 		if (f->pause_ms == 0 || f->udp_ms == 0 || now.boot_ms - f->udp_ms > STEADY_MS)

@@ -9,7 +9,7 @@
 #include "tunnel/client_int.h"
 
 #define UNANSWERED_MS 400 /* so long what was sent may remain without anything coming back */
-#define QUICK_RETRIES 2 /* of a KEEPALIVE while there is traffic */
+#define QUICK_RETRIES 2	  /* of a KEEPALIVE while there is traffic */
 #define ASK_MS 1000	  /* traffic that goes one way only makes us ask no more often */
 #define QUICK_MS 250	  /* three times for a KEEPALIVE, once for a HELLO; twice the round trip, if that is more, */
 #define QUICK_MAX_MS 450  /* but three times this are enough for any way, and all in all there are 3 s */

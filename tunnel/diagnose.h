@@ -56,7 +56,8 @@ struct pa_facts {
 	char refusal[PA_FACT_TEXTLEN]; /* why the last grant was refused */
 	char trouble[PA_FACT_TEXTLEN]; /* why device, routes or rules could not be set */
 	char ended[PA_FACT_NAMELEN];   /* why the gateway ended the last binding */
-	struct pa_endpoint gateway;    /* of the binding */
+	struct pa_endpoint gateway;    /* of the binding, or the relay's server, */
+	bool relayed;		       /* by which the tunnel goes, for UDP does not pass */
 	unsigned misses;
 	uint16_t mtu, mtu_max, keepalive; /* mtu_max: what grant and gateway allow; 0: not known */
 	uint64_t sent, received; /* packets through the tunnel */

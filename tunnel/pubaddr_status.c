@@ -58,7 +58,7 @@ static void print_bound(const json_t *s)
 {
 	bool relayed = strcmp(text_of(s, "path"), "relay") == 0;
 
-	printf("  gateway         %s%s%s\n", text_of(s, "gateway"), relayed ? ", by the relay there: " : "",
+	printf("  gateway         %s%s%s%s\n", relayed ? "by the relay " : "", text_of(s, "gateway"), relayed ? "; " : "",
 	       relayed ? text_of(s, "path-reason") : "");
 	printf("  mapped address  %s (this host as the gateway sees it behind the NAT)\n", text_of(s, "mapped"));
 	if (json_object_get(s, "rtt-us") != NULL)

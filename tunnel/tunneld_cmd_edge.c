@@ -9,6 +9,8 @@
 #include "config.h"
 #include "tunnel/status_json.h"
 #include "tunnel/tunneld_edge.h"
+#include "tunnel/tunneld_ferry_edge.h"
+#include "tunnel/tunneld_sock_edge.h"
 
 static const char *state_name(enum pa_client_state s)
 {
@@ -28,18 +30,20 @@ static json_t *add(json_t *obj, const char *key, json_t *value)
 	return obj;
 }
 
-/* relay: pa_tunneld_relays_status, borrowed. */
+/* relay: pa_tunneld_relays_status, borrowed. What stands for a gateway on loopback would tell nobody anything. */
+static json_t *gateway_json(const struct pa_endpoint *e, const json_t *relay)
+{
+	return pa_tunsock_local(e) == PA_TUNSOCK_FERRY ? json_incref(json_object_get(relay, "server")) : pa_endpoint_json(e);
+}
+
 static void add_binding(json_t *obj, const struct pa_client_status *s, const json_t *relay, struct pa_now now)
 {
 	const struct pa_client_binding *b = &s->binding;
 
 	add(obj, "path", json_string(b->relayed ? "relay" : "udp"));
-	if (b->relayed) {
+	if (b->relayed)
 		add(obj, "path-reason", json_string("no gateway answers by UDP"));
-		add(obj, "gateway", json_incref(json_object_get(relay, "server")));
-	} else {
-		add(obj, "gateway", pa_endpoint_json(&b->gateway));
-	}
+	add(obj, "gateway", gateway_json(&b->gateway, relay));
 	add(obj, "mapped", pa_endpoint_json(&b->mapped));
 	add(obj, "mtu", json_integer(b->mtu));
 	add(obj, "mtu-max", json_integer(b->mtu_max));
@@ -61,7 +65,7 @@ static void add_grant(json_t *obj, const struct pa_client_status *s, const json_
 	add(obj, "epoch", json_integer((json_int_t)s->claims.epoch));
 	add(obj, "lifetime", json_integer((json_int_t)left));
 	if (s->attempt > 0) {
-		add(obj, "trying", pa_endpoint_json(&s->trying));
+		add(obj, "trying", gateway_json(&s->trying, relay));
 		add(obj, "attempt", json_integer((json_int_t)s->attempt));
 	}
 	if (s->state == PA_CLIENT_BOUND)
@@ -101,6 +105,8 @@ static void describe(const struct pa_tunneld_parts *p, const struct pa_client_st
 	else if (s->state == PA_CLIENT_IDLE)
 		(void)snprintf(dst, cap, "no grant has come by DHCP; does the DHCP client ask for it (see pubaddr dhclient-conf), and "
 			       "has the DHCP server one to give?");
+	else if (s->state == PA_CLIENT_BINDING && pa_tunsock_local(&s->trying) == PA_TUNSOCK_FERRY)
+		(void)snprintf(dst, cap, "no gateway answers, neither by UDP nor by the relay. Plain NAT is used meanwhile");
 	else if (s->state == PA_CLIENT_BINDING)
 		(void)snprintf(dst, cap, "the gateway %s does not answer; does the NAT or a firewall block UDP to it, or does it refuse "
 			       "the grant (its log tells)? Plain NAT is used meanwhile", pa_endpoint_format(&s->trying, gateway));
@@ -153,6 +159,7 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
 	add(obj, "relay", relay);
+	add(obj, "fallback", pa_ferry_status(p.ferry));
 	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
 	if (*why != '\0')
 		add(obj, "data-path-reason", json_string(why));

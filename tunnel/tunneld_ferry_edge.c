@@ -17,14 +17,14 @@ struct pa_ferry {
 	struct pa_ferry_config cfg;
 	struct pa_turelay_want want;
 	bool wanted, told_open;
-	int berth;		    /* the data path's socket; -1: not made yet */
-	int fd;			    /* the other one */
-	struct pa_endpoint at;	    /* of fd */
-	uv_poll_t poll;		    /* of fd */
-	uv_timer_t timer;	    /* the core is told from the loop, never from inside of its own ops */
+	int berth;	       /* the data path's socket; -1: not made yet */
+	int fd;		       /* the other one */
+	struct pa_endpoint at; /* of fd */
+	uv_poll_t poll;	       /* of fd */
+	uv_timer_t timer;      /* the core is told from the loop, never from inside of its own ops */
 	bool has_poll;
 	unsigned handles; /* that libuv still has, once closing */
-	struct pa_ferry_counters count;
+	uint64_t sent, received, dropped;
 	uint8_t buf[PA_RELAY_BODY_MAX];
 };
 
@@ -35,9 +35,9 @@ static void pass_on(struct pa_ferry *f, size_t len)
 	struct pa_rlink *link = pa_turelay_link(f->cfg.relay);
 
 	if (link != NULL && pa_rlink_tunnel(link, f->buf, len))
-		f->count.sent++;
+		f->sent++;
 	else
-		f->count.dropped++;
+		f->dropped++;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -64,9 +64,9 @@ static void on_datagram(void *ctx, const uint8_t *bytes, size_t len)
 	struct pa_ferry *f = ctx;
 
 	if (f->fd >= 0 && send(f->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		f->count.received++;
+		f->received++;
 	else
-		f->count.dropped++;
+		f->dropped++;
 }
 
 /* ---- state */
@@ -96,12 +96,12 @@ static const struct pa_turelay_tunnel_ops tunnel_ops = {.datagram = on_datagram,
 
 static void on_ready(void *ctx, enum pa_relay_error error)
 {
-	struct pa_ferry *f = ctx;
-
-	if (error != PA_RELAY_E_OK)
-		pa_log(PA_LOG_WARN, "fallback.unavailable", "reason=\"%s\"",
-		       error == PA_RELAY_E_NOT_FOUND ? "neither the grant nor the configuration names a relay" : pa_relay_error_name(error));
-	on_state(f, error == PA_RELAY_E_OK);
+	if (error == PA_RELAY_E_NOT_FOUND) /* as the operator wants it */
+		pa_log(PA_LOG_INFO, "fallback.unavailable",
+		       "reason=\"neither the grant nor the configuration names a relay\"");
+	else if (error != PA_RELAY_E_OK)
+		pa_log(PA_LOG_WARN, "fallback.unavailable", "reason=\"%s\"", pa_relay_error_name(error));
+	on_state(ctx, error == PA_RELAY_E_OK);
 }
 
 /* ---- sockets */
@@ -130,30 +130,36 @@ static int open_sockets(struct pa_ferry *f, char err[PA_UDP_ERRLEN])
 		rc = open_one(&f->fd, &f->at, err);
 	if (rc < 0)
 		return rc;
-	if (connect(f->fd, (struct sockaddr *)&ss, pa_sockaddr_to(&berth, &ss)) < 0 || uv_poll_init(f->cfg.loop, &f->poll, f->fd) < 0)
+	if (connect(f->fd, (struct sockaddr *)&ss, pa_sockaddr_to(&berth, &ss)) < 0)
+		return PA_EIO;
+	rc = pa_path_set_socket(f->cfg.path, f->cfg.local, f->berth);
+	if (rc < 0)
+		return rc;
+	if (uv_poll_init(f->cfg.loop, &f->poll, f->fd) < 0)
 		return PA_EIO;
 	f->has_poll = true;
 	f->poll.data = f;
 	(void)uv_poll_start(&f->poll, UV_READABLE, on_poll);
-	return pa_path_set_socket(f->cfg.path, f->cfg.local, f->berth);
+	return 0;
 }
 
+/* What is polled libuv lets go first (on_closed). */
 static void close_sockets(struct pa_ferry *f)
 {
 	if (f->berth >= 0) {
 		(void)pa_path_set_socket(f->cfg.path, f->cfg.local, -1);
 		close(f->berth);
+		f->berth = -1;
 	}
-	if (f->fd >= 0 && !f->has_poll)
+	if (f->fd >= 0 && !f->has_poll) {
 		close(f->fd);
-	f->berth = -1;
-	if (!f->has_poll)
 		f->fd = -1;
+	}
 }
 
 void pa_ferry_want(struct pa_ferry *f, bool wanted)
 {
-	char err[PA_UDP_ERRLEN] = "cannot watch the socket";
+	char err[PA_UDP_ERRLEN] = "cannot watch its socket";
 
 	if (f == NULL || f->wanted == wanted)
 		return;
@@ -168,19 +174,15 @@ void pa_ferry_want(struct pa_ferry *f, bool wanted)
 		close_sockets(f);
 	}
 	pa_turelay_set_tunnel(f->cfg.relay, &tunnel_ops, f);
-	f->want = (struct pa_turelay_want){.need = PA_TURELAY_LINK, .ready = on_ready, .ctx = f};
+	f->want = (struct pa_turelay_want){.need = PA_TURELAY_FERRY, .ready = on_ready, .ctx = f};
 	if (pa_turelay_want(f->cfg.relay, &f->want))
 		on_state(f, true);
 }
 
-bool pa_ferry_is_at(const struct pa_ferry *f, const struct pa_endpoint *e)
+json_t *pa_ferry_status(const struct pa_ferry *f)
 {
-	return f != NULL && f->fd >= 0 && pa_endpoint_eq(e, &f->at);
-}
-
-void pa_ferry_counters_get(const struct pa_ferry *f, struct pa_ferry_counters *ret)
-{
-	*ret = f->count;
+	return json_pack("{s:I, s:I, s:I}", "sent", (json_int_t)f->sent, "received", (json_int_t)f->received, "dropped",
+			 (json_int_t)f->dropped);
 }
 
 /* ---- life */

@@ -11,9 +11,9 @@
 #include "tunnel/tunneld_relay_edge.h"
 
 /*
- * The tunnel where no UDP passes: two UDP sockets on loopback, one of them the data path's. To that the other is the gateway, and
- * what it gets goes through the relay's connection (TUNNEL frames) to the server, who sends it to the gateway beside it, and
- * back. So core and data path do by it what they do by UDP. One loop's thread.
+ * The tunnel where no UDP passes: two UDP sockets on loopback, one of them the data path's. To that the other is the
+ * gateway, and what it gets goes through the relay's connection (TUNNEL frames) to the server, who sends it to the
+ * gateway beside it, and back. So core and data path do by it what they do by UDP. One loop's thread.
  */
 struct pa_ferry;
 
@@ -23,8 +23,8 @@ struct pa_ferry_config {
 	struct pa_path *path;	  /* borrowed; gets the socket number local at the first want */
 	unsigned local;
 	/*
-	 * For pa_client_ferry: the way is open, and at stands for the gateway; or NULL, it is closed. Called from the loop, each time
-	 * that this changes while it is wanted.
+	 * For pa_client_ferry: the way is open, and at stands for the gateway; or NULL, it is closed. Called from the
+	 * loop, each time that this changes while it is wanted.
 	 */
 	void (*state)(void *ctx, const struct pa_endpoint *at);
 	void *ctx;
@@ -32,18 +32,14 @@ struct pa_ferry_config {
 
 /* cfg is copied. PA_ENOMEM. */
 int pa_ferry_new(const struct pa_ferry_config *cfg, struct pa_ferry **ret);
-/* Closes its sockets, and takes the path's from it; before relay and path. It frees itself when libuv lets go. NULL is fine. */
+/* Takes the path's socket from it; before relay and path. It frees itself when libuv lets go. NULL is fine. */
 void pa_ferry_close(struct pa_ferry *f);
 /* Whether the tunnel is to have this way; what goes wrong is in the log. NULL is fine, there is none then. */
 void pa_ferry_want(struct pa_ferry *f, bool wanted);
-/* Is that what stands for the gateway? */
-bool pa_ferry_is_at(const struct pa_ferry *f, const struct pa_endpoint *e);
-
-/* Datagrams of the tunnel. */
-struct pa_ferry_counters {
-	uint64_t sent, received; /* to the server, from it */
-	uint64_t dropped;	 /* for the connection was down, or too much waited, or the data path's socket was full */
-};
-void pa_ferry_counters_get(const struct pa_ferry *f, struct pa_ferry_counters *ret);
+/*
+ * For "status-get", the tunnel's datagrams: {"sent", "received", "dropped"}; dropped, for the connection was down, or
+ * too much waited, or the data path's socket was full. The caller's.
+ */
+json_t *pa_ferry_status(const struct pa_ferry *f);
 
 #endif

@@ -191,7 +191,8 @@ Test(client_ferry, returns_after_a_whole_handshake)
 	cr_assert_eq(f->n_up, 2);
 	cr_expect_not(f->up.relayed);
 	for (size_t i = 0; i < f->n_sent; i++)
-		byes += f->sent[i].m.type == PA_MSG_BYE && f->sent[i].m.reason == PA_REASON_MOVED && to_ferry(&f->sent[i]);
+		byes += f->sent[i].m.type == PA_MSG_BYE && f->sent[i].m.reason == PA_REASON_MOVED &&
+			to_ferry(&f->sent[i]);
 	cr_expect_eq(byes, 1, "for it may be another gateway that is beside the relay");
 	run(f, 10);
 	cr_expect_not(f->wants_ferry);
@@ -312,6 +313,7 @@ Test(client_ferry, the_next_process_looks_for_it_at_once)
 	struct fx *f = ferried(&g, 1), *next = fx_new();
 	uint8_t buf[PA_CLIENT_SAVED_LEN];
 	struct pa_client_saved s, read;
+	unsigned hellos = 0;
 
 	cr_assert(pa_client_save(f->cl, &s));
 	cr_assert_eq(pa_client_saved_encode(&s, buf), 0);
@@ -322,6 +324,7 @@ Test(client_ferry, the_next_process_looks_for_it_at_once)
 	next->bind = f->bind;
 	cr_assert_eq(pa_client_adopt(next->cl, next->now, &g, &read), 0);
 	cr_expect_eq(next->n_up, 1, "the interface stays up");
+	cr_expect(pa_endpoint_eq(&next->up.gateway, &g.gateways[0]), "packets go to no port of a former process");
 	cr_expect(next->wants_ferry);
 	cr_assert_eq(next->n_sent, 1);
 	cr_expect_eq(next->sent[0].m.type, PA_MSG_HELLO, "UDP may pass now");
@@ -330,13 +333,17 @@ Test(client_ferry, the_next_process_looks_for_it_at_once)
 	finish(next, &g, FERRY);
 	cr_expect_eq(next->n_up, 2);
 	cr_expect_eq(next->n_down, 0);
+	run_ferried(next, PA_CLIENT_BACK_MS - 200, &hellos);
+	cr_expect_eq(hellos, 0u, "UDP is not tried at once");
+	run_ferried(next, 100000, &hellos);
+	cr_expect_leq(hellos, 2u * 5u);
 	fx_free(next);
 	fx_free(f);
 }
 
 /* ---------------------------------------------------------------- both ends */
 
-#define check(w, cond, text) \
+#define check(w, cond, text)                                                                                           \
 	cr_assert(cond, "seed %lu, at %lu ms: %s", (unsigned long)(w)->seed, (unsigned long)(w)->now.boot_ms, text)
 
 static bool by_udp(const struct world *w, unsigned n)
