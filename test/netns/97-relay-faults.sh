@@ -12,7 +12,7 @@ done
 net_up
 # What `ip netns exec` shows the server for its resolver.
 trap 'rm -rf "/etc/netns/${net}g"; cleanup' EXIT
-plan 32
+plan 38
 block_udp
 start_gateway
 add_relay
@@ -58,6 +58,35 @@ retry test -s "$dir/sum" >/dev/null
 is "$(cat "$dir/sum")" "$(sha256sum <"$dir/up")" 'nor one to the peer'
 ip netns exec "${net}n" tc qdisc del dev wan root
 ip netns exec "${net}n" tc qdisc del dev lan root
+
+# ---- a path on which no connection lasts: the server takes the grant, and the connection is cut as soon as it is used
+ip netns exec "${net}n" sysctl -qw net.netfilter.nf_conntrack_acct=1 || exit 99
+blocked 'add rule ip blocked transit tcp dport 443 ct original packets > 20 reject with tcp reset'
+p socat -u TCP-LISTEN:7104,reuseaddr "SYSTEM:sha256sum >$dir/sum" & watch $!
+listens 7104
+: >"$dir/sum"
+relay cut call $PEER:7104
+cat "$dir/up" >"$dir/cut.in" & watch $!
+has cut.err 'up resumed'
+ok $? 'no connection lasts: each is resumed'
+sleep 10 # what is tried in a given time is the question
+tries=$(grep -c '^down' "$dir/cut.err")
+echo "# $tries attempts in 10 s"
+test "$tries" -ge 4
+ok $? 'again and again'
+test "$tries" -le 14
+ok $? 'but not without pauses'
+blocked flush chain ip blocked transit
+block_udp
+before=$(date +%s%N)
+wait "$cut_pid"
+ok $? 'connections last again: the transfer ends well'
+took=$((($(date +%s%N) - before) / 1000000))
+echo "# after $took ms"
+test $took -lt 10000
+ok $? 'soon, for the pauses are bounded'
+retry test -s "$dir/sum" >/dev/null
+is "$(cat "$dir/sum")" "$(sha256sum <"$dir/up")" 'no byte is lost or doubled'
 
 # ---- the server dies
 peer echo 7102
