@@ -66,7 +66,7 @@ ask_addresses() {
 	END
 	relayed hostname -I | sed 's/^/getifaddrs /; s/ $//'
 }
-on gateway sh -c 'echo "192.0.2.77 only.at-the-server." >>/etc/hosts'
+on gateway sh -c 'echo "192.0.2.77 only.at-the-server" >>/etc/hosts'
 ask_addresses >"$TMP/asked" 2>&1
 asked() { sed -n "s/^$1 //p" "$TMP/asked"; }
 for how in SIOCGIFADDR SIOCGIFCONF gethostbyname getaddrinfo getsockname; do

@@ -31,7 +31,7 @@ done
 net_up
 trap 'cleanup; rm -rf "/etc/netns/${net}g"' EXIT
 mkdir -p "/etc/netns/${net}g"
-printf '127.0.0.1 localhost\n%s peer.example peer.example.\n' $PEER >"/etc/netns/${net}g/hosts"
+printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts"
 echo 'hosts: files' >"/etc/netns/${net}g/nsswitch.conf"
 chmod 755 "$dir"
 cp "$top_srcdir/test/netns/socks_client.py" "$dir"

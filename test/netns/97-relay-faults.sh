@@ -12,7 +12,7 @@ done
 net_up
 # What `ip netns exec` shows the server for its resolver.
 trap 'rm -rf "/etc/netns/${net}g"; cleanup' EXIT
-plan 38
+plan 41
 block_udp
 start_gateway
 add_relay
@@ -162,9 +162,10 @@ block_udp
 
 # ---- names: nobody's short ones, nobody's private ones
 mkdir -p "/etc/netns/${net}g"
+printf '127.0.0.1 localhost\n%s written.test short\n' $PEER >"/etc/netns/${net}g/hosts"
 printf 'nameserver %s\nsearch example\n' $GW >"/etc/netns/${net}g/resolv.conf"
 ip netns exec "${net}g" dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --user=root --pid-file \
-	--bind-interfaces --listen-address=$GW --local=/peer/ --address=/peer.example/$PEER --address=/inside.example/10.0.0.1 \
+	--bind-interfaces --listen-address=$GW --local=/peer/ --local=/short/ --address=/peer.example/$PEER --address=/inside.example/10.0.0.1 \
 	--address=/self.example/$GW 2>"$dir/dnsmasq.log" & watch $!
 retry g sh -c "ss -Hlun src $GW:53 | grep -q ." >/dev/null
 stop_relay
@@ -176,7 +177,9 @@ names() { # names NAME
 }
 names peer.example
 is "$(cat "$dir/names.out")" $PEER 'a name is resolved at the server'
-for short in peer inside.example self.example; do
+names written.test
+is "$(cat "$dir/names.out")" $PEER 'as one that stands in the hosts file of the server'
+for short in peer short a.peer inside.example self.example; do
 	names $short
 	is "$(cat "$dir/names.err" "$dir/names.out" | grep -v '^up')" 'failed not-found' "but not $short"
 done
