@@ -86,10 +86,19 @@ FORWARD(reset, (void *ctx, struct pa_rsession *s, enum pa_relay_error e), (c->cf
 FORWARD(writable, (void *ctx, struct pa_rsession *s), (c->cfg.ctx, s))
 FORWARD(tunnel, (void *ctx, const uint8_t *p, size_t len), (c->cfg.ctx, p, len))
 
+static void fwd_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error e)
+{
+	struct pa_relay_client *c = ctx;
+
+	if (c->cfg.ops->undelivered != NULL)
+		c->cfg.ops->undelivered(c->cfg.ctx, s, peer, e);
+}
+
 static const struct pa_rlink_ops link_ops = {.result = fwd_result,
 					     .incoming = fwd_incoming,
 					     .data = fwd_data,
 					     .datagram = fwd_datagram,
+					     .undelivered = fwd_undelivered,
 					     .fin = fwd_fin,
 					     .reset = fwd_reset,
 					     .writable = fwd_writable,
@@ -407,6 +416,7 @@ int pa_relay_client_new(const struct pa_relay_client_config *cfg, const struct p
 	c->cfg = *cfg;
 	c->grant = *g;
 	c->down_ms = now_ms();
+	c->retry = cfg->retry != NULL ? cfg->retry : &c->own_retry;
 	memcpy(c->secret_key, cfg->secret_key, sizeof(c->secret_key));
 	c->timer.data = c;
 	if (new_link(c) < 0 || uv_timer_init(cfg->loop, &c->timer) < 0) {
@@ -416,7 +426,6 @@ int pa_relay_client_new(const struct pa_relay_client_config *cfg, const struct p
 		return PA_ENOMEM;
 	}
 	(void)uv_timer_start(&c->timer, on_tick, 0, PA_RLINK_TICK_MS);
-	c->retry = cfg->retry != NULL ? cfg->retry : &c->own_retry;
 	*ret = c;
 	return 0;
 }
