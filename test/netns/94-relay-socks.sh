@@ -35,7 +35,7 @@ printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts
 echo 'hosts: files' >"/etc/netns/${net}g/nsswitch.conf"
 chmod 755 "$dir"
 cp "$top_srcdir/test/netns/socks_client.py" "$dir"
-plan 57
+plan 63
 
 ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked transit { type filter hook forward priority 0; };
 	add rule ip blocked transit meta l4proto udp counter drop' || exit 99
@@ -264,3 +264,5 @@ stop
 ok $? 'the daemon ends well'
 [ $failed -eq 0 ] || sed 's/^/# /' "$dir/relayd.log" "$dir/curl.err"
 finish
+"$bin/pubaddr" --run-dir "$dir" status | grep -q 'SOCKS5 *at 127.0.0.1:1080: [0-9]* connections now, [1-9][0-9]* requests, [0-9]* failed'
+ok $? 'pubaddr status tells of it'

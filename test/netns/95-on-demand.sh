@@ -46,6 +46,10 @@ check "the lease came without a grant" grep -q '"option": *"none"' "$LAB_DIR/hos
 is "nobody has a public address" "$(leases)" 0
 is "the daemon runs and waits for somebody to need one" "$(state client1)" idle
 check "the host has no interface for it" not on client1 ip link show pub0
+on client1 pubaddr diagnose >"$TMP/diagnose" 2>&1
+is "pubaddr diagnose finds nothing wrong in that" $? 0
+check "and says why there is none" grep -q '(on-demand)' "$TMP/diagnose"
+check "not that it works" sh -c "! grep -q 'address works' '$TMP/diagnose'"
 
 # ---- the first program's question
 
