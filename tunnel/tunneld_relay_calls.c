@@ -180,6 +180,15 @@ static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoi
 		u->ops->datagram(u, s, peer, bytes, len);
 }
 
+static void on_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	struct pa_relay_user *u = pa_rsession_user(s);
+
+	(void)ctx;
+	if (u->ops->undelivered != NULL)
+		u->ops->undelivered(u, s, peer, error);
+}
+
 static void on_fin(void *ctx, struct pa_rsession *s)
 {
 	struct pa_relay_user *u = pa_rsession_user(s);
@@ -218,6 +227,7 @@ const struct pa_rlink_ops pa_turelay_link_ops = {.result = on_result,
 						 .incoming = on_incoming,
 						 .data = on_data,
 						 .datagram = on_datagram,
+						 .undelivered = on_undelivered,
 						 .fin = on_fin,
 						 .reset = on_reset,
 						 .writable = on_writable,
