@@ -77,9 +77,7 @@ kill_client() {
 	wait "$client_pid" 2>/dev/null
 	start_client 3>&- 4>&-
 }
-fall_and_kill_relay() {
-	wanted=$(logged fallback.wanted)
-	block 'meta l4proto udp'
+kill_falling() {
 	until_60 more_logged fallback.wanted "$wanted"
 	kill_relay
 }
@@ -129,7 +127,9 @@ in_the_middle() {
 	ok $? "$DATAPATH: the data path is the former one"
 	is "$(binding mapped)" "$NATIP" "$DATAPATH: the gateway has the NAT for its client"
 	same_binding 'by UDP again'
-	feed 'the relay is killed at the worst moment' fall_and_kill_relay
+	wanted=$(logged fallback.wanted)
+	block 'meta l4proto udp'
+	feed 'the relay is killed at the worst moment' kill_falling
 	until_60 path_is relay
 	ok $? "$DATAPATH: it goes by the relay all the same"
 	unblock
