@@ -300,7 +300,7 @@ static struct pa_rprog *take_call(struct pa_rprog *listener, struct pa_rsession 
 
 static void on_incoming(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_relay_body *b)
 {
-	struct pa_rprog *listener = (struct pa_rprog *)u, *p = take_call(listener, s, b);
+	struct pa_rprog *listener = (struct pa_rprog *)u, *p = listener->kind == PA_RELAY_TCP_LISTEN ? take_call(listener, s, b) : NULL;
 	struct pa_rlocal m = {.type = PA_RELAY_INCOMING, .body = {.local = b->local, .remote = b->remote}};
 	uint8_t buf[PA_RLOCAL_LEN_MAX];
 	int len;
@@ -329,8 +329,8 @@ static void on_datagram(struct pa_relay_user *u, struct pa_rsession *s, const st
 	uint8_t head[PA_RELAY_DATAGRAM_LEN];
 
 	(void)s;
-	/* What the program does not take in time is lost, as on any network. */
-	if (pa_relay_encode(PA_RELAY_DATAGRAM, &b, head, sizeof(head)) < 0 ||
+	/* What the program does not take in time is lost, as on any network; who listens has nothing to do with datagrams. */
+	if (p->kind != PA_RELAY_UDP || pa_relay_encode(PA_RELAY_DATAGRAM, &b, head, sizeof(head)) < 0 ||
 	    pa_rfd_send(p->fd, head, sizeof(head), bytes, len, -1) < 0)
 		p->d->dropped++;
 }

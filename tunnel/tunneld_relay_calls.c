@@ -161,16 +161,6 @@ static void on_incoming(void *ctx, struct pa_rsession *s, struct pa_rsession *li
 	u->ops->incoming(u, s, b);
 }
 
-static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len)
-{
-	struct pa_relay_user *u = pa_rsession_user(s);
-
-	if (u->ops->data == NULL)
-		pa_turelay_end(ctx, s, PA_RELAY_E_PROTOCOL);
-	else
-		u->ops->data(u, s, bytes, len);
-}
-
 static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len)
 {
 	struct pa_relay_user *u = pa_rsession_user(s);
@@ -204,6 +194,19 @@ static void on_reset(void *ctx, struct pa_rsession *s, enum pa_relay_error error
 
 	told_end(ctx, s, error);
 	u->ops->reset(u, s, error);
+}
+
+/* A server that sends bytes where there is no stream: whoever has the session lets go of it before it is gone. */
+static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len)
+{
+	struct pa_relay_user *u = pa_rsession_user(s);
+
+	if (u->ops->data != NULL) {
+		u->ops->data(u, s, bytes, len);
+		return;
+	}
+	on_reset(ctx, s, PA_RELAY_E_PROTOCOL);
+	pa_rlink_close(s, PA_RELAY_E_PROTOCOL);
 }
 
 static void on_writable(void *ctx, struct pa_rsession *s)
