@@ -77,7 +77,7 @@ void pa_diagnose_grant(const struct pa_facts *f, struct pa_findings *l)
 			       "pubaddr-tunneld.conf(5). Otherwise tell the operator.",
 			       "This host refused the public address that it was offered: %s.%s", f->refusal,
 			       f->state == PA_CLIENT_IDLE ? "" : " The one before is still used.");
-	else if (f->state == PA_CLIENT_IDLE)
+	else if (f->state == PA_CLIENT_IDLE && !pa_diagnose_demand(f, l))
 		no_grant(f, l);
 	if (f->trouble[0] != '\0')
 		pa_finding_add(l, "network-failed", PA_SEV_ERROR, "The log of pubaddr-tunneld says more.",
