@@ -56,9 +56,9 @@ struct pa_facts {
 	char refusal[PA_FACT_TEXTLEN]; /* why the last grant was refused */
 	char trouble[PA_FACT_TEXTLEN]; /* why device, routes or rules could not be set */
 	char ended[PA_FACT_NAMELEN];   /* why the gateway ended the last binding */
+	char demand[PA_FACT_NAMELEN];  /* state of addresses on demand (demand.h); empty: not configured */
 	struct pa_endpoint gateway;    /* of the binding */
 	unsigned misses;
-	bool on_demand;			    /* an address is asked for when a program needs one */
 	char demand_trouble[PA_FACT_TEXTLEN]; /* why that gave none the last time */
 	char relay[PA_FACT_NAMELEN * 4];      /* the session relay's server; empty: nobody names one */
 	char relay_trouble[PA_FACT_TEXTLEN];  /* why it does not work, where somebody wants it */
@@ -107,8 +107,6 @@ void pa_finding_add(struct pa_findings *l, const char *id, enum pa_severity seve
 /* Why there is no public address; of the way of the grant to here, and of the way to the gateway. */
 void pa_diagnose_grant(const struct pa_facts *f, struct pa_findings *l);
 void pa_diagnose_reach(const struct pa_facts *f, struct pa_findings *l);
-/* Of an address on demand that is not there. False: that does not explain why there is none. */
-bool pa_diagnose_demand(const struct pa_facts *f, struct pa_findings *l);
 /* The session relay, where there is one. */
 void pa_diagnose_relay(const struct pa_facts *f, struct pa_findings *l);
 /* What lies between this host and a gateway that answers. */

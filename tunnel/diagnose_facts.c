@@ -41,7 +41,6 @@ static void needed(struct pa_facts *f, const json_t *status)
 {
 	const json_t *demand = json_object_get(status, "on-demand"), *relay = json_object_get(status, "relay");
 
-	f->on_demand = demand != NULL;
 	copy_text(demand, "problem", f->demand_trouble, sizeof(f->demand_trouble));
 	copy_text(relay, "server", f->relay, sizeof(f->relay));
 	copy_text(relay, "problem", f->relay_trouble, sizeof(f->relay_trouble));
@@ -77,6 +76,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	copy_text(status, "refusal", f->refusal, sizeof(f->refusal));
 	copy_text(status, "trouble", f->trouble, sizeof(f->trouble));
 	copy_text(status, "last-reason", f->ended, sizeof(f->ended));
+	copy_text(json_object_get(status, "on-demand"), "state", f->demand, sizeof(f->demand));
 	f->misses = (unsigned)number(status, "misses");
 	f->mtu = (uint16_t)number(status, "mtu");
 	f->mtu_max = (uint16_t)number(status, "mtu-max");
