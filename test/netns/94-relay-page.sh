@@ -40,7 +40,7 @@ on peer sh -c 'mkdir -p /run/www && echo "Hello from the web" >/run/www/index.ht
 in_background peer www python3 -u -m http.server --directory /run/www 80
 within 10 listens_at peer 80
 # The gateway's host resolves names; this one has it in its file.
-on gateway sh -c "echo '$PEER_IP peer.example.' >>/etc/hosts"
+on gateway sh -c "echo '$PEER_IP peer.example' >>/etc/hosts"
 
 # step 1
 insert gateway /etc/pubaddr/gatewayd.conf "$(block gatewayd.conf)" '{'
