@@ -69,7 +69,7 @@ static int test(const struct pa_daemon_options *o, const struct pa_relayd_conf *
 	char err[PA_RELAYD_ERRLEN];
 	struct pa_keyring *keys;
 
-	if (pa_gatewayd_keys_load(&conf->gateway, &keys, err, sizeof(err)) < 0) {
+	if (pa_relayd_keys_load(conf, &keys, NULL, err) < 0) {
 		fprintf(stderr, "%s: %s\n", relayd.program, err);
 		return PA_EXIT_USAGE;
 	}
