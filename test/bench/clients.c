@@ -46,7 +46,7 @@ enum stage { IDLE, HELLO, CONFIRM, BOUND, WAITING }; /* WAITING: for the answer 
 
 struct client {
 	uint8_t session[PA_SESSION_LEN], token[PA_TOKEN_LEN], cookie[PA_COOKIE_LEN];
-	uint8_t k1[PA_KEY_LEN];
+	uint8_t c2g[PA_KEY_LEN], g2c[PA_KEY_LEN];
 	uint32_t seq;
 	uint8_t stage, tries;
 };
@@ -184,7 +184,8 @@ static void say_confirm(struct load *l, uint32_t who)
 	pa_derive_secret(l->pool.key, m.claims, secret);
 	pa_derive_k0(secret, k0);
 	pa_derive_session_agreed(&in, l->shared[who % KEYS], &keys);
-	memcpy(c->k1, keys.k1, sizeof(c->k1));
+	memcpy(c->c2g, keys.c2g, sizeof(c->c2g));
+	memcpy(c->g2c, keys.g2c, sizeof(c->g2c));
 	n = pa_msg_encode(&m, k0, buf, sizeof(buf));
 	PA_REQUIRE(pa_msg_seal(buf, (size_t)n, keys.c2g) == 0);
 	emit(l, who, buf, n);
@@ -195,15 +196,14 @@ static void say_alive(struct load *l, uint32_t who, const uint8_t *cookie)
 {
 	struct client *c = &l->clients[who];
 	struct pa_msg m = {.type = cookie != NULL ? PA_MSG_RECONFIRM : PA_MSG_KEEPALIVE, .seq = ++c->seq};
-	uint8_t buf[PA_CTL_MAX], c2g[PA_KEY_LEN];
+	uint8_t buf[PA_CTL_MAX];
 
 	memcpy(m.session, c->session, sizeof(m.session));
 	if (cookie != NULL)
 		memcpy(m.cookie, cookie, sizeof(m.cookie));
 	else
 		memcpy(m.token, c->token, sizeof(m.token));
-	pa_derive_c2g(c->k1, c2g);
-	emit(l, who, buf, pa_msg_encode(&m, c2g, buf, sizeof(buf)));
+	emit(l, who, buf, pa_msg_encode(&m, c->c2g, buf, sizeof(buf)));
 }
 
 static void say(struct load *l, uint32_t who)
@@ -239,14 +239,6 @@ static void finish(struct load *l, struct client *c)
 	l->in_flight--;
 }
 
-static bool genuine(const struct client *c, const uint8_t *buf, size_t len)
-{
-	uint8_t g2c[PA_KEY_LEN];
-
-	pa_derive_g2c(c->k1, g2c);
-	return pa_msg_verify(buf, len, g2c);
-}
-
 static void hear(struct load *l, uint32_t who, const uint8_t *buf, size_t len)
 {
 	struct client *c = &l->clients[who];
@@ -259,7 +251,7 @@ static void hear(struct load *l, uint32_t who, const uint8_t *buf, size_t len)
 		memcpy(c->cookie, m.cookie, sizeof(c->cookie));
 		c->stage = CONFIRM; /* if it is lost, the wait that runs is for it too */
 		say_confirm(l, who);
-	} else if (m.type == PA_MSG_ACCEPT && c->stage == CONFIRM && genuine(c, buf, len)) {
+	} else if (m.type == PA_MSG_ACCEPT && c->stage == CONFIRM && pa_msg_verify(buf, len, c->g2c)) {
 		memcpy(c->session, m.session, sizeof(c->session));
 		memcpy(c->token, m.token, sizeof(c->token));
 		c->seq = 0;
@@ -267,7 +259,7 @@ static void hear(struct load *l, uint32_t who, const uint8_t *buf, size_t len)
 	} else if (m.type == PA_MSG_RECHALLENGE && c->stage == WAITING) {
 		l->rechallenged++;
 		say_alive(l, who, m.cookie);
-	} else if (m.type == PA_MSG_ALIVE && c->stage == WAITING && genuine(c, buf, len)) {
+	} else if (m.type == PA_MSG_ALIVE && c->stage == WAITING && pa_msg_verify(buf, len, c->g2c)) {
 		memcpy(c->token, m.token, sizeof(c->token));
 		finish(l, c);
 	} else if (m.type != PA_MSG_ALIVE && m.type != PA_MSG_CHALLENGE && m.type != PA_MSG_ACCEPT) {
@@ -292,15 +284,19 @@ static unsigned read_some(struct load *l)
 	return n > 0 ? (unsigned)n : 0;
 }
 
-/* Who has waited long enough says it again, or gives up. */
+/*
+ * Who has waited long enough says it again, or gives up; so many at a time, for answers that are there already have to be read before:
+ * each client would have looked for his own.
+ */
 static void retry(struct load *l)
 {
 	uint32_t now = (uint32_t)(now_ms() - l->start_ms);
+	unsigned n = 0;
 
 	for (uint8_t tries = 0; tries <= RETRIES; tries++) {
 		struct waiting *w = &l->waiting[tries];
 
-		while (w->n > 0 && now >= w->ring[w->head].since_ms + (1000u << tries)) {
+		while (w->n > 0 && n < BURST && now >= w->ring[w->head].since_ms + (1000u << tries)) {
 			uint32_t who = w->ring[w->head].who;
 			struct client *c = &l->clients[who];
 
@@ -308,6 +304,7 @@ static void retry(struct load *l)
 			w->n--;
 			if (c->stage == BOUND || c->tries != tries)
 				continue;
+			n++;
 			if (tries < RETRIES) {
 				ask(l, who, (enum stage)c->stage, (uint8_t)(tries + 1));
 			} else {
@@ -331,21 +328,22 @@ static void run(struct load *l, const char *name, enum stage stage, size_t windo
 	while (l->done + l->given_up < l->count) {
 		struct pollfd p = {.fd = l->in, .events = POLLIN};
 
-		for (unsigned n = 0; n < BURST && next < l->count && l->in_flight < window; n++) {
-			l->in_flight++;
-			ask(l, next++, stage, 0);
-		}
 		if (next == l->count && most == 0)
 			most = now_ms();
 		if (l->done >= l->count - l->count / 100 && nearly == 0)
 			nearly = now_ms();
-		flush(l);
-		if (read_some(l) == 0) {
-			retry(l);
+		if (read_some(l) > 0) {
 			flush(l);
-			if (next == l->count || l->in_flight >= window)
-				(void)poll(&p, 1, 1);
+			continue;
 		}
+		retry(l);
+		for (unsigned n = 0; n < BURST && next < l->count && l->in_flight < window; n++) {
+			l->in_flight++;
+			ask(l, next++, stage, 0);
+		}
+		flush(l);
+		if (next == l->count || l->in_flight >= window)
+			(void)poll(&p, 1, 1);
 	}
 	printf("%s: clients=%u done=%zu given-up=%zu asked-in-ms=%llu nearly-all-ms=%llu all-ms=%llu sent=%zu received=%zu "
 	       "rechallenged=%zu wrong=%zu\n", name, l->count, l->done, l->given_up, (unsigned long long)(most - begin),

@@ -21,6 +21,9 @@ clients_up() {
 	ip -n "$CLIENTS_NS-gw" link set lo up && ip -n "$CLIENTS_NS-gw" link set cl up && ip -n "$CLIENTS_NS-cl" link set gw up
 	ip -n "$CLIENTS_NS-gw" route add 10.64.0.0/12 via 198.51.100.1
 	clients_gw sysctl -qw net.ipv4.ip_forward=1
+	# The clients read before this; without it the kernel would look for a host of that address, on the gateway's processor.
+	ip netns exec "$CLIENTS_NS-cl" nft 'add table ip clients; add chain ip clients in { type filter hook prerouting priority raw; };
+		add rule ip clients in ip daddr 10.64.0.0/12 drop' || return 1
 	"$ctl" key new "$TMP/master.key" >/dev/null && "$ctl" key new-gateway "$TMP/gateway.key" >/dev/null &&
 		"$ctl" key pool --pool 1 "$TMP/master.key" "$TMP/gateway.key" >/dev/null || return 1
 	cat >"$TMP/gatewayd.conf" <<-END
