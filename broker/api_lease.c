@@ -142,18 +142,33 @@ out:
 	pa_ident_put(req.ident);
 }
 
+/* Whoever asks from the LAN for the end of a lease must show its grant; Kea itself, who knows of the end, need not. */
+static bool is_unproven(struct pa_api_call *c, const struct pa_ident *ident, const uint8_t proof[PA_MAC_LEN])
+{
+	const struct pa_lease *lease = pa_lease_by_ident(c->api->leases, ident);
+
+	if (lease == NULL || lease->state != PA_LEASE_ACTIVE || pa_grant_proven(lease, c->api->conf, c->api->keys, proof))
+		return false;
+	pa_api_set(c, PA_RESULT_ERROR, "the proof is not of this client's latest grant; nothing was changed");
+	log_lease(c, PA_LOG_WARN, "lease.unproven", lease);
+	return true;
+}
+
 void pa_api_lease_release(struct pa_api_call *c)
 {
 	struct pa_ident *ident = pa_args_ident(&c->args);
 	struct pa_lease_name name = {.ident = ident};
 	const struct pa_lease *lease;
 	char addr[PA_ADDR_STRLEN];
+	uint8_t proof[PA_MAC_LEN];
+	bool has_proof;
 	int rc;
 
 	name.subnet_id = (uint32_t)pa_args_uint(&c->args, "subnet-id", 0, UINT32_MAX);
 	name.dhcp_addr = pa_args_addr(&c->args, "dhcp-address");
 	name.epoch = pa_args_uint_or(&c->args, "epoch", 1, INT64_MAX, 0);
-	if (pa_api_bad_args(c))
+	has_proof = pa_args_hex(&c->args, "proof", sizeof(proof), sizeof(proof), proof) > 0;
+	if (pa_api_bad_args(c) || (has_proof && is_unproven(c, ident, proof)))
 		goto out;
 	rc = pa_lease_release(c->api->leases, &name, c->now.unix_ms, &lease);
 	if (rc == PA_ENOTFOUND) {

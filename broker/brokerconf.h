@@ -30,6 +30,7 @@ struct pa_gateway_group {
 	unsigned n_gateways;
 	char names[PA_GATEWAYS_MAX][PA_NAME_MAX + 1]; /* of the gateways on the channel; the same one may stand twice */
 	unsigned n_names; /* 0: these gateways have no channel; else as many as gateways */
+	struct pa_endpoint relay; /* where the session relay beside them listens; addr none: not told to clients */
 };
 
 struct pa_string_list {

@@ -8,6 +8,7 @@
 
 #include "common/err.h"
 #include "common/grant.h"
+#include "common/relay.h"
 
 #define POOL_PREFIX_MIN 8 /* a /8 has 16 million addresses */
 
@@ -19,32 +20,59 @@ static void copy_name(char dst[PA_NAME_MAX + 1], const char *name)
 	(void)snprintf(dst, PA_NAME_MAX + 1, "%s", name);
 }
 
+/* s, given at key, is where clients shall send to. */
+static void check_reachable(const struct pa_node *n, const char *key, const char *s, const struct pa_endpoint *e)
+{
+	enum pa_addr_class c = pa_addr_classify(&e->addr);
+
+	if (c == PA_ADDR_UNSPECIFIED || c == PA_ADDR_MULTICAST || c == PA_ADDR_BROADCAST)
+		pa_node_fail(n, key, "\"%s\" is a%s %s address; write the gateway's own", s, c == PA_ADDR_UNSPECIFIED ? "n" : "",
+			     pa_addr_class_name(c));
+}
+
 static void read_gateway(const struct pa_node *n, size_t i, struct pa_gateway_group *g)
 {
 	const char *s = pa_node_item_string(n, "gateways", i);
 	struct pa_endpoint *e = &g->gateways[i];
-	enum pa_addr_class c;
 
 	if (pa_endpoint_parse(s, PA_GUE_PORT, e) < 0) {
 		pa_node_fail(n, "gateways", "expected addresses with ports, such as \"198.51.100.10:6080\", got \"%s\"", s);
 		return;
 	}
-	c = pa_addr_classify(&e->addr);
-	if (c == PA_ADDR_UNSPECIFIED || c == PA_ADDR_MULTICAST || c == PA_ADDR_BROADCAST)
-		pa_node_fail(n, "gateways", "\"%s\" is a%s %s address; write the gateway's own", s,
-			     c == PA_ADDR_UNSPECIFIED ? "n" : "", pa_addr_class_name(c));
+	check_reachable(n, "gateways", s, e);
 	for (size_t k = 0; k < i; k++)
 		if (pa_endpoint_eq(e, &g->gateways[k]))
 			pa_node_fail(n, "gateways", "\"%s\" stands twice; leave one out", s);
 	g->n_gateways++;
 }
 
+/* Of the TLV of an endpoint. */
+static size_t tlv_len(const struct pa_endpoint *e)
+{
+	return pa_addr_is_ipv4(&e->addr) ? 8 : 20;
+}
+
+static void read_relay(const struct pa_node *root, struct pa_gateway_group *g)
+{
+	static const char *const keys[] = {"address", NULL};
+	struct pa_node n = pa_node_object(root, "relay", false);
+	const char *s = pa_node_string(&n, "address", "");
+
+	pa_node_only(&n, keys);
+	if (*s == '\0')
+		return;
+	if (pa_endpoint_parse(s, PA_RELAY_PORT, &g->relay) < 0)
+		pa_node_fail(&n, "address", "expected an address with a port, such as \"198.51.100.10:443\", got \"%s\"", s);
+	else
+		check_reachable(&n, "address", s, &g->relay);
+}
+
 static void check_grant_size(const struct pa_node *n, const struct pa_gateway_group *g)
 {
-	size_t len = GRANT_FIXED_LEN;
+	size_t len = GRANT_FIXED_LEN + (pa_addr_is_none(&g->relay.addr) ? 0 : tlv_len(&g->relay));
 
 	for (unsigned i = 0; i < g->n_gateways; i++)
-		len += pa_addr_is_ipv4(&g->gateways[i].addr) ? 8 : 20;
+		len += tlv_len(&g->gateways[i]);
 	if (len > PA_GRANT_MAX)
 		pa_node_fail(n, "gateways", "a grant with these gateways has %zu bytes, at most %d fit into the DHCP option; "
 			     "name fewer IPv6 gateways", len, PA_GRANT_MAX);
@@ -71,7 +99,7 @@ static void read_names(const struct pa_node *n, struct pa_gateway_group *g)
 
 static void read_group(const struct pa_node *n, struct pa_brokerconf *conf, struct pa_gateway_group *g)
 {
-	static const char *const keys[] = {"name", "public-key", "gateways", "gateway-names", NULL};
+	static const char *const keys[] = {"name", "public-key", "gateways", "gateway-names", "relay", NULL};
 	static const uint8_t zeros[PA_KEY_LEN];
 	const char *name = pa_node_string(n, "name", PA_REQUIRED_STR);
 	size_t count = pa_node_list(n, "gateways", true);
@@ -90,6 +118,7 @@ static void read_group(const struct pa_node *n, struct pa_brokerconf *conf, stru
 	}
 	for (size_t i = 0; i < count; i++)
 		read_gateway(n, i, g);
+	read_relay(n, g);
 	check_grant_size(n, g);
 	read_names(n, g);
 }
@@ -218,8 +247,10 @@ static void find_group(const struct pa_node *n, const struct pa_brokerconf *conf
 static void check_gateways(const struct pa_node *n, const struct pa_brokerconf *conf, const struct pa_pool_conf *pool)
 {
 	for (size_t g = 0; g < conf->n_groups; g++) {
-		for (unsigned i = 0; i < conf->groups[g].n_gateways; i++) {
-			const struct pa_addr *a = &conf->groups[g].gateways[i].addr;
+		const struct pa_gateway_group *group = &conf->groups[g];
+
+		for (unsigned i = 0; i <= group->n_gateways; i++) {
+			const struct pa_addr *a = i < group->n_gateways ? &group->gateways[i].addr : &group->relay.addr;
 			char text[PA_ADDR_STRLEN];
 			uint64_t at;
 
@@ -227,8 +258,8 @@ static void check_gateways(const struct pa_node *n, const struct pa_brokerconf *
 				continue;
 			at = pa_addr_to_ipv4(a) - first_of(&pool->prefix);
 			if (pa_pool_skip_excluded(pool, at) == at)
-				pa_node_fail(n, "prefix", "holds the gateway %s; add \"%s/32\" to exclude",
-					     pa_addr_format(a, text), text);
+				pa_node_fail(n, "prefix", "holds the %s %s; add \"%s/32\" to exclude",
+					     i < group->n_gateways ? "gateway" : "relay", pa_addr_format(a, text), text);
 		}
 	}
 }
@@ -281,6 +312,7 @@ void pa_brokerconf_fits(const struct pa_node *n, const char *key, const struct p
 	memcpy(g.inbound, inbound->rules, g.n_inbound * sizeof(g.inbound[0]));
 	memcpy(g.gateways, group->gateways, sizeof(g.gateways));
 	g.n_gateways = group->n_gateways;
+	g.relay = group->relay;
 	g.lifetime = 1;
 	g.mtu = conf->mtu;
 	g.keepalive = conf->keepalive;

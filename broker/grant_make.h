@@ -2,6 +2,7 @@
 #ifndef PA_BROKER_GRANT_MAKE_H
 #define PA_BROKER_GRANT_MAKE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,5 +18,11 @@
  */
 int pa_grant_make(const struct pa_lease *lease, const struct pa_brokerconf *conf, const struct pa_keyring *keys,
 		  uint8_t buf[PA_GRANT_MAX]);
+/*
+ * True if who gives the lease back has its latest grant (pa_release_proof), whichever master key signed it. A grant from before the last
+ * renewal, or from before its pool was configured otherwise, proves nothing. Pure.
+ */
+bool pa_grant_proven(const struct pa_lease *lease, const struct pa_brokerconf *conf, const struct pa_keyring *keys,
+		     const uint8_t proof[PA_MAC_LEN]);
 
 #endif

@@ -37,19 +37,25 @@ static int set_list(json_t *obj, const char *key, const struct pa_addr *list, si
 	return json_object_set_new(obj, key, array);
 }
 
+int pa_dhcp_describe(const struct pa_dhcp_env *env, json_t *obj)
+{
+	if (json_object_set_new(obj, "lease-time", json_integer((json_int_t)env->lease_time)) == 0 &&
+	    set_address(obj, "dhcp-address", &env->address) == 0 && set_address(obj, "dhcp-server", &env->server) == 0 &&
+	    set_list(obj, "routers", env->routers, env->n_routers) == 0 &&
+	    set_list(obj, "resolvers", env->resolvers, env->n_resolvers) == 0)
+		return 0;
+	return PA_ENOMEM;
+}
+
 /* The arguments of grant-put, a new reference; NULL without memory. */
 static json_t *put_arguments(const struct pa_dhcp_env *env, uint64_t received_ms)
 {
 	char hex[2 * PA_GRANT_MAX + 1];
-	json_t *args = json_pack("{s:s, s:s, s:I, s:I}", "grant", pa_hex_encode(env->grant, env->grant_len, hex), "reason",
-				 env->reason, "lease-time", (json_int_t)env->lease_time, "received",
-				 (json_int_t)received_ms);
+	json_t *args = json_pack("{s:s, s:s, s:I}", "grant", pa_hex_encode(env->grant, env->grant_len, hex), "reason",
+				 env->reason, "received", (json_int_t)received_ms);
 
 	pa_wipe(hex, sizeof(hex));
-	if (args != NULL && set_address(args, "dhcp-address", &env->address) == 0 &&
-	    set_address(args, "dhcp-server", &env->server) == 0 &&
-	    set_list(args, "routers", env->routers, env->n_routers) == 0 &&
-	    set_list(args, "resolvers", env->resolvers, env->n_resolvers) == 0)
+	if (args != NULL && pa_dhcp_describe(env, args) == 0)
 		return args;
 	json_decref(args);
 	return NULL;

@@ -2,6 +2,7 @@
 #ifndef PA_DHCP_DELIVER_H
 #define PA_DHCP_DELIVER_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "client-hook/env.h"
@@ -27,6 +28,8 @@ enum pa_dhcp_delivery {
  */
 int pa_dhcp_put(const struct pa_dhcp_env *env, const char *run_dir, uint64_t received_ms, int timeout_ms,
 		char err[PA_DHCP_DELIVER_ERRLEN]);
+/* Adds what the lease brought beside the grant: dhcp-address, dhcp-server, routers, resolvers, lease-time. 0 or PA_ENOMEM. */
+int pa_dhcp_describe(const struct pa_dhcp_env *env, json_t *obj);
 int pa_dhcp_end(const struct pa_dhcp_env *env, const char *run_dir, int timeout_ms, char err[PA_DHCP_DELIVER_ERRLEN]);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "client-hook/decide.h"
+#include "client-hook/deliver.h"
 #include "common/command.h"
 #include "common/err.h"
 
@@ -19,6 +20,10 @@ static json_t *record(const struct pa_dhcp_env *env, uint64_t received_ms, int c
 		(void)json_object_set_new(obj, "asked", json_boolean(env->asked));
 	if (cause < 0)
 		(void)json_object_set_new(obj, "cause", json_string(pa_strerror(cause)));
+	if (obj != NULL && pa_dhcp_is_lease(env) && pa_dhcp_describe(env, obj) < 0) {
+		json_decref(obj);
+		return NULL;
+	}
 	return obj;
 }
 

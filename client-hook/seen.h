@@ -8,9 +8,11 @@
 #include "common/edge_file.h"
 
 /*
- * What this host's DHCP client saw last, for pubaddr diagnose: RUNDIR/dhcp-IFACE.json, mode 0644, without a secret:
+ * What this host's DHCP client saw last, for pubaddr diagnose, and for pubaddr-tunneld when it asks for an address on demand:
+ * RUNDIR/dhcp-IFACE.json, mode 0644, without a secret:
  *   {"reason": "BOUND", "option": "grant" | "none" | "unreadable" | "gone", "asked": true | false (if known),
- *    "cause": TEXT (if unreadable), "received": BOOT-MS}
+ *    "cause": TEXT (if unreadable), "received": BOOT-MS,
+ *    and of a lease "dhcp-address", "dhcp-server", "routers", "resolvers", "lease-time" as in grant-put}
  * cause: why the value is no grant (a negative enum pa_err), or 0. Writes nothing for events that mean nothing. 0, PA_ENOMEM,
  * or as pa_file_write with err; a failure harms nobody.
  */

@@ -102,6 +102,19 @@ void pa_derive_k0(const uint8_t secret[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN])
 	derive_label(secret, "pubaddr hello 1", ret);
 }
 
+void pa_release_proof(const uint8_t secret[PA_KEY_LEN], uint64_t epoch, uint32_t dhcp_addr, uint8_t ret[PA_MAC_LEN])
+{
+	uint8_t key[PA_KEY_LEN], msg[12];
+
+	for (unsigned i = 0; i < 8; i++)
+		msg[i] = (uint8_t)(epoch >> (56 - 8 * i));
+	for (unsigned i = 0; i < 4; i++)
+		msg[8 + i] = (uint8_t)(dhcp_addr >> (24 - 8 * i));
+	derive_label(secret, "pubaddr release 1", key);
+	pa_mac(key, msg, sizeof(msg), ret);
+	pa_wipe(key, sizeof(key));
+}
+
 void pa_claims_hash(const uint8_t claims[PA_CLAIMS_LEN], uint8_t ret[PA_KEY_LEN])
 {
 	struct hash h;

@@ -32,6 +32,11 @@ void pa_derive_pool_key(const uint8_t master[PA_KEY_LEN], uint8_t key_id, uint16
 void pa_derive_secret(const uint8_t pool_key[PA_KEY_LEN], const uint8_t claims[PA_CLAIMS_LEN], uint8_t ret[PA_KEY_LEN]);
 /* K0 = H(secret, "pubaddr hello 1"). */
 void pa_derive_k0(const uint8_t secret[PA_KEY_LEN], uint8_t ret[PA_KEY_LEN]);
+/*
+ * What proves, to who can derive the secret, that a grant is given back by who holds it: MAC(H(secret, "pubaddr release 1"),
+ * epoch | DHCP address in host byte order), both big-endian.
+ */
+void pa_release_proof(const uint8_t secret[PA_KEY_LEN], uint64_t epoch, uint32_t dhcp_addr, uint8_t ret[PA_MAC_LEN]);
 /* H(claims) as ACCEPT and the cookie carry it: unkeyed BLAKE2b-256. */
 void pa_claims_hash(const uint8_t claims[PA_CLAIMS_LEN], uint8_t ret[PA_KEY_LEN]);
 

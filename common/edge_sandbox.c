@@ -83,8 +83,9 @@ static const char *caps_format(uint64_t caps, char *dst, size_t cap)
 	for (unsigned i = 0; i < 64 && n < cap; i++) {
 		if ((caps & (UINT64_C(1) << i)) == 0)
 			continue;
-		if (i == CAP_NET_ADMIN)
-			n += (size_t)snprintf(dst + n, cap - n, "%snet_admin", n > 0 ? "," : "");
+		if (i == CAP_NET_ADMIN || i == CAP_NET_BIND_SERVICE)
+			n += (size_t)snprintf(dst + n, cap - n, "%s%s", n > 0 ? "," : "",
+					      i == CAP_NET_ADMIN ? "net_admin" : "net_bind_service");
 		else
 			n += (size_t)snprintf(dst + n, cap - n, "%s%u", n > 0 ? "," : "", i);
 	}

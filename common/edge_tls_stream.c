@@ -18,8 +18,15 @@
 #include "common/relay_auth.h"
 
 #define INPUT_LEN (PA_RELAY_HEADER_LEN + PA_RELAY_BODY_MAX + 65536)
-#define TURN_MAX 262144u /* octets each way before others of the loop have their turn */
-#define RECORD_MAX 16384u
+#define TURN_MAX 262144u  /* octets each way before others of the loop have their turn */
+#define RECORD_MAX 16384u /* octets of plain text (RFC 8446, 5.1) */
+#define RECORD_MORE 256u  /* that a record may be longer when it is encrypted (5.2) */
+/* Records wait for one call of the system: what is sent at once crosses hosts in packets of up to 64 KiB. */
+#define OUTPUT_LEN (8 * (RECORD_MAX + RECORD_MORE))
+/* Key updates of the other side (RFC 8446, 4.6.3): so many, and one more for each so many octets. Nobody needs one before 2^24.5 records
+ * (5.5), but each costs us a derivation, and an answer if it asks for one. */
+#define UPDATES_MAX 32u
+#define UPDATE_OCTETS (1u << 20)
 
 enum { POLL, CHECK, PREPARE, HANDLES };
 
@@ -28,16 +35,18 @@ struct pa_stream {
 	uv_check_t check;     /* what this round of the loop brought is sent at its end, */
 	uv_prepare_t prepare; /* and what timers brought before it waits */
 	unsigned open;	      /* handles that libuv still has */
-	SSL *ssl;
+	SSL *ssl;	      /* reads from the socket, writes into a buffer, */
+	BIO *output;	      /* whose other end this is: records on their way to the socket */
 	int fd;
 	const struct pa_stream_ops *ops;
 	void *ctx;
 	bool read_waits;		    /* for room to write */
+	bool flooded;			    /* by key updates */
+	unsigned updates;
+	uint64_t received;		    /* octets */
 	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
 	int events;			    /* that poll waits for */
 	size_t len;			    /* in input */
-	size_t out_len; /* in output: a record that TLS has begun to send has to be offered again as it was */
-	uint8_t output[RECORD_MAX];
 	uint8_t input[INPUT_LEN];
 };
 
@@ -50,6 +59,7 @@ static void on_handle_closed(uv_handle_t *h)
 	if (--s->open > 0)
 		return;
 	SSL_free(s->ssl);
+	BIO_free(s->output);
 	close(s->fd);
 	free(s);
 }
@@ -62,10 +72,30 @@ static void close_handles(struct pa_stream *s)
 	uv_close((uv_handle_t *)&s->prepare, on_handle_closed);
 }
 
+/* Returns 1 if nothing is left, 0 if the socket takes no more now, -1 and errno if it never will. */
+static int send_records(struct pa_stream *s)
+{
+	char *p;
+	int n;
+
+	while (BIO_ctrl_pending(s->output) > 0 && (n = BIO_nread0(s->output, &p)) > 0) {
+		ssize_t sent = send(s->fd, p, (size_t)n, MSG_NOSIGNAL);
+
+		if (sent >= 0)
+			(void)BIO_nread(s->output, &p, (int)sent);
+		else if (errno == EAGAIN)
+			return 0;
+		else if (errno != EINTR)
+			return -1;
+	}
+	return 1;
+}
+
 static void fail(struct pa_stream *s, const char *reason)
 {
 	if (s->closing)
 		return;
+	(void)send_records(s); /* an alert perhaps */
 	close_handles(s);
 	if (!s->silent)
 		s->ops->closed(s->ctx, reason);
@@ -77,6 +107,8 @@ static const char *why(const struct pa_stream *s, int error)
 	unsigned long code = ERR_peek_last_error();
 	int os = errno;
 
+	if (s->flooded)
+		return "too many key updates";
 	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK)
 		return X509_verify_cert_error_string(verify);
 	if (error == SSL_ERROR_ZERO_RETURN)
@@ -84,6 +116,20 @@ static const char *why(const struct pa_stream *s, int error)
 	if (code != 0 && ERR_reason_error_string(code) != NULL)
 		return ERR_reason_error_string(code);
 	return os != 0 ? strerror(os) : "the connection ended";
+}
+
+/* TLS takes key updates one after the other as long as there are any, and tells nobody: but for this. To it, the stream ends here. */
+static void on_message(int written, int version, int type, const void *message, size_t len, SSL *ssl, void *arg)
+{
+	struct pa_stream *s = arg;
+
+	(void)version;
+	if (written || type != SSL3_RT_HANDSHAKE || len == 0 || *(const uint8_t *)message != SSL3_MT_KEY_UPDATE)
+		return;
+	if (++s->updates <= UPDATES_MAX + s->received / UPDATE_OCTETS)
+		return;
+	s->flooded = true;
+	SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
 }
 
 /* ---------------------------------------------------------------- both directions */
@@ -99,17 +145,16 @@ static void wait_for(struct pa_stream *s, int events)
 		fail(s, "cannot wait for the socket");
 }
 
-/* True if the operation may go on later; sees to it that we hear of it. */
-static bool later(struct pa_stream *s, int rc)
+/* To the socket what it takes. True if nothing is left; else we hear of room, or it failed. */
+static bool drain(struct pa_stream *s)
 {
-	int error = SSL_get_error(s->ssl, rc);
+	int rc = send_records(s);
 
-	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
-		wait_for(s, UV_READABLE | (error == SSL_ERROR_WANT_WRITE ? UV_WRITABLE : 0));
-		return true;
-	}
-	fail(s, why(s, error));
-	return false;
+	if (rc < 0)
+		fail(s, strerror(errno));
+	else if (rc == 0)
+		wait_for(s, s->events | UV_WRITABLE);
+	return rc > 0;
 }
 
 static void shake_hands(struct pa_stream *s)
@@ -121,7 +166,14 @@ static void shake_hands(struct pa_stream *s)
 	errno = 0;
 	rc = SSL_do_handshake(s->ssl);
 	if (rc != 1) {
-		(void)later(s, rc);
+		int error = SSL_get_error(s->ssl, rc);
+
+		if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+			fail(s, why(s, error));
+			return;
+		}
+		wait_for(s, UV_READABLE);
+		(void)drain(s);
 		return;
 	}
 	if (SSL_export_keying_material(s->ssl, exporter, sizeof(exporter), PA_RELAY_EXPORTER_LABEL,
@@ -131,6 +183,7 @@ static void shake_hands(struct pa_stream *s)
 	}
 	s->ready = true;
 	wait_for(s, UV_READABLE);
+	(void)drain(s);
 	if (!s->closing)
 		s->ops->ready(s->ctx, exporter);
 	OPENSSL_cleanse(exporter, sizeof(exporter));
@@ -155,6 +208,23 @@ static bool give_input(struct pa_stream *s)
 	return true;
 }
 
+/* What was read before the socket ran dry, or before it failed. */
+static void end_of_input(struct pa_stream *s, int rc)
+{
+	int error = SSL_get_error(s->ssl, rc);
+	const char *reason = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? NULL : why(s, error);
+
+	if (s->len > 0 && !give_input(s))
+		return;
+	if (reason != NULL) {
+		fail(s, reason);
+	} else if (error == SSL_ERROR_WANT_WRITE) { /* answers to key updates of a peer that does not read them */
+		s->read_waits = true;
+		wait_for(s, UV_WRITABLE);
+	}
+}
+
+/* Handing on each record by itself would cost a move each, and whoever takes them a call of the system. */
 static void take_input(struct pa_stream *s)
 {
 	size_t taken = 0;
@@ -168,73 +238,56 @@ static void take_input(struct pa_stream *s)
 		errno = 0;
 		rc = SSL_read_ex(s->ssl, s->input + s->len, INPUT_LEN - s->len, &n);
 		if (rc != 1) {
-			int error = SSL_get_error(s->ssl, rc);
-
-			s->read_waits =
-				error ==
-				SSL_ERROR_WANT_WRITE; /* answers to key updates of a peer that does not read them */
-			if (s->read_waits)
-				wait_for(s, UV_WRITABLE);
-			else if (error != SSL_ERROR_WANT_READ)
-				fail(s, why(s, error));
-			return;
+			end_of_input(s, rc);
+			break;
 		}
 		s->len += n;
+		s->received += n;
 		taken += n;
-		/* Handing on each record by itself would cost a move each; a full buffer or a dry socket is the time.
-		 */
-		if ((INPUT_LEN - s->len < RECORD_MAX || SSL_pending(s->ssl) == 0) && !give_input(s))
+		if ((INPUT_LEN - s->len < RECORD_MAX || taken >= TURN_MAX) && !give_input(s))
 			return;
 	}
-	/* What TLS has read ahead already makes no socket readable. */
-	if (!s->closing && SSL_has_pending(s->ssl))
+	if (s->closing || s->read_waits)
+		return;
+	/* An answer that TLS has written by itself; and what it has read ahead, which makes no socket readable. */
+	if ((BIO_ctrl_pending(s->output) > 0 && !(s->events & UV_WRITABLE)) || SSL_has_pending(s->ssl))
 		pa_stream_output(s);
 }
 
-/* Small frames share a record. */
-static void fill_output(struct pa_stream *s)
+/* Encrypts from where it lies what there is to say, as far as whole records have room. */
+static size_t fill_output(struct pa_stream *s)
 {
-	while (!s->closing && s->out_len < RECORD_MAX) {
+	size_t given = 0;
+
+	while (!s->closing && BIO_ctrl_get_write_guarantee(SSL_get_wbio(s->ssl)) >= RECORD_MAX + RECORD_MORE) {
 		const uint8_t *p;
-		size_t n = s->ops->peek(s->ctx, &p);
+		size_t n = s->ops->peek(s->ctx, &p), wrote;
 
 		if (n == 0 || s->closing)
-			return;
-		if (n > RECORD_MAX - s->out_len)
-			n = RECORD_MAX - s->out_len;
-		memcpy(s->output + s->out_len, p, n);
-		s->out_len += n;
-		s->ops->sent(s->ctx, n);
+			break;
+		ERR_clear_error();
+		errno = 0;
+		if (SSL_write_ex(s->ssl, p, n < RECORD_MAX ? n : RECORD_MAX, &wrote) != 1) {
+			fail(s, why(s, SSL_ERROR_SSL)); /* it has room */
+			break;
+		}
+		s->ops->sent(s->ctx, wrote);
+		given += wrote;
 	}
+	return given;
 }
 
 static void give_output(struct pa_stream *s)
 {
-	size_t given = 0, wrote;
+	size_t given = 0, n;
 
-	while (!s->closing && given < TURN_MAX) {
-		int rc;
-
-		if (s->out_len == 0)
-			fill_output(s);
-		if (s->closing)
+	do {
+		n = fill_output(s);
+		given += n;
+		if (!drain(s))
 			return;
-		if (s->out_len == 0) {
-			wait_for(s, UV_READABLE);
-			return;
-		}
-		ERR_clear_error();
-		errno = 0;
-		rc = SSL_write_ex(s->ssl, s->output, s->out_len, &wrote);
-		if (rc != 1) {
-			(void)later(s, rc);
-			return;
-		}
-		given += wrote;
-		memmove(s->output, s->output + wrote, s->out_len - wrote);
-		s->out_len -= wrote;
-	}
-	wait_for(s, UV_READABLE | UV_WRITABLE);
+	} while (n > 0 && given < TURN_MAX);
+	wait_for(s, UV_READABLE | (n > 0 ? UV_WRITABLE : 0));
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -250,6 +303,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	if (s->read_waits) {
+		if (!drain(s))
+			return;
 		wait_for(s, UV_READABLE);
 		events |= UV_READABLE;
 	}
@@ -264,7 +319,7 @@ static void flush(struct pa_stream *s)
 	(void)uv_check_stop(&s->check);
 	(void)uv_prepare_stop(&s->prepare);
 	s->dirty = false;
-	if (s->closing || !s->ready)
+	if (s->closing || !s->ready || s->read_waits)
 		return;
 	if (SSL_has_pending(s->ssl))
 		take_input(s);
@@ -301,11 +356,25 @@ void pa_stream_close(struct pa_stream *s)
 		if (s->closing)
 			return;
 		(void)SSL_shutdown(s->ssl);
+		(void)send_records(s);
 	}
 	close_handles(s);
 }
 
 /* ---------------------------------------------------------------- the beginning */
+
+static bool connect_ends(struct pa_stream *s)
+{
+	BIO *in = BIO_new_socket(s->fd, BIO_NOCLOSE), *out = NULL;
+
+	if (in == NULL)
+		return false;
+	SSL_set0_rbio(s->ssl, in);
+	if (BIO_new_bio_pair(&out, OUTPUT_LEN, &s->output, 1) != 1)
+		return false;
+	SSL_set0_wbio(s->ssl, out);
+	return true;
+}
 
 static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa_stream_ops *ops, void *ctx,
 		      struct pa_stream **ret)
@@ -320,11 +389,14 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 	s->ctx = ctx;
 	s->poll.data = s->check.data = s->prepare.data = s;
 	s->ssl = SSL_new(ssl_ctx);
-	if (s->ssl == NULL || SSL_set_fd(s->ssl, fd) != 1 || uv_poll_init(loop, &s->poll, fd) < 0) {
+	if (s->ssl == NULL || !connect_ends(s) || uv_poll_init(loop, &s->poll, fd) < 0) {
 		SSL_free(s->ssl);
+		BIO_free(s->output);
 		free(s);
 		return PA_ENOMEM;
 	}
+	SSL_set_msg_callback(s->ssl, on_message);
+	SSL_set_msg_callback_arg(s->ssl, s);
 	(void)uv_check_init(loop, &s->check);
 	(void)uv_prepare_init(loop, &s->prepare);
 	s->open = HANDLES;

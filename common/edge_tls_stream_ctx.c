@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __aarch64__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #include "common/edge_tls_file.h"
 #include "common/edge_tls_stream.h"
@@ -37,6 +41,23 @@ void pa_stream_tls_free(struct pa_stream_tls *tls)
 	free(tls);
 }
 
+/* What both ends compute fast: AES of 128 bits where the processor has instructions for it, ChaCha20 where not. The
+ * accepting end goes by the connecting end's first choice if that is ChaCha20, else by its own. */
+static void choose_ciphers(SSL_CTX *ctx)
+{
+	bool aes = true;
+
+#if defined(__x86_64__) || defined(__i386__)
+	aes = __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__)
+	aes = (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#endif
+	(void)SSL_CTX_set_ciphersuites(
+		ctx, aes ? "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+			 : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
+	(void)SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+}
+
 static int new_tls(const SSL_METHOD *method, struct pa_stream_tls **ret, char err[PA_STREAM_ERRLEN])
 {
 	struct pa_stream_tls *tls = calloc(1, sizeof(*tls));
@@ -52,8 +73,8 @@ static int new_tls(const SSL_METHOD *method, struct pa_stream_tls **ret, char er
 	(void)SSL_CTX_set_min_proto_version(tls->ctx, TLS1_3_VERSION);
 	(void)SSL_CTX_set_num_tickets(tls->ctx, 0);
 	(void)SSL_CTX_set_session_cache_mode(tls->ctx, SSL_SESS_CACHE_OFF);
-	(void)SSL_CTX_set_mode(tls->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-						 SSL_MODE_RELEASE_BUFFERS);
+	(void)SSL_CTX_set_mode(tls->ctx, SSL_MODE_RELEASE_BUFFERS);
+	choose_ciphers(tls->ctx);
 	/* Several records for one read of the socket. */
 	SSL_CTX_set_read_ahead(tls->ctx, 1);
 	SSL_CTX_set_default_read_buffer_len(tls->ctx, READ_AHEAD);

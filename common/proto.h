@@ -12,6 +12,8 @@
 #define PA_OPTION_CODE_MIN 224
 #define PA_OPTION_CODE_MAX 254
 #define PA_GRANT_FORMAT 0x01 /* first byte; not printable, so dhclient prints the value as hex */
+#define PA_RELEASE_FORMAT 0x02 /* first byte of what a client sends to give a grant back (ON DEMAND) */
+#define PA_RELEASE_LEN 25      /* format 1, epoch 8, proof 16 */
 #define PA_GRANT_MAX 200     /* busybox udhcpc loses its lease on larger ACKs */
 
 enum pa_grant_tlv {

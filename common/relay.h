@@ -54,7 +54,7 @@ enum pa_relay_type {
 
 enum pa_relay_kind { PA_RELAY_TCP = 1, PA_RELAY_TCP_LISTEN = 2, PA_RELAY_UDP = 3 };
 
-/* What became of a call; each has its errno at the program (tunnel/relay_errno.h). */
+/* What became of a call; each has its errno at the program (pa_relay_errno of common/relay_local.h). */
 enum pa_relay_error {
 	PA_RELAY_E_OK = 0,
 	PA_RELAY_E_REFUSED = 1,	   /* ECONNREFUSED */

@@ -150,10 +150,10 @@ void pa_rlink_resolved(struct pa_rsession *s, const struct pa_relay_body *b)
 	answer(s, PA_RELAY_RESOLVED, b);
 }
 
-size_t pa_rlink_reserve(struct pa_rsession *s, uint8_t **ptr)
+size_t pa_rlink_reserve_pieces(struct pa_rsession *s, struct iovec *pieces, unsigned *n)
 {
 	struct pa_rlink *l = s->link;
-	size_t want = s->credit < PA_RELAY_DATA_MAX ? s->credit : PA_RELAY_DATA_MAX, room = 0;
+	size_t most = *n * (size_t)PA_RELAY_DATA_MAX, want = s->credit < most ? s->credit : most, room = 0;
 
 	if (s->over || s->fin_sent)
 		return 0;
@@ -162,21 +162,30 @@ size_t pa_rlink_reserve(struct pa_rsession *s, uint8_t **ptr)
 		return 0;
 	}
 	if (l->late == NULL)
-		room = pa_rring_reserve(&l->ring, want, PA_RLINK_KEEP, ptr);
+		room = pa_rring_reserve(&l->ring, want, PA_RLINK_KEEP, pieces, n);
 	if (room == 0)
 		pa_rlink_block(s);
 	return room;
 }
 
+size_t pa_rlink_reserve(struct pa_rsession *s, uint8_t **ptr)
+{
+	struct iovec piece;
+	unsigned n = 1;
+	size_t room = pa_rlink_reserve_pieces(s, &piece, &n);
+
+	if (room > 0)
+		*ptr = piece.iov_base;
+	return room;
+}
+
 void pa_rlink_commit(struct pa_rsession *s, size_t n)
 {
-	struct pa_relay_header h = {.type = PA_RELAY_DATA, .length = (uint16_t)n, .session = s->id};
-
 	if (n == 0)
 		return;
-	PA_REQUIRE(n <= s->credit && n <= PA_RELAY_DATA_MAX && !s->fin_sent);
+	PA_REQUIRE(n <= s->credit && !s->fin_sent);
 	s->credit -= (uint32_t)n;
-	pa_rring_commit(&s->link->ring, &h);
+	pa_rring_commit(&s->link->ring, s->id, n);
 	pa_rlink_wake(s->link);
 }
 
@@ -201,6 +210,16 @@ bool pa_rlink_datagram(struct pa_rsession *s, const struct pa_endpoint *peer, co
 		return false;
 	pa_rlink_wake(l);
 	return true;
+}
+
+bool pa_rlink_more(const struct pa_rsession *s)
+{
+	const struct pa_rlink *l = s->link;
+	struct pa_relay_header h;
+
+	return l->ahead_len >= PA_RELAY_HEADER_LEN && pa_relay_get_header(l->ahead, &h) == 0 &&
+	       h.type == PA_RELAY_DATA && h.session == s->id && h.length <= l->ahead_len - PA_RELAY_HEADER_LEN &&
+	       h.length <= s->may_get;
 }
 
 /* Half a window at a time, so that a stream of small pieces does not cost a frame each. */
@@ -395,6 +414,8 @@ static int64_t one_frame(struct pa_rlink *l, const uint8_t *buf, size_t len)
 	rc = pa_relay_decode(h.type, buf, h.length, &b);
 	if (rc < 0)
 		return PA_EFORMAT;
+	l->ahead = buf + h.length;
+	l->ahead_len = len - PA_RELAY_HEADER_LEN - h.length;
 	if (h.type >= PA_RELAY_UNCOUNTED) {
 		rc = on_uncounted(l, &h, buf, &b);
 	} else {
@@ -412,6 +433,7 @@ int64_t pa_rlink_input(struct pa_rlink *l, const uint8_t *buf, size_t len)
 	while (l->connected && !l->failed) {
 		int64_t n = one_frame(l, buf + done, len - done);
 
+		l->ahead_len = 0;
 		if (n < 0)
 			return n;
 		if (n == 0)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "common/addr.h"
 #include "common/relay.h"
@@ -29,7 +30,8 @@ struct pa_rlink_ops {
 	void (*result)(void *ctx, struct pa_rsession *s, const struct pa_relay_body *b);
 	/* Client: somebody called listener, which may be NULL if it was closed just now; close s then. */
 	void (*incoming)(void *ctx, struct pa_rsession *s, struct pa_rsession *listener, const struct pa_relay_body *b);
-	/* Bytes of a stream, in order. Tell pa_rlink_consumed when they are out of our hands. */
+	/* Bytes of a stream, in order, valid until pa_rlink_input returns. Tell pa_rlink_consumed when they are out of
+	 * our hands. */
 	void (*data)(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len);
 	/* A datagram from (client) or to (server) peer. Drop it if it cannot go on at once. */
 	void (*datagram)(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
@@ -99,12 +101,19 @@ void pa_rlink_resolved(struct pa_rsession *s, const struct pa_relay_body *b);
 /* Server: a peer called listener; b has local and remote. NULL: no memory, or sessions_max. */
 struct pa_rsession *pa_rlink_incoming(struct pa_rsession *listener, const struct pa_relay_body *b, void *user);
 
-/* Room for bytes of the stream, written in place; 0: not now, the writable op tells when. commit: the first n of them.
+/*
+ * Room for bytes of the stream, written in place: in one piece, or in *n pieces, at most the *n that the caller has
+ * place for. Returns how many bytes; 0: not now, the writable op tells when. commit: the first n of them.
  */
 size_t pa_rlink_reserve(struct pa_rsession *s, uint8_t **ptr);
+#define PA_RLINK_PIECES 8 /* more are of no use: 128 KiB */
+size_t pa_rlink_reserve_pieces(struct pa_rsession *s, struct iovec *pieces, unsigned *n);
 void pa_rlink_commit(struct pa_rsession *s, size_t n);
 /* False: dropped, as UDP may. len at most PA_RELAY_BODY_MAX - PA_RELAY_DATAGRAM_LEN. */
 bool pa_rlink_datagram(struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len);
+/* In the data op: will it be called for s again, before anything else happens? Who collects what came saves calls of
+ * the system. */
+bool pa_rlink_more(const struct pa_rsession *s);
 /* n more of the bytes that the data op gave are out of our hands. */
 void pa_rlink_consumed(struct pa_rsession *s, size_t n);
 /* No more bytes will be committed. */

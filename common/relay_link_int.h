@@ -7,8 +7,8 @@
 
 /* Inside of relay_link.c, relay_out.c and relay_table.c only. */
 
-#define PA_RLINK_KEEP 16384u	  /* room in the ring that data leaves to what keeps sessions going */
-#define PA_RLINK_ACK_BYTES 65536u /* acknowledged at once when so many have arrived */
+#define PA_RLINK_KEEP 16384u	   /* room in the ring that data leaves to what keeps sessions going */
+#define PA_RLINK_ACK_BYTES 262144u /* acknowledged at once when so many have arrived */
 #define PA_RLINK_DATAGRAMS_MAX                                                                                         \
 	262144u /* bytes that may wait before a datagram: it is no use to anybody late, and others wait behind it */
 #define PA_RLINK_LATE_MAX                                                                                              \
@@ -67,6 +67,8 @@ struct pa_rlink {
 	} express;
 	bool ring_turn; /* a frame of the ring was begun, or is due after an express turn */
 	uint64_t received, told;
+	const uint8_t *ahead; /* inside of input: behind the frame that is handled */
+	size_t ahead_len;
 	bool connected;
 	bool failed; /* memory ran out while something was queued */
 	bool awake;  /* the output op was called */

@@ -103,26 +103,54 @@ bool pa_rring_put(struct pa_rring *r, const struct pa_relay_header *h, const uin
 	return true;
 }
 
-size_t pa_rring_reserve(struct pa_rring *r, size_t want, size_t keep, uint8_t **ptr)
+/* How many of left bytes go into a frame that begins at pos: its body is in one piece. */
+static size_t piece_at(const struct pa_rring *r, uint64_t pos, size_t left)
 {
-	size_t room = pa_rring_room(r), piece;
+	size_t piece = r->cap - at(r, pos + PA_RELAY_HEADER_LEN);
 
-	if (room < PA_RELAY_HEADER_LEN + keep + 1)
-		return 0;
-	room -= PA_RELAY_HEADER_LEN + keep;
-	if (want > room)
-		want = room;
-	if (!grow(r, PA_RELAY_HEADER_LEN + want))
-		return 0;
-	piece = r->cap - at(r, r->end + PA_RELAY_HEADER_LEN);
-	*ptr = r->buf + at(r, r->end + PA_RELAY_HEADER_LEN);
-	return want < piece ? want : piece;
+	if (left > PA_RELAY_DATA_MAX)
+		left = PA_RELAY_DATA_MAX;
+	return left < piece ? left : piece;
 }
 
-void pa_rring_commit(struct pa_rring *r, const struct pa_relay_header *h)
+size_t pa_rring_reserve(struct pa_rring *r, size_t want, size_t keep, struct iovec *pieces, unsigned *n)
 {
-	put_header(r, h);
-	r->end += PA_RELAY_HEADER_LEN + (uint64_t)h->length;
+	size_t room = pa_rring_room(r), done = 0;
+	uint64_t pos = r->end;
+	unsigned i = 0;
+
+	PA_REQUIRE(keep >= (want / PA_RELAY_DATA_MAX + 2) * PA_RELAY_HEADER_LEN);
+	if (room < PA_RELAY_HEADER_LEN + keep + 1)
+		return 0;
+	room -= keep;
+	if (want > room)
+		want = room;
+	/* With as many headers as whole frames have, one for the rest, and one for the buffer's end. */
+	if (!grow(r, want + (want / PA_RELAY_DATA_MAX + 2) * PA_RELAY_HEADER_LEN))
+		return 0;
+	while (i < *n && done < want && room > PA_RELAY_HEADER_LEN) {
+		size_t left = want - done < room - PA_RELAY_HEADER_LEN ? want - done : room - PA_RELAY_HEADER_LEN;
+		size_t len = piece_at(r, pos, left);
+
+		pieces[i++] = (struct iovec){r->buf + at(r, pos + PA_RELAY_HEADER_LEN), len};
+		pos += PA_RELAY_HEADER_LEN + len;
+		room -= PA_RELAY_HEADER_LEN + len;
+		done += len;
+	}
+	*n = i;
+	return done;
+}
+
+void pa_rring_commit(struct pa_rring *r, uint32_t session, size_t n)
+{
+	while (n > 0) {
+		size_t len = piece_at(r, r->end, n);
+		struct pa_relay_header h = {.type = PA_RELAY_DATA, .length = (uint16_t)len, .session = session};
+
+		put_header(r, &h);
+		r->end += PA_RELAY_HEADER_LEN + len;
+		n -= len;
+	}
 }
 
 /* Length of the whole frame that begins at pos. */

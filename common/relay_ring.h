@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "common/relay.h"
 
@@ -30,12 +31,13 @@ size_t pa_rring_room(const struct pa_rring *r);
 /* Queues a whole frame. False (and nothing queued) if there is no room, or no memory to grow into. */
 bool pa_rring_put(struct pa_rring *r, const struct pa_relay_header *h, const uint8_t *body);
 /*
- * Room for the body of a frame that the caller writes in place: returns how many bytes are there in one piece at *ptr,
- * at most want, and keep bytes fewer than there are; 0 if there is none. Valid until the next call on the ring.
+ * Room for the bodies of frames that the caller writes in place: at most want bytes in up to *n pieces, each of at most
+ * PA_RELAY_DATA_MAX, with room between them for headers; and keep bytes stay free (more than those headers take).
+ * Returns how many bytes, and in *n how many pieces; 0: there is none. Valid until the next call on the ring.
  */
-size_t pa_rring_reserve(struct pa_rring *r, size_t want, size_t keep, uint8_t **ptr);
-/* Makes the first h->length reserved bytes a frame. */
-void pa_rring_commit(struct pa_rring *r, const struct pa_relay_header *h);
+size_t pa_rring_reserve(struct pa_rring *r, size_t want, size_t keep, struct iovec *pieces, unsigned *n);
+/* Makes the first n of the bytes that were reserved last frames of type DATA. */
+void pa_rring_commit(struct pa_rring *r, uint32_t session, size_t n);
 
 /* What is to be sent next, in one piece; with one_frame, no more than to the end of the frame that was begun or comes
  * next. */

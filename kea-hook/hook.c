@@ -12,10 +12,12 @@
 #include "common/addr.h"
 #include "common/command.h"
 #include "common/cred.h"
+#include "common/dhcp_inform.h"
 #include "common/err.h"
 #include "common/hex.h"
 #include "common/log.h"
 #include "common/proto.h"
+#include "kea-hook/inform.h"
 #include "kea-hook/link.h"
 #include "kea-hook/params.h"
 #include "kea-hook/rate.h"
@@ -33,10 +35,11 @@ struct waiter {
 struct request {
 	struct request *next;
 	struct pa_hook_key key;
-	struct waiter *waiters;
+	struct waiter *waiters;	  /* packets; others may join */
+	struct pa_inform *inform; /* or an INFORM's, which stays alone; NULL: it is not one's */
 };
 
-enum { RATE_TIMEOUT, RATE_LIMIT, RATE_REFUSED, N_RATES };
+enum { RATE_TIMEOUT, RATE_LIMIT, RATE_REFUSED, RATE_FOREIGN, N_RATES };
 
 struct pa_hook {
 	struct pa_hook_params *params;
@@ -45,6 +48,7 @@ struct pa_hook {
 	pthread_mutex_t lock; /* everything below */
 	struct pa_link *link;
 	struct request *requests;
+	struct pa_informs *informs;
 	struct waiter *done, **done_end;
 	unsigned parked; /* packets in requests and done */
 	uint64_t stats[PA_HOOK_N_STATS];
@@ -63,6 +67,10 @@ static const char *const stat_names[PA_HOOK_N_STATS] = {
 	[PA_HOOK_NONSENSE] = "pubaddr-nonsense-replies",
 	[PA_HOOK_RELEASES] = "pubaddr-releases-sent",
 	[PA_HOOK_RELEASES_DROPPED] = "pubaddr-releases-dropped",
+	[PA_HOOK_INFORMS] = "pubaddr-informs",
+	[PA_HOOK_INFORM_ANSWERS] = "pubaddr-inform-answers",
+	[PA_HOOK_INFORM_FOREIGN] = "pubaddr-inform-foreign",
+	[PA_HOOK_INFORM_LIMIT] = "pubaddr-inform-limit",
 };
 
 const char *pa_hook_stat_name(enum pa_hook_stat stat)
@@ -76,13 +84,18 @@ static void count(struct pa_hook *h, enum pa_hook_stat stat)
 	h->ops.count(h->ops.arg, stat);
 }
 
-/* True if a line of this kind may be logged. */
-static bool pass(struct pa_hook *h, unsigned kind, unsigned *ret_held)
+static uint64_t boot_ms(void)
 {
 	struct timespec ts = {0, 0};
 
 	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
-	return pa_rate_pass(&h->rates[kind], (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000, ret_held);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* True if a line of this kind may be logged. */
+static bool pass(struct pa_hook *h, unsigned kind, unsigned *ret_held)
+{
+	return pa_rate_pass(&h->rates[kind], boot_ms(), ret_held);
 }
 
 static void log_client(enum pa_log_level level, const char *event, const struct pa_hook_key *key, const char *more)
@@ -94,7 +107,7 @@ static void log_client(enum pa_log_level level, const char *event, const struct 
 	       pa_hex_encode(key->id, key->id_len, id), more);
 }
 
-/* The lock is held. Moves every waiter of r to the done list and frees r. */
+/* The lock is held. Moves every waiter of r to the done list, or tells its INFORM, and frees r. */
 static void finish(struct pa_hook *h, struct request *r, const uint8_t *option, size_t len, enum pa_hook_stat stat)
 {
 	struct request **at = &h->requests;
@@ -111,6 +124,11 @@ static void finish(struct pa_hook *h, struct request *r, const uint8_t *option, 
 		*h->done_end = w;
 		h->done_end = &w->next;
 		count(h, stat);
+	}
+	if (r->inform != NULL) {
+		pa_informs_done(h->informs, r->inform, option, len, boot_ms());
+		if (len == 0 || stat == PA_HOOK_RELEASES) /* what is granted is counted as it is given out */
+			count(h, stat);
 	}
 	free(r);
 }
@@ -129,10 +147,18 @@ static void refused(struct pa_hook *h, const struct request *r, const struct pa_
 
 static int replied(struct pa_hook *h, struct request *r, const struct pa_link_answer *answer)
 {
+	const uint8_t *release = r->inform != NULL ? pa_inform_release(r->inform) : NULL;
 	uint8_t option[PA_HOOK_OPTION_MAX];
 	const char *hex;
 	int n;
 
+	/* Empty: it is released already, or superseded, which is as good to who gives it back. */
+	if (release != NULL && (answer->result == PA_RESULT_SUCCESS || answer->result == PA_RESULT_EMPTY)) {
+		log_client(PA_LOG_INFO, "inform.released", &r->key, "");
+		memcpy(option, release, PA_RELEASE_LEN);
+		finish(h, r, option, PA_RELEASE_LEN, PA_HOOK_RELEASES);
+		return 0;
+	}
 	if (answer->result != PA_RESULT_SUCCESS) {
 		refused(h, r, answer);
 		finish(h, r, NULL, 0, PA_HOOK_REFUSED);
@@ -212,13 +238,21 @@ int pa_hook_new(const char *params, size_t len, const struct pa_hook_ops *ops, s
 		free(h);
 		return rc;
 	}
+	h->informs = pa_informs_new();
+	if (h->informs == NULL) {
+		(void)snprintf(err, PA_HOOK_ERROR_LEN, "out of memory");
+		pa_hook_params_free(h->params);
+		free(h);
+		return PA_ENOMEM;
+	}
 	summarize(h);
 	options = (struct pa_link_options){pa_hook_params_socket(h->params), pa_hook_params_deadline(h->params),
-					   pa_hook_params_max_parked(h->params), RELEASES_MAX};
+					   pa_hook_params_max_parked(h->params) + PA_INFORMS_IN_FLIGHT_MAX, RELEASES_MAX};
 	rc = pa_link_new(&options, &link_ops, &h->link);
 	if (rc < 0) {
 		(void)snprintf(err, PA_HOOK_ERROR_LEN, "no descriptor below %d for the link to the broker: %s; "
 			       "does something keep too many files open?", PA_LINK_FD_MAX, strerrordesc_np(errno));
+		pa_informs_free(h->informs);
 		pa_hook_params_free(h->params);
 		free(h);
 		return rc;
@@ -234,6 +268,7 @@ void pa_hook_free(struct pa_hook *h)
 		return;
 	PA_REQUIRE(h->parked == 0);
 	pa_link_free(h->link);
+	pa_informs_free(h->informs);
 	pa_hook_params_free(h->params);
 	(void)pthread_mutex_destroy(&h->lock);
 	free(h);
@@ -274,7 +309,7 @@ static int ask(struct pa_hook *h, const struct pa_hook_key *key, const struct pa
 	int rc;
 
 	for (r = h->requests; r != NULL; r = r->next) {
-		if (!pa_hook_key_eq(&r->key, key))
+		if (r->inform != NULL || !pa_hook_key_eq(&r->key, key))
 			continue;
 		w->next = r->waiters;
 		r->waiters = w;
@@ -342,6 +377,114 @@ int pa_hook_submit(struct pa_hook *h, const struct pa_hook_lease *lease, const s
 	return rc;
 }
 
+/* ---- DHCPINFORM ---- */
+
+bool pa_hook_informs(const struct pa_hook *h, const struct pa_hook_query *q)
+{
+	return pa_hook_params_eligible(h->params, q->classes, q->n_classes) &&
+	       (q->has_option || (q->requested_len > 0 && memchr(q->requested, pa_hook_params_code(h->params), q->requested_len) != NULL));
+}
+
+static bool same(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+/* An INFORM may name any address. What must fit is what a DHCPRELEASE is judged by, and where it came from as well. */
+const char *pa_hook_foreign(const struct pa_hook_lease *lease, const struct pa_hook_sender *from)
+{
+	if (lease == NULL)
+		return "no lease";
+	if (lease->hw_address_len == 0 || from->hw_address_len == 0 ||
+	    !same(lease->hw_address, lease->hw_address_len, from->hw_address, from->hw_address_len))
+		return "hardware address";
+	if (lease->client_id_len > 0 && from->client_id_len > 0 &&
+	    !same(lease->client_id, lease->client_id_len, from->client_id, from->client_id_len))
+		return "client identifier";
+	if (!from->relayed && from->source != lease->address)
+		return "source address";
+	if (!from->relayed && from->frame_len > 0 && !same(from->frame, from->frame_len, from->hw_address, from->hw_address_len))
+		return "source of the frame";
+	return NULL;
+}
+
+/* The lock is held. */
+static void log_foreign(struct pa_hook *h, const struct pa_hook_sender *from, const char *why)
+{
+	char hw[2 * PA_HOOK_ID_MAX + 1], source[PA_ADDR_STRLEN];
+	struct pa_addr a = pa_addr_from_ipv4(from->source);
+	unsigned held;
+
+	count(h, PA_HOOK_INFORM_FOREIGN);
+	if (!pass(h, RATE_FOREIGN, &held))
+		return;
+	pa_log(PA_LOG_WARN, "inform.foreign", "source=%s hw-address=%s cause=\"%s\" held-back=%u", pa_addr_format(&a, source),
+	       pa_hex_encode(from->hw_address, from->hw_address_len < PA_HOOK_ID_MAX ? from->hw_address_len : PA_HOOK_ID_MAX, hw), why,
+	       held);
+}
+
+/* The lock is held. Asks the broker; the INFORM itself does not wait. */
+static void ask_inform(struct pa_hook *h, struct pa_inform *inform, uint32_t lifetime, const struct pa_hook_query *query)
+{
+	const struct pa_hook_key *key = pa_inform_key(inform);
+	const uint8_t *release = pa_inform_release(inform);
+	const char *realm = pa_hook_params_realm(h->params);
+	struct request *r = calloc(1, sizeof(*r));
+	json_t *arguments = release != NULL ? pa_hook_return_new(realm, key, release) : pa_hook_allocate_new(realm, key, lifetime, query);
+	int rc = PA_ENOMEM;
+
+	if (r != NULL && arguments != NULL)
+		rc = pa_link_request(h->link, release != NULL ? "lease-release" : "lease-allocate", arguments, r);
+	else
+		json_decref(arguments);
+	if (rc < 0) {
+		count(h, PA_HOOK_BROKER_DOWN);
+		pa_informs_drop(h->informs, inform);
+		free(r);
+		return;
+	}
+	r->key = *key;
+	r->inform = inform;
+	r->next = h->requests;
+	h->requests = r;
+	count(h, PA_HOOK_INFORMS);
+	log_client(PA_LOG_INFO, release != NULL ? "inform.release" : "inform.asked", key, "");
+}
+
+size_t pa_hook_inform(struct pa_hook *h, const struct pa_hook_lease *lease, const struct pa_hook_sender *from,
+		      const struct pa_hook_query *query, uint8_t option[PA_HOOK_OPTION_MAX])
+{
+	const uint8_t *release = query->option_len == PA_RELEASE_LEN && query->option[0] == PA_RELEASE_FORMAT ? query->option : NULL;
+	const char *why = pa_hook_foreign(lease, from);
+	struct pa_inform *inform;
+	struct pa_hook_key key;
+	size_t len = 0;
+
+	if (why == NULL && (!pa_hook_params_subnet(h->params, lease->subnet_id) || pa_hook_key_make(lease, query, &key) < 0))
+		return 0;
+	(void)pthread_mutex_lock(&h->lock);
+	if (why != NULL) {
+		log_foreign(h, from, why);
+	} else {
+		switch (pa_informs_seen(h->informs, &key, release, boot_ms(), &inform, option, &len)) {
+		case PA_INFORM_ASK:
+			ask_inform(h, inform, lease->valid_lifetime, query);
+			break;
+		case PA_INFORM_ANSWER:
+			count(h, PA_HOOK_INFORM_ANSWERS);
+			log_client(PA_LOG_INFO, "inform.answered", &key, release != NULL ? "release=yes" : "release=no");
+			break;
+		case PA_INFORM_LIMIT:
+			count(h, PA_HOOK_INFORM_LIMIT);
+			break;
+		case PA_INFORM_WAIT:
+			break;
+		}
+	}
+	(void)pthread_mutex_unlock(&h->lock);
+	return len;
+}
+
 void pa_hook_release(struct pa_hook *h, const struct pa_hook_lease *lease)
 {
 	struct pa_hook_key key;
@@ -349,6 +492,7 @@ void pa_hook_release(struct pa_hook *h, const struct pa_hook_lease *lease)
 	if (!pa_hook_params_subnet(h->params, lease->subnet_id) || pa_hook_key_make(lease, NULL, &key) < 0)
 		return;
 	(void)pthread_mutex_lock(&h->lock);
+	pa_informs_forget(h->informs, &key);
 	pa_link_release(h->link, pa_hook_release_new(pa_hook_params_realm(h->params), &key));
 	(void)pthread_mutex_unlock(&h->lock);
 }

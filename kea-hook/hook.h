@@ -35,6 +35,10 @@ enum pa_hook_stat {
 	PA_HOOK_NONSENSE,	 /* replies that made no sense */
 	PA_HOOK_RELEASES,	 /* releases sent */
 	PA_HOOK_RELEASES_DROPPED, /* releases given up */
+	PA_HOOK_INFORMS,	 /* INFORMs that made a request */
+	PA_HOOK_INFORM_ANSWERS,	 /* their repetitions that were answered with the option */
+	PA_HOOK_INFORM_FOREIGN,	 /* INFORMs of who has no such lease */
+	PA_HOOK_INFORM_LIMIT,	 /* INFORMs beyond what is remembered or asked at once */
 	PA_HOOK_N_STATS,
 };
 
@@ -70,6 +74,18 @@ struct pa_hook_query {
 	size_t n_classes;
 };
 
+/* Where a DHCPINFORM came from. Buffers are borrowed for the call; NULL: it has none, or Kea does not know. */
+struct pa_hook_sender {
+	const uint8_t *hw_address; /* chaddr */
+	size_t hw_address_len;
+	const uint8_t *client_id; /* of option 61 */
+	size_t client_id_len;
+	const uint8_t *frame; /* source of the frame that brought it */
+	size_t frame_len;
+	uint32_t source; /* of the IP packet, host byte order */
+	bool relayed;	 /* by a relay agent: source and frame are that one's */
+};
+
 /* How the wait of one packet ended. */
 struct pa_hook_done {
 	void *packet;  /* as given to pa_hook_submit */
@@ -103,6 +119,17 @@ bool pa_hook_wants(const struct pa_hook *hook, uint32_t subnet_id, const struct 
  */
 int pa_hook_submit(struct pa_hook *hook, const struct pa_hook_lease *lease, const struct pa_hook_query *query,
 		   void *packet);
+/*
+ * DHCPINFORM (kea-hook/inform.h). informs: true if the client asks for the option, or sends it; asking for nothing is nothing here,
+ * whatever the mode. inform: lease is the one of the INFORM's client address, valid_lifetime what is left of it; NULL: there is none. Makes a request for its
+ * holder, or returns the length of the option that this answer is to have (wipe it when done); 0: none.
+ */
+bool pa_hook_informs(const struct pa_hook *hook, const struct pa_hook_query *query);
+size_t pa_hook_inform(struct pa_hook *hook, const struct pa_hook_lease *lease, const struct pa_hook_sender *from,
+		      const struct pa_hook_query *query, uint8_t option[PA_HOOK_OPTION_MAX]);
+/* Why who sent the INFORM is not the lease's holder, static; NULL: it is, as far as can be told. Pure. */
+const char *pa_hook_foreign(const struct pa_hook_lease *lease, const struct pa_hook_sender *from);
+
 /* Tells the broker that a lease has ended; never waits. */
 void pa_hook_release(struct pa_hook *hook, const struct pa_hook_lease *lease);
 

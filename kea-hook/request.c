@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/addr.h"
+#include "common/dhcp_inform.h"
 #include "common/err.h"
 #include "common/hex.h"
 
@@ -49,6 +50,27 @@ static json_t *lease_new(const char *realm, const struct pa_hook_key *key)
 json_t *pa_hook_release_new(const char *realm, const struct pa_hook_key *key)
 {
 	return lease_new(realm, key);
+}
+
+json_t *pa_hook_return_new(const char *realm, const struct pa_hook_key *key, const uint8_t release[PA_RELEASE_LEN])
+{
+	char hex[2 * PA_MAC_LEN + 1];
+	uint8_t proof[PA_MAC_LEN];
+	json_t *root = NULL;
+	uint64_t epoch;
+	int rc;
+
+	/* An epoch that no JSON number holds was never given. */
+	if (pa_dhcp_release_decode(release, PA_RELEASE_LEN, &epoch, proof) == 0 && epoch > 0 && epoch <= INT64_MAX)
+		root = lease_new(realm, key);
+	if (root == NULL)
+		return NULL;
+	rc = json_object_set_new(root, "epoch", json_integer((json_int_t)epoch));
+	rc |= json_object_set_new(root, "proof", json_string(pa_hex_encode(proof, sizeof(proof), hex)));
+	if (rc == 0)
+		return root;
+	json_decref(root);
+	return NULL;
 }
 
 /* Names that are not UTF-8 (Kea makes class names from what clients send) are left out. */

@@ -37,5 +37,7 @@ bool pa_hook_key_eq(const struct pa_hook_key *a, const struct pa_hook_key *b);
 json_t *pa_hook_allocate_new(const char *realm, const struct pa_hook_key *key, uint32_t valid_lifetime,
 			     const struct pa_hook_query *query);
 json_t *pa_hook_release_new(const char *realm, const struct pa_hook_key *key);
+/* The same by the client's own word, that the broker is to check: PA_RELEASE_LEN octets (common/dhcp_inform.h). */
+json_t *pa_hook_return_new(const char *realm, const struct pa_hook_key *key, const uint8_t release[PA_RELEASE_LEN]);
 
 #endif

@@ -14,6 +14,7 @@
 #include <dhcp/option.h>
 #include <dhcp/pkt4.h>
 #include <dhcpsrv/lease.h>
+#include <dhcpsrv/lease_mgr_factory.h>
 #include <hooks/hooks.h>
 #include <hooks/parking_lots.h>
 #include <log/logger.h>
@@ -24,6 +25,7 @@
 #include <boost/make_shared.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -40,6 +42,7 @@ using isc::data::ConstElementPtr;
 using isc::data::Element;
 using isc::dhcp::Lease4;
 using isc::dhcp::Lease4CollectionPtr;
+using isc::dhcp::LeaseMgrFactory;
 using isc::dhcp::Lease4Ptr;
 using isc::dhcp::Option;
 using isc::dhcp::OptionPtr;
@@ -68,6 +71,11 @@ const Message event_messages[] = {
 	{"request.timeout", "PUBADDR_REQUEST_TIMEOUT"},
 	{"request.lost", "PUBADDR_REQUEST_LOST"},
 	{"parked.limit", "PUBADDR_PARKED_LIMIT"},
+	{"inform.asked", "PUBADDR_INFORM_ASKED"},
+	{"inform.answered", "PUBADDR_INFORM_ANSWERED"},
+	{"inform.release", "PUBADDR_INFORM_RELEASE"},
+	{"inform.released", "PUBADDR_INFORM_RELEASED"},
+	{"inform.foreign", "PUBADDR_INFORM_FOREIGN"},
 };
 
 /* Kea's message compiler is not packaged, so the array it would write is written here. */
@@ -85,6 +93,11 @@ const char *message_texts[] = {
 	"PUBADDR_REQUEST_TIMEOUT", "the broker did not answer in time, the ACK leaves without the option: %1",
 	"PUBADDR_REQUEST_LOST", "the broker went away before it answered, the ACK leaves without the option: %1",
 	"PUBADDR_PARKED_LIMIT", "too many packets wait for the broker, the ACK leaves without the option: %1",
+	"PUBADDR_INFORM_ASKED", "a DHCPINFORM asks for a public address, the broker was asked: %1",
+	"PUBADDR_INFORM_ANSWERED", "the answer to a DHCPINFORM carries the option: %1",
+	"PUBADDR_INFORM_RELEASE", "a DHCPINFORM gives a public address back, the broker was told: %1",
+	"PUBADDR_INFORM_RELEASED", "a public address was given back: %1",
+	"PUBADDR_INFORM_FOREIGN", "a DHCPINFORM asks for an address that is not its sender's, it gets none: %1",
 	nullptr,
 };
 
@@ -310,23 +323,99 @@ committed(CalloutHandle &handle)
 		park(handle, query, t, l, q);
 }
 
+/* What is left of a lease, in seconds. */
+uint32_t
+lifetime_left(const Lease4 &lease)
+{
+	const int64_t left = static_cast<int64_t>(lease.cltt_) + lease.valid_lft_ - time(nullptr);
+
+	if (lease.valid_lft_ == Lease4::INFINITY_LFT)
+		return lease.valid_lft_;
+	return left > 0 ? static_cast<uint32_t>(left) : 0;
+}
+
+/* The lease of an INFORM's client address; none if it is over. */
+Lease4Ptr
+lease_at(const Pkt4Ptr &query)
+{
+	const Lease4Ptr lease = LeaseMgrFactory::instance().getLease4(query->getCiaddr());
+
+	if (!lease || lease->state_ != Lease4::STATE_DEFAULT || lifetime_left(*lease) == 0)
+		return Lease4Ptr();
+	return lease;
+}
+
+struct pa_hook_sender
+sender_of(const Pkt4Ptr &query, const OptionPtr &client_id)
+{
+	const isc::dhcp::HWAddrPtr hw = query->getHWAddr(), frame = query->getRemoteHWAddr();
+	struct pa_hook_sender s = {};
+
+	if (hw) {
+		s.hw_address = hw->hwaddr_.data();
+		s.hw_address_len = hw->hwaddr_.size();
+	}
+	if (client_id) {
+		s.client_id = client_id->getData().data();
+		s.client_id_len = client_id->getData().size();
+	}
+	if (frame) {
+		s.frame = frame->hwaddr_.data();
+		s.frame_len = frame->hwaddr_.size();
+	}
+	s.source = query->getRemoteAddr().toUint32();
+	s.relayed = query->isRelayed();
+	return s;
+}
+
+/* An INFORM has no lease of its own, and cannot wait: Kea parks none. */
+std::vector<uint8_t>
+inform(const Pkt4Ptr &query)
+{
+	const OptionPtr client_id = query->getOption(isc::dhcp::DHO_DHCP_CLIENT_IDENTIFIER);
+	const struct pa_hook_sender from = sender_of(query, client_id);
+	uint8_t buf[PA_HOOK_OPTION_MAX];
+	struct pa_hook_lease l = {};
+	std::vector<uint8_t> option;
+	const Query q(query);
+	Lease4Ptr lease;
+
+	if (!pa_hook_informs(hook.get(), q.c()))
+		return option;
+	lease = lease_at(query);
+	if (lease) {
+		l = to_c(*lease);
+		l.valid_lifetime = lifetime_left(*lease);
+	}
+	option.assign(buf, buf + pa_hook_inform(hook.get(), lease ? &l : nullptr, &from, q.c(), buf));
+	pa_wipe(buf, sizeof(buf));
+	return option;
+}
+
 void
 add_option(CalloutHandle &handle)
 {
 	const uint8_t code = pa_hook_option_code(hook.get());
-	Pkt4Ptr response;
+	std::vector<uint8_t> option;
+	Pkt4Ptr query, response;
 	TransactionPtr t;
 
+	handle.getArgument("query4", query);
 	handle.getArgument("response4", response);
 	if (response->getType() != isc::dhcp::DHCPACK)
 		return;
 	t = transaction_of(handle);
-	if (!t || t->option.empty())
+	if (t)
+		option = t->option;
+	else if (query->getType() == isc::dhcp::DHCPINFORM)
+		option = inform(query);
+	if (option.empty())
 		return;
 	/* Another library may have echoed what the client sent. */
 	while (response->delOption(code))
 		;
-	response->addOption(boost::make_shared<Option>(Option::V4, code, t->option));
+	response->addOption(boost::make_shared<Option>(Option::V4, code, option));
+	pa_wipe(option.data(), option.size());
 }
 
 void

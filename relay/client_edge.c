@@ -12,22 +12,37 @@
 #include "relay/client_edge.h"
 #include "relay/resolve_edge.h"
 
-#define RING_LIMIT (4u << 20)
+/* Nothing came for so long: a client that has sessions pings each 1.5 s, another one each 25 s. Its path may be gone without a word. */
+#define ASK_MS 5000
+#define SILENT_MS 10000
+#define SILENT_IDLE_MS 60000
 
 /* ---------------------------------------------------------------- what the link brings */
 
 static void on_open(void *ctx, struct pa_rsession *s, const struct pa_relay_body *b)
 {
 	struct pa_rclient *c = ctx;
+	struct pa_relay_body no = {.error = PA_RELAY_E_LIMIT};
 
-	pa_peer_open(&c->owner, s, b);
+	if (pa_rclient_may(c, PA_RELAY_LIMIT_OPEN)) {
+		pa_peer_open(&c->owner, s, b);
+		return;
+	}
+	pa_rlink_result(s, &no);
+	pa_rlink_close(s, PA_RELAY_E_OK);
 }
 
 static void on_resolve(void *ctx, struct pa_rsession *s, const struct pa_relay_body *b)
 {
 	struct pa_rclient *c = ctx;
+	struct pa_relay_body no = {.error = PA_RELAY_E_AGAIN};
 
-	pa_resolve_start(c->r->loop, c->names, s, b);
+	if (pa_rclient_may(c, PA_RELAY_LIMIT_RESOLVE)) {
+		pa_resolve_start(c->r->loop, c->names, &c->r->deny, s, b);
+		return;
+	}
+	pa_rlink_resolved(s, &no);
+	pa_rlink_close(s, PA_RELAY_E_OK);
 }
 
 static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len)
@@ -114,6 +129,27 @@ static const struct pa_rlink_ops ops = {.open = on_open,
 					.bye = on_bye,
 					.output = on_output};
 
+bool pa_rclient_may(struct pa_rclient *c, enum pa_relay_limit what)
+{
+	bool may = pa_relay_limit_take(&c->limits, what, c->r->conf->opens_per_s, pa_now_get());
+
+	c->r->count.throttled += !may;
+	return may;
+}
+
+/* A client that makes thousands of calls shall not fill the disk with them; who looks for something asks for debug. */
+static bool may_log(struct pa_rclient *c)
+{
+	struct pa_now now = pa_now_get();
+
+	if (pa_log_enabled(PA_LOG_DEBUG) || (pa_relay_limit_take(&c->limits, PA_RELAY_LIMIT_LINE, 0, now) &&
+					     pa_relay_limit_take(&c->r->limits, PA_RELAY_LIMIT_LINES, 0, now)))
+		return true;
+	c->limits.held++;
+	c->r->count.unlogged++;
+	return false;
+}
+
 static void on_event(void *ctx, const char *event, const struct pa_rsession *s, const struct pa_endpoint *local,
 		     const struct pa_endpoint *remote, enum pa_relay_error error)
 {
@@ -125,6 +161,8 @@ static void on_event(void *ctx, const char *event, const struct pa_rsession *s, 
 	c->r->count.incoming += strcmp(event, "relay.incoming") == 0;
 	c->r->count.failed += strcmp(event, "relay.failed") == 0;
 	c->r->count.denied += refused;
+	if (!pa_log_enabled(PA_LOG_INFO) || !may_log(c))
+		return;
 	pa_log(PA_LOG_INFO, event, "session=%" PRIu32 " local=%s peer=%s%s%s", pa_rsession_id(s),
 	       pa_endpoint_format(local, from),
 	       pa_addr_is_none(&remote->addr) ? "none" : pa_endpoint_format(remote, to),
@@ -156,13 +194,19 @@ static bool is_reserved(void *ctx, int type, uint16_t port)
 
 /* ---------------------------------------------------------------- life */
 
+/* Of a list the client itself sees to what it lets pass; a policy that is not known is closed. */
+static bool may_listen(const struct pa_claims *claims)
+{
+	return claims->inbound == PA_IN_OPEN || claims->inbound == PA_IN_LIST;
+}
+
 struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, const struct pa_claims *claims,
 				  const uint8_t client_key[PA_KEY_LEN])
 {
 	struct pa_rlink_config cfg = {.server = true,
 				      .window = PA_RELAY_WINDOW,
 				      .sessions_max = r->conf->sessions_max,
-				      .ring_limit = RING_LIMIT};
+				      .ring_limit = PA_RELAY_RING};
 	struct pa_rclient *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
@@ -182,9 +226,10 @@ struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, con
 	c->owner = (struct pa_peer_owner){.loop = r->loop,
 					  .addr = claims->addr,
 					  .deny = &r->deny,
-					  .may_listen = claims->inbound != PA_IN_CLOSED,
+					  .may_listen = may_listen(claims),
 					  .event = on_event,
-					  .queued = &c->queued,
+					  .share = &c->share,
+					  .budget = &r->budget,
 					  .reserved = is_reserved,
 					  .ctx = c};
 	c->next = r->clients;
@@ -203,6 +248,22 @@ struct pa_rclient *pa_rclient_find(struct pa_relayd *r, const uint8_t id[PA_RELA
 	while (c != NULL && memcmp(c->id, id, PA_RELAY_ID_LEN) != 0)
 		c = c->next;
 	return c;
+}
+
+static void forbid(void *ctx, struct pa_rsession *s)
+{
+	(void)ctx;
+	if (!pa_rsession_is_name(s))
+		pa_peer_forbid(s);
+}
+
+void pa_rclient_renew(struct pa_rclient *c, const struct pa_claims *claims)
+{
+	c->grant.claims = *claims;
+	c->owner.may_listen = may_listen(claims);
+	pa_gate_changed(c->r->gate, &c->grant);
+	if (!c->owner.may_listen)
+		pa_rlink_each(c->link, forbid, NULL);
 }
 
 void pa_rclient_lost(struct pa_rclient *c)
@@ -250,16 +311,52 @@ void pa_rclient_end(struct pa_rclient *c, enum pa_relay_error error)
 	free(c);
 }
 
-void pa_rclient_tick(struct pa_rclient *c, uint64_t now_ms)
+static void resume_listener(void *ctx, struct pa_rsession *s)
 {
-	uint64_t unix_s = pa_now_get().unix_ms / 1000;
+	(void)ctx;
+	if (!pa_rsession_is_name(s))
+		pa_peer_resume(s);
+}
 
+/* Is the connection dead? Its client may be waiting for that, with another one. */
+static void watch(struct pa_rclient *c, uint64_t now_ms)
+{
+	bool busy = pa_rlink_sessions(c->link) > 0;
+
+	if (now_ms >= c->conn->heard_ms + (busy ? SILENT_MS : SILENT_IDLE_MS)) {
+		pa_conn_lose(c->conn);
+	} else if (busy && !c->conn->pinged && now_ms >= c->conn->heard_ms + ASK_MS) {
+		c->conn->pinged = true;
+		pa_rlink_ping(c->link, now_ms);
+	}
+}
+
+/* What the client is owed each tick while it is served. */
+static void tend(struct pa_rclient *c, struct pa_now now)
+{
+	unsigned held = pa_relay_limit_held(&c->limits, now);
+	char addr[PA_ADDR_STRLEN];
+
+	if (held > 0)
+		pa_log(PA_LOG_WARN, "relay.held-back", "addr=%s lines=%u",
+		       pa_addr_format(&c->grant.claims.addr, addr), held);
+	if (c->share.paused) {
+		c->share.paused = false;
+		pa_rlink_each(c->link, resume_listener, NULL);
+	}
+	if (c->conn != NULL && c->grant.admitted)
+		watch(c, now.boot_ms);
+	pa_rlink_tick(c->link);
+}
+
+void pa_rclient_tick(struct pa_rclient *c, struct pa_now now)
+{
 	if (c->ending)
 		pa_rclient_end(c, PA_RELAY_E_OK);
-	else if (unix_s >= c->grant.claims.expires)
+	else if (now.unix_ms / 1000 >= c->grant.claims.expires)
 		pa_rclient_end(c, PA_RELAY_E_EXPIRED);
-	else if (c->conn == NULL && now_ms >= c->lost_ms + PA_RELAY_HOLD_S * 1000)
+	else if (c->conn == NULL && now.boot_ms >= c->lost_ms + PA_RELAY_HOLD_S * 1000)
 		pa_rclient_end(c, PA_RELAY_E_LOST);
 	else
-		pa_rlink_tick(c->link);
+		tend(c, now);
 }

@@ -12,6 +12,7 @@
 #include "common/relay_auth.h"
 #include "common/relay_link.h"
 #include "relay/gate_edge.h"
+#include "relay/client_limits.h"
 #include "relay/peer_edge.h"
 #include "relay/relayd_conf.h"
 
@@ -20,12 +21,18 @@
 struct pa_conn;
 struct pa_rclient;
 
+/* Connections that have proved nothing: in all, and from one address, for many clients share one behind a NAT. */
+#define PA_RELAY_STRANGERS_MAX 256
+#define PA_RELAY_STRANGERS_OF_ONE_MAX 16
+
 struct pa_relayd_counters {
 	uint64_t connections, authenticated, resumed; /* accepted by TCP; and of these those that proved their grant */
 	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited,
 		timed_out;			  /* those that did not */
 	uint64_t calls, incoming, failed, denied; /* sessions */
 	uint64_t broken;			  /* clients that broke the rules after all */
+	uint64_t throttled;			  /* what clients wanted too often: calls, names, resuming */
+	uint64_t unlogged;			  /* lines of the log */
 };
 
 struct pa_relayd {
@@ -52,6 +59,8 @@ struct pa_relayd {
 	unsigned n_conns;
 	struct pa_rclient *clients; /* each with a connection, or waiting for one */
 	unsigned n_clients;
+	struct pa_peer_budget budget; /* sockets towards peers */
+	struct pa_relay_limits limits;
 	struct pa_relayd_counters count;
 	uint64_t started_ms;
 };
@@ -63,6 +72,8 @@ struct pa_conn {
 	struct pa_stream *stream;
 	struct pa_endpoint from;
 	uint64_t until_ms; /* boot time: to prove something by then */
+	uint64_t heard_ms; /* boot time: when something came last */
+	bool pinged;	   /* nothing has come since we asked */
 	bool asked; /* asked: AUTH was good, the gateway has yet to say yes */
 	uint8_t exporter[PA_STREAM_EXPORTER_LEN];
 	struct pa_rclient *client; /* whose connection this is, or (asked) will be */
@@ -83,7 +94,8 @@ struct pa_rclient {
 	uint8_t client_key[PA_KEY_LEN];
 	struct pa_rlink *link;
 	struct pa_peer_owner owner;
-	size_t queued;			/* bytes that wait for its peers */
+	struct pa_peer_share share;
+	struct pa_relay_limits limits;
 	struct pa_resolve_share *names; /* how many names it asks about */
 	struct pa_endpoint from;
 	bool ending;
@@ -94,6 +106,8 @@ struct pa_rclient {
 void pa_conn_accept(struct pa_relayd *r, int fd, const struct pa_endpoint *from);
 /* Closes without a word to the client, who is left as lost. */
 void pa_conn_close(struct pa_conn *c);
+/* The same, and the client is told to be lost. */
+void pa_conn_lose(struct pa_conn *c);
 /* The gateway has answered for conn's client. */
 void pa_conn_admitted(struct pa_conn *c, enum pa_relay_error error);
 
@@ -102,11 +116,15 @@ void pa_conn_admitted(struct pa_conn *c, enum pa_relay_error error);
 struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, const struct pa_claims *claims,
 				  const uint8_t client_key[PA_KEY_LEN]);
 struct pa_rclient *pa_rclient_find(struct pa_relayd *r, const uint8_t id[PA_RELAY_ID_LEN]);
+/* A renewed lease of the same client: what its grant says now holds. */
+void pa_rclient_renew(struct pa_rclient *c, const struct pa_claims *claims);
 /* The connection broke; sessions wait. */
 void pa_rclient_lost(struct pa_rclient *c);
 /* Ends sessions and connection for good; tells the client why, if it is there. */
 void pa_rclient_end(struct pa_rclient *c, enum pa_relay_error error);
-void pa_rclient_tick(struct pa_rclient *c, uint64_t now_ms);
+void pa_rclient_tick(struct pa_rclient *c, struct pa_now now);
+/* May the client have this once more? Counts it if not. */
+bool pa_rclient_may(struct pa_rclient *c, enum pa_relay_limit what);
 
 /* tunnel_edge.c: datagrams between the client and the gateway. */
 struct pa_rtunnel;

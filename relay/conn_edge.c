@@ -13,8 +13,6 @@
 #include "common/log.h"
 #include "relay/client_edge.h"
 
-#define STRANGERS_MAX 256	/* connections without a client, in all */
-#define STRANGERS_OF_ONE_MAX 16 /* and from one address: many clients share one behind a NAT */
 #define PENDING_MAX 2
 #define ASKED_MS 10000 /* until the gateway has answered about a client */
 
@@ -46,6 +44,15 @@ void pa_conn_close(struct pa_conn *c)
 {
 	pa_stream_close(c->stream);
 	free_conn(c);
+}
+
+void pa_conn_lose(struct pa_conn *c)
+{
+	struct pa_rclient *client = c->client;
+
+	c->client = NULL;
+	pa_rclient_lost(client);
+	pa_conn_close(c);
 }
 
 /* ---------------------------------------------------------------- the first message */
@@ -134,14 +141,24 @@ static void put_answer(struct pa_conn *c, uint8_t type, int len)
 	pa_stream_output(c->stream);
 }
 
+/* Whoever has a grant can be refused as often as he likes. */
+static bool may_log(struct pa_relayd *r)
+{
+	bool may = pa_relay_limit_take(&r->limits, PA_RELAY_LIMIT_REFUSAL, 0, pa_now_get());
+
+	r->count.unlogged += !may;
+	return may;
+}
+
 /* To one who has shown that he knows the grant: why not. */
 static void refuse(struct pa_conn *c, const struct proof *p, enum pa_relay_error error)
 {
 	char from[PA_ENDPOINT_STRLEN];
 
 	c->r->count.refused++;
-	pa_log(PA_LOG_WARN, "relay.refused-client", "from=%s reason=%s", pa_endpoint_format(&c->from, from),
-	       pa_relay_error_name(error));
+	if (may_log(c->r))
+		pa_log(PA_LOG_WARN, "relay.refused-client", "from=%s reason=%s", pa_endpoint_format(&c->from, from),
+		       pa_relay_error_name(error));
 	put_answer(c, PA_RELAY_AUTH_NO,
 		   pa_relay_auth_no_encode(error, p->auth.nonce, p->keys.g2c, c->out + PA_RELAY_HEADER_LEN,
 					   PA_RELAY_AUTH_NO_LEN));
@@ -177,37 +194,39 @@ static bool same_client(const struct pa_rclient *old, const struct proof *p)
 	       pa_secret_eq(old->client_key, p->auth.client_key, PA_KEY_LEN) && old->grant.admitted;
 }
 
-/* Its sessions go on, on this connection. The former one, if it is still there, is dead without knowing it. */
-static bool resume(struct pa_conn *c, const struct proof *p)
+/* A later lease of the same client, or a longer one. */
+static bool is_renewal(const struct pa_claims *former, const struct pa_claims *now)
+{
+	return now->epoch > former->epoch || (now->epoch == former->epoch && now->expires > former->expires);
+}
+
+/*
+ * Its sessions go on, on this connection: OK. The former one, if it is still there, is dead without knowing it.
+ * NOT_FOUND: there is nothing to resume. AGAIN: it has resumed too often, for what is not acknowledged is sent anew
+ * each time; its sessions wait.
+ */
+static enum pa_relay_error resume(struct pa_conn *c, const struct proof *p)
 {
 	struct pa_rclient *old = pa_rclient_find(c->r, p->auth.id);
-	struct pa_conn *former;
-
 	if (old == NULL || !same_client(old, p))
-		return false;
-	former = old->conn;
-	if (former != NULL) {
-		pa_rclient_lost(old);
-		former->client = NULL;
-		pa_conn_close(former);
-	}
+		return PA_RELAY_E_NOT_FOUND;
+	if (!pa_rclient_may(old, PA_RELAY_LIMIT_RESUME))
+		return PA_RELAY_E_AGAIN;
+	if (old->conn != NULL)
+		pa_conn_lose(old->conn);
 	if (pa_rlink_resume(old->link, p->auth.received) < 0) {
 		c->r->count.broken++;
 		pa_rclient_end(old, PA_RELAY_E_PROTOCOL);
-		return false;
+		return PA_RELAY_E_NOT_FOUND;
 	}
-	if (p->claims.epoch > old->grant.claims.epoch ||
-	    (p->claims.epoch == old->grant.claims.epoch && p->claims.expires > old->grant.claims.expires)) {
-		old->grant.claims = p->claims; /* a renewed lease */
-		old->owner.may_listen = p->claims.inbound != PA_IN_CLOSED;
-		pa_gate_changed(&old->grant);
-	}
+	if (is_renewal(&old->grant.claims, &p->claims))
+		pa_rclient_renew(old, &p->claims);
 	old->conn = c;
 	old->lost_ms = 0;
 	old->from = c->from;
 	c->client = old;
 	greet(c, true);
-	return true;
+	return PA_RELAY_E_OK;
 }
 
 /* Clients of an address whom the gateway has yet to admit. */
@@ -220,15 +239,37 @@ static unsigned pending_of(const struct pa_relayd *r, const struct pa_addr *addr
 	return n;
 }
 
-static void take_auth(struct pa_conn *c, const uint8_t *body, size_t len)
+/* The grant is genuine and of this connection. */
+static void take_client(struct pa_conn *c, const struct proof *p)
 {
 	static const uint8_t no_id[PA_RELAY_ID_LEN];
+	enum pa_relay_error resumed = PA_RELAY_E_NOT_FOUND;
+
+	memcpy(c->nonce, p->auth.nonce, sizeof(c->nonce));
+	memcpy(c->g2c, p->keys.g2c, sizeof(c->g2c));
+	if (memcmp(p->auth.id, no_id, sizeof(no_id)) != 0)
+		resumed = resume(c, p);
+	if (resumed == PA_RELAY_E_OK)
+		return;
+	if (resumed == PA_RELAY_E_AGAIN) {
+		refuse(c, p, PA_RELAY_E_AGAIN);
+	} else if (c->r->n_clients >= c->r->conf->clients_max || pending_of(c->r, &p->claims.addr) >= PENDING_MAX ||
+		   (c->client = pa_rclient_new(c->r, c, &p->claims, p->auth.client_key)) == NULL) {
+		refuse(c, p, PA_RELAY_E_LIMIT);
+	} else {
+		c->asked = true;
+		c->until_ms = pa_now_get().boot_ms + ASKED_MS;
+	}
+}
+
+static void take_auth(struct pa_conn *c, const uint8_t *body, size_t len)
+{
 	char from[PA_ENDPOINT_STRLEN];
 	const char *why;
 	struct proof p;
 	bool good = prove(c, body, len, &p, &why);
 
-	if (!good && why != NULL)
+	if (!good && why != NULL && may_log(c->r))
 		pa_log(PA_LOG_WARN, "relay.unproved", "from=%s reason=\"%s\"", pa_endpoint_format(&c->from, from), why);
 	if (!good) {
 		c->until_ms = 0; /* the next tick closes it, without a word */
@@ -236,19 +277,7 @@ static void take_auth(struct pa_conn *c, const uint8_t *body, size_t len)
 		c->r->count.expired++;
 		refuse(c, &p, PA_RELAY_E_EXPIRED);
 	} else {
-		memcpy(c->nonce, p.auth.nonce, sizeof(c->nonce));
-		memcpy(c->g2c, p.keys.g2c, sizeof(c->g2c));
-		if (memcmp(p.auth.id, no_id, sizeof(no_id)) != 0 && resume(c, &p)) {
-			/* its sessions go on */
-		} else if (c->r->n_clients >= c->r->conf->clients_max ||
-			   pending_of(c->r, &p.claims.addr) >= PENDING_MAX) {
-			refuse(c, &p, PA_RELAY_E_LIMIT);
-		} else if ((c->client = pa_rclient_new(c->r, c, &p.claims, p.auth.client_key)) == NULL) {
-			refuse(c, &p, PA_RELAY_E_LIMIT);
-		} else {
-			c->asked = true;
-			c->until_ms = pa_now_get().boot_ms + ASKED_MS;
-		}
+		take_client(c, &p);
 	}
 	pa_wipe(&p, sizeof(p));
 }
@@ -304,6 +333,8 @@ static int64_t on_input(void *ctx, const uint8_t *buf, size_t len)
 	struct pa_conn *c = ctx;
 	int64_t n;
 
+	c->heard_ms = pa_now_get().boot_ms;
+	c->pinged = false;
 	if (c->client == NULL || c->asked)
 		return input_of_stranger(c, buf, len);
 	n = pa_rlink_input(c->client->link, buf, len);
@@ -373,10 +404,10 @@ static bool make_room(struct pa_relayd *r, const struct pa_addr *from)
 		}
 		oldest = c->asked ? oldest : c;
 	}
-	if (n_of < STRANGERS_OF_ONE_MAX && r->n_conns < STRANGERS_MAX)
+	if (n_of < PA_RELAY_STRANGERS_OF_ONE_MAX && r->n_conns < PA_RELAY_STRANGERS_MAX)
 		return true;
 	r->count.limited++;
-	if (n_of >= STRANGERS_OF_ONE_MAX)
+	if (n_of >= PA_RELAY_STRANGERS_OF_ONE_MAX)
 		oldest = oldest_of;
 	if (oldest != NULL)
 		pa_conn_close(oldest);

@@ -7,11 +7,14 @@
 
 #include "common/clock.h"
 #include "common/command.h"
+#include "common/edge_dialog.h"
 #include "common/err.h"
 #include "common/hex.h"
 #include "common/log.h"
 
 #define QUESTION_MAX 256 /* grants in one line, which may have 64 KiB */
+#define ROUND_MAX 10	 /* questions at the ordinary pace until all have been asked about; with more grants they come faster */
+#define TICK_MS 100
 #define ANSWER_MS 5000
 
 struct pa_gate {
@@ -20,54 +23,27 @@ struct pa_gate {
 	const struct pa_gate_ops *ops;
 	void *ctx;
 	uv_timer_t timer;
+	struct pa_dialog *dialog;
 	bool stopped, up, lost_logged;
-	uv_pipe_t *pipe; /* frees itself; NULL: none */
-	uv_connect_t connect;
-	bool connected;
-	struct pa_linebuf *lines;
-	char buf[16384];
-	struct pa_gate_grant *grants, *next;	   /* next: where the next question goes on; NULL: at the beginning */
-	uint64_t asked_ms, answered_ms, ask_at_ms; /* boot time; asked 0: no question is under way */
+	struct pa_gate_grant *grants, *next;		/* next: where the next question goes on; NULL: at the beginning */
+	unsigned n_grants;
+	struct pa_gate_grant *question[QUESTION_MAX];	/* that is under way; NULL: forgotten since */
+	uint64_t asked_ms, answered_ms, next_ms;	/* boot time; asked 0: no question is under way */
 };
 
-struct sending {
-	uv_write_t write;
-	char *line;
-};
-
-static void on_pipe_closed(uv_handle_t *h)
+static void on_down(void *ctx, const char *reason)
 {
-	free(h);
-}
+	struct pa_gate *g = ctx;
 
-static void disconnect(struct pa_gate *g, const char *reason)
-{
-	if (g->pipe != NULL) {
-		g->pipe->data = NULL;
-		uv_close((uv_handle_t *)g->pipe, on_pipe_closed);
-	}
-	g->pipe = NULL;
-	g->connected = false;
-	pa_linebuf_free(g->lines);
-	g->lines = NULL;
 	g->asked_ms = 0;
+	memset(g->question, 0, sizeof(g->question));
+	g->next_ms = pa_now_get().boot_ms + PA_GATE_ASK_MS;
 	for (struct pa_gate_grant *e = g->grants; e != NULL; e = e->next)
 		e->asked = -1;
-	if (!g->stopped && !g->lost_logged)
+	if (!g->lost_logged)
 		pa_log(PA_LOG_WARN, "gateway.lost", "socket=%s reason=\"%s\"", g->socket, reason);
 	g->lost_logged = true;
 	g->up = false;
-}
-
-static void on_written(uv_write_t *w, int status)
-{
-	struct sending *s = w->data;
-	struct pa_gate *g = w->handle->data;
-
-	free(s->line);
-	free(s);
-	if (status < 0 && g != NULL)
-		disconnect(g, uv_strerror(status));
 }
 
 /* ---------------------------------------------------------------- the question */
@@ -82,11 +58,12 @@ static json_t *grant_json(const struct pa_claims *c)
 }
 
 /* Puts e into the question, as number n. */
-static bool put_grant(json_t *list, struct pa_gate_grant *e, int n)
+static bool put_grant(struct pa_gate *g, json_t *list, struct pa_gate_grant *e, int n)
 {
 	if (json_array_append_new(list, grant_json(&e->claims)) < 0)
 		return false;
 	e->asked = n;
+	g->question[n] = e;
 	return true;
 }
 
@@ -97,39 +74,37 @@ static void put_grants(struct pa_gate *g, json_t *list)
 	int n = 0;
 
 	for (; e != NULL && n < QUESTION_MAX / 2; e = e->next)
-		if (!e->admitted && put_grant(list, e, n))
+		if (!e->admitted && put_grant(g, list, e, n))
 			n++;
 	for (e = g->next != NULL ? g->next : g->grants; e != NULL && n < QUESTION_MAX; e = e->next)
-		if (e->asked < 0 && put_grant(list, e, n))
+		if (e->asked < 0 && put_grant(g, list, e, n))
 			n++;
 	g->next = e;
 }
 
 static void ask(struct pa_gate *g)
 {
-	json_t *list = json_array(), *arguments = json_pack("{s:o}", "grants", list), *json = NULL;
-	struct sending *s = calloc(1, sizeof(*s));
-	size_t len = 0;
-	uv_buf_t buf;
+	json_t *list = json_array();
+	uint64_t now = pa_now_get().boot_ms, wait = PA_GATE_ASK_MS;
 
+	memset(g->question, 0, sizeof(g->question));
 	put_grants(g, list);
-	json = arguments != NULL ? pa_command_new("relay-check", arguments, NULL) : NULL;
-	if (json != NULL && s != NULL)
-		s->line = pa_json_line(json, &len);
-	json_decref(json);
-	if (s == NULL || s->line == NULL) {
-		free(s);
-		disconnect(g, "out of memory");
-		return;
-	}
-	s->write.data = s;
-	buf = uv_buf_init(s->line, (unsigned)len);
-	g->asked_ms = pa_now_get().boot_ms;
-	if (uv_write(&s->write, (uv_stream_t *)g->pipe, &buf, 1, on_written) < 0) {
-		free(s->line);
-		free(s);
-		disconnect(g, "cannot write");
-	}
+	if (g->n_grants > QUESTION_MAX * ROUND_MAX)
+		wait = wait * QUESTION_MAX * ROUND_MAX / g->n_grants;
+	g->asked_ms = now;
+	g->next_ms = now + wait;
+	pa_dialog_send(g->dialog, "relay-check", json_pack("{s:o}", "grants", list), NULL);
+}
+
+static void ask_now(struct pa_gate *g)
+{
+	if (pa_dialog_is_up(g->dialog) && g->asked_ms == 0)
+		ask(g);
+}
+
+static void on_up(void *ctx)
+{
+	ask(ctx);
 }
 
 /* ---------------------------------------------------------------- the answer */
@@ -160,16 +135,6 @@ static void answered(struct pa_gate *g, struct pa_gate_grant *e, enum pa_relay_e
 	}
 }
 
-/* The grant that was number n of the question; NULL: forgotten meanwhile. */
-static struct pa_gate_grant *asked_as(struct pa_gate *g, int n)
-{
-	struct pa_gate_grant *e = g->grants;
-
-	while (e != NULL && e->asked != n)
-		e = e->next;
-	return e;
-}
-
 static bool somebody_waits(const struct pa_gate *g)
 {
 	for (const struct pa_gate_grant *e = g->grants; e != NULL; e = e->next)
@@ -189,87 +154,31 @@ static void take_answer(struct pa_gate *g, const json_t *arguments)
 		pa_log(PA_LOG_INFO, "gateway.found", "socket=%s", g->socket);
 	g->up = true;
 	g->lost_logged = false;
-	for (int n = 0; n < (int)json_array_size(answers); n++) {
-		struct pa_gate_grant *e = asked_as(g, n);
+	for (int n = 0; n < (int)json_array_size(answers) && n < QUESTION_MAX; n++) {
+		struct pa_gate_grant *e = g->question[n];
 
-		if (e == NULL)
+		if (e == NULL || e->asked != n)
 			continue;
 		e->asked = -1;
 		answered(g, e, error_of(answers, n));
 	}
 	/* Who came while the question was under way waits for the next one: now. */
-	if (g->connected && g->asked_ms == 0 && somebody_waits(g))
-		ask(g);
+	if (somebody_waits(g))
+		ask_now(g);
 }
 
-static void handle_line(struct pa_gate *g, const char *line, size_t len)
+static void on_reply(void *ctx, const char *id, int result, const char *text, const json_t *arguments)
 {
-	char err[PA_COMMAND_ERRLEN];
-	json_t *root, *arguments;
-	const char *text;
-	int result;
+	struct pa_gate *g = ctx;
 
-	if (pa_reply_parse(line, len, &root, &result, &text, &arguments, err) < 0) {
-		disconnect(g, err);
-		return;
-	}
+	(void)id;
 	if (result != PA_RESULT_SUCCESS || g->asked_ms == 0)
-		disconnect(g, result != PA_RESULT_SUCCESS ? text : "an answer that nobody asked for");
+		pa_dialog_end(g->dialog, result != PA_RESULT_SUCCESS ? text : "an answer that nobody asked for");
 	else
 		take_answer(g, arguments);
-	json_decref(root);
 }
 
-static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf)
-{
-	struct pa_gate *g = h->data;
-
-	(void)size;
-	*buf = g != NULL ? uv_buf_init(g->buf, sizeof(g->buf)) : uv_buf_init(NULL, 0);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct pa_gate *g = stream->data;
-	char *line;
-	size_t len;
-
-	if (g == NULL || n == 0)
-		return;
-	if (n < 0 || pa_linebuf_feed(g->lines, buf->base, (size_t)n) < 0) {
-		disconnect(g, n < 0 ? uv_strerror((int)n) : "an answer that is too long");
-		return;
-	}
-	while (g->lines != NULL && (line = pa_linebuf_next(g->lines, &len)) != NULL)
-		handle_line(g, line, len);
-}
-
-static void on_connected(uv_connect_t *req, int status)
-{
-	struct pa_gate *g = req->handle->data;
-
-	if (g == NULL)
-		return;
-	if (status < 0 || (g->lines = pa_linebuf_new(PA_COMMAND_LINE_MAX)) == NULL ||
-	    (status = uv_read_start((uv_stream_t *)g->pipe, on_alloc, on_read)) < 0) {
-		disconnect(g, status < 0 ? uv_strerror(status) : "out of memory");
-		return;
-	}
-	g->connected = true;
-	ask(g);
-}
-
-static void connect_now(struct pa_gate *g)
-{
-	g->pipe = calloc(1, sizeof(*g->pipe));
-	if (g->pipe == NULL || uv_pipe_init(g->loop, g->pipe, 0) < 0) {
-		free(g->pipe);
-		g->pipe = NULL;
-		return;
-	}
-	g->pipe->data = g;
-	uv_pipe_connect(&g->connect, g->pipe, g->socket, on_connected);
-}
+static const struct pa_dialog_ops dialog_ops = {.up = on_up, .reply = on_reply, .down = on_down};
 
 /* ---------------------------------------------------------------- time */
 
@@ -295,11 +204,13 @@ static void on_tick(uv_timer_t *timer)
 
 	end_unconfirmed(g, now);
 	if (g->asked_ms != 0 && now >= g->asked_ms + ANSWER_MS)
-		disconnect(g, "no answer in time");
-	if (g->pipe == NULL)
-		connect_now(g);
-	else if (g->connected && g->asked_ms == 0)
-		ask(g);
+		pa_dialog_end(g->dialog, "no answer in time");
+	if (now < g->next_ms)
+		return;
+	if (!pa_dialog_is_busy(g->dialog))
+		pa_dialog_connect(g->dialog, g->socket);
+	else
+		ask_now(g);
 }
 
 int pa_gate_new(uv_loop_t *loop, const char *socket, const struct pa_gate_ops *ops, void *ctx, struct pa_gate **ret)
@@ -314,10 +225,12 @@ int pa_gate_new(uv_loop_t *loop, const char *socket, const struct pa_gate_ops *o
 	g->ctx = ctx;
 	g->timer.data = g;
 	g->answered_ms = pa_now_get().boot_ms;
-	if (uv_timer_init(loop, &g->timer) < 0 || uv_timer_start(&g->timer, on_tick, 0, PA_GATE_ASK_MS) < 0) {
+	if (pa_dialog_new(loop, &dialog_ops, g, &g->dialog) < 0) {
 		free(g);
 		return PA_ENOMEM;
 	}
+	(void)uv_timer_init(loop, &g->timer); /* neither can fail */
+	(void)uv_timer_start(&g->timer, on_tick, 0, TICK_MS);
 	*ret = g;
 	return 0;
 }
@@ -327,12 +240,15 @@ void pa_gate_stop(struct pa_gate *g)
 	if (g == NULL || g->stopped)
 		return;
 	g->stopped = true;
-	disconnect(g, "");
+	pa_dialog_stop(g->dialog);
 	uv_close((uv_handle_t *)&g->timer, NULL);
 }
 
 void pa_gate_free(struct pa_gate *g)
 {
+	if (g == NULL)
+		return;
+	pa_dialog_free(g->dialog);
 	free(g);
 }
 
@@ -351,14 +267,16 @@ void pa_gate_ask(struct pa_gate *g, struct pa_gate_grant *grant)
 	if (g->grants != NULL)
 		g->grants->prev = grant;
 	g->grants = grant;
-	if (g->connected && g->asked_ms == 0)
-		ask(g);
+	g->n_grants++;
+	ask_now(g);
 }
 
 void pa_gate_forget(struct pa_gate *g, struct pa_gate_grant *grant)
 {
 	if (grant->prev == NULL && grant->next == NULL && g->grants != grant)
 		return;
+	g->n_grants--;
+	pa_gate_changed(g, grant);
 	if (g->next == grant)
 		g->next = grant->next;
 	if (grant->prev != NULL)
@@ -370,7 +288,9 @@ void pa_gate_forget(struct pa_gate *g, struct pa_gate_grant *grant)
 	grant->prev = grant->next = NULL;
 }
 
-void pa_gate_changed(struct pa_gate_grant *grant)
+void pa_gate_changed(struct pa_gate *g, struct pa_gate_grant *grant)
 {
+	if (grant->asked >= 0)
+		g->question[grant->asked] = NULL;
 	grant->asked = -1;
 }

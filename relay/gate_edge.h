@@ -11,7 +11,7 @@
 /*
  * The relay server asks the gateway beside it, over the gateway's command socket, whether grants may be served: it is
  * the gateway that knows the broker's floors and who is bound elsewhere (pubaddr-protocol(7), ONE HOLDER AT A TIME).
- * All grants in use are asked about each PA_GATE_ASK_MS; without an answer for PA_GATE_DEAD_MS none may be served any
+ * All grants in use are asked about each PA_GATE_ASK_MS, thousands of them within seconds; without an answer for PA_GATE_DEAD_MS none may be served any
  * more. One loop's thread.
  */
 #define PA_GATE_ASK_MS 1000
@@ -44,7 +44,7 @@ void pa_gate_ask(struct pa_gate *g, struct pa_gate_grant *grant);
 /* Not any more; may be called by the ops. One that is not in the list is fine. */
 void pa_gate_forget(struct pa_gate *g, struct pa_gate_grant *grant);
 /* The claims have changed (a renewal): an answer that is under way is about the former ones. */
-void pa_gate_changed(struct pa_gate_grant *grant);
+void pa_gate_changed(struct pa_gate *g, struct pa_gate_grant *grant);
 /* Does the gateway answer? */
 bool pa_gate_up(const struct pa_gate *g);
 

@@ -70,6 +70,18 @@ static int load_rules(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERR
 	return rc;
 }
 
+static void remove_routing(const struct pa_divert_config *cfg)
+{
+	struct pa_route route = route_of(cfg);
+	struct pa_nl *nl;
+
+	if (pa_nl_open(&nl) < 0)
+		return;
+	(void)pa_net_clean(nl, cfg->priority, 1, cfg->table, 1);
+	(void)pa_net_route_del(nl, &route);
+	pa_nl_close(nl);
+}
+
 int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN])
 {
 	struct pa_nl *nl;
@@ -85,8 +97,11 @@ int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN
 			       "cannot add a rule with priority %u and table %u: %s; it needs CAP_NET_ADMIN",
 			       cfg->priority, cfg->table, strerror(errno));
 	pa_nl_close(nl);
-	if (rc == 0)
-		rc = load_rules(cfg, err);
+	if (rc < 0) { /* nothing of the packet filter's is there, and without privilege its library speaks up by itself */
+		remove_routing(cfg);
+		return rc;
+	}
+	rc = load_rules(cfg, err);
 	if (rc < 0)
 		pa_divert_close(cfg);
 	return rc;
@@ -94,18 +109,12 @@ int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN
 
 void pa_divert_close(const struct pa_divert_config *cfg)
 {
-	struct pa_route route = route_of(cfg);
 	char why[PA_NFT_ERRLEN];
 	struct pa_nft *nft;
-	struct pa_nl *nl;
 
 	if (pa_nft_open(&nft, why) == 0) {
 		(void)pa_nft_delete(nft, PA_DIVERT_TABLE, why);
 		pa_nft_close(nft);
 	}
-	if (pa_nl_open(&nl) == 0) {
-		(void)pa_net_clean(nl, cfg->priority, 1, cfg->table, 1);
-		(void)pa_net_route_del(nl, &route);
-		pa_nl_close(nl);
-	}
+	remove_routing(cfg);
 }

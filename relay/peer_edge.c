@@ -43,9 +43,12 @@ struct pa_peer *pa_peer_new(const struct pa_peer_owner *owner, struct pa_rsessio
 	}
 	p->poll.data = p;
 	p->owner = owner;
+	p->budget = owner->budget;
 	p->s = s;
 	p->fd = fd;
 	p->state = state;
+	owner->share->calling += state == PA_PEER_CALLING;
+	owner->budget->used++;
 	pa_rsession_set_user(s, p);
 	return p;
 }
@@ -55,6 +58,7 @@ static void on_closed(uv_handle_t *h)
 	struct pa_peer *p = h->data;
 
 	close(p->fd);
+	p->budget->used--;
 	free(p->queue);
 	free(p);
 }
@@ -65,7 +69,8 @@ void pa_peer_close(struct pa_peer *p, bool reset)
 
 	if (reset && p->state == PA_PEER_OPEN)
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	*p->owner->queued -= p->queued;
+	p->owner->share->queued -= p->queued;
+	p->owner->share->calling -= p->state == PA_PEER_CALLING;
 	p->queued = 0;
 	if (p->s != NULL)
 		pa_rsession_set_user(p->s, NULL);
@@ -96,9 +101,27 @@ bool pa_peer_may_reach(const struct pa_peer_owner *owner, const struct pa_endpoi
 	       pa_deny_check(owner->deny, &in) == PA_PASS;
 }
 
+void pa_peer_refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b,
+		    enum pa_relay_error error)
+{
+	struct pa_endpoint local = {owner->addr, b->local.port};
+	struct pa_relay_body no = {.error = (uint8_t)error};
+
+	owner->event(owner->ctx, "relay.refused", s, &local, &b->remote, error);
+	pa_rlink_result(s, &no);
+	pa_rlink_close(s, PA_RELAY_E_OK);
+}
+
+bool pa_peer_has_room(const struct pa_peer_owner *owner)
+{
+	return owner->budget->used < owner->budget->max;
+}
+
 void pa_peer_open(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)
 {
-	if (b->kind == PA_RELAY_TCP)
+	if (!pa_peer_has_room(owner))
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_LIMIT);
+	else if (b->kind == PA_RELAY_TCP)
 		pa_peer_call(owner, s, b);
 	else if (b->kind == PA_RELAY_TCP_LISTEN)
 		pa_peer_listen(owner, s, b);
@@ -112,4 +135,20 @@ void pa_peer_drop(struct pa_rsession *s)
 
 	if (p != NULL)
 		pa_peer_close(p, true);
+}
+
+void pa_peer_forbid(struct pa_rsession *s)
+{
+	struct pa_peer *p = pa_rsession_user(s);
+
+	if (p != NULL && p->state == PA_PEER_LISTENING)
+		pa_peer_fail(p, PA_RELAY_E_DENIED);
+}
+
+void pa_peer_resume(struct pa_rsession *s)
+{
+	struct pa_peer *p = pa_rsession_user(s);
+
+	if (p != NULL && p->state == PA_PEER_LISTENING)
+		pa_peer_wait(p, UV_READABLE);
 }

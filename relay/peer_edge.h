@@ -17,13 +17,26 @@
  */
 struct pa_peer;
 
+/* What the sockets of one client use up. A value, initially zero. */
+struct pa_peer_share {
+	size_t queued;	  /* bytes that wait for all of its peers */
+	unsigned calling; /* sessions whose peer has not answered yet: those of nobody's addresses last for minutes */
+	bool paused;	  /* a listener found no descriptor left; pa_peer_resume */
+};
+
+/* Sockets of all clients. */
+struct pa_peer_budget {
+	unsigned used, max;
+};
+
 /* What the sockets of one client have in common; borrowed by them. */
 struct pa_peer_owner {
 	uv_loop_t *loop;
 	struct pa_addr addr; /* P */
 	const struct pa_deny *deny;
 	bool may_listen; /* the grant's inbound policy is not "closed" */
-	size_t *queued;	 /* bytes that wait for all of its peers */
+	struct pa_peer_share *share;
+	struct pa_peer_budget *budget;
 	/* Is this port this host's own business, for sockets of that type (SOCK_STREAM, SOCK_DGRAM)? */
 	bool (*reserved)(void *ctx, int type, uint16_t port);
 	/* Something happened, for the log; event is static: relay.call, relay.connected, relay.failed, relay.listen,
@@ -42,5 +55,9 @@ void pa_peer_writable(struct pa_rsession *s);
 /* The session goes without more being said to the client (RESET came, or the whole link ends): the peer sees a reset.
  */
 void pa_peer_drop(struct pa_rsession *s);
+/* owner->may_listen is false now: a session that listens ends with DENIED. Connections that it brought go on. */
+void pa_peer_forbid(struct pa_rsession *s);
+/* There may be descriptors again: a listener that was paused goes on. */
+void pa_peer_resume(struct pa_rsession *s);
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef PA_PEER_INT_H
 #define PA_PEER_INT_H
 
+#include <sys/uio.h>
+
 #include "relay/peer_edge.h"
 
 /* Inside of peer_*.c only. */
@@ -11,14 +13,18 @@ enum pa_peer_state { PA_PEER_CALLING, PA_PEER_OPEN, PA_PEER_LISTENING, PA_PEER_U
 
 struct pa_peer {
 	uv_poll_t poll;
-	const struct pa_peer_owner *owner;
+	const struct pa_peer_owner *owner; /* not to be used any more once s is NULL */
+	struct pa_peer_budget *budget;	   /* outlives it */
 	struct pa_rsession *s; /* NULL: it is over, and libuv has yet to let go */
 	int fd;
 	enum pa_peer_state state;
-	int events;		  /* that poll waits for */
-	bool stuffed;		  /* the link takes no more: not read until the writable op */
-	bool eof_in;		  /* the peer has sent its last byte */
-	bool fin_wanted, fin_out; /* the client has sent its last byte; and the peer has been told */
+	int events;			      /* that poll waits for */
+	bool stuffed;			      /* the link takes no more: not read until the writable op */
+	bool eof_in;			      /* the peer has sent its last byte */
+	bool fin_wanted, fin_out;	      /* the client has sent its last byte; and the peer has been told */
+	struct iovec pieces[PA_RLINK_PIECES]; /* inside of one input: from the client, not yet offered to the peer's
+						 socket */
+	unsigned n_pieces;
 	uint8_t *queue; /* from the client, not yet taken by the peer's socket; at most the session's window */
 	size_t queued, queue_at, queue_cap;
 	struct pa_endpoint local, remote;
@@ -35,6 +41,11 @@ void pa_peer_close(struct pa_peer *p, bool reset);
 /* Ends the session with error, and the socket by a reset. */
 void pa_peer_fail(struct pa_peer *p, enum pa_relay_error error);
 void pa_peer_tell(const struct pa_peer *p, const char *event, enum pa_relay_error error);
+/* Answers s by that error, and closes it. */
+void pa_peer_refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b,
+		    enum pa_relay_error error);
+/* Is there a socket left? */
+bool pa_peer_has_room(const struct pa_peer_owner *owner);
 /* May the client reach that? protocol is IPPROTO_TCP or IPPROTO_UDP. */
 bool pa_peer_may_reach(const struct pa_peer_owner *owner, const struct pa_endpoint *to, int protocol);
 

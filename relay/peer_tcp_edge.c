@@ -17,6 +17,7 @@
 #define TURN_MAX 131072u /* bytes read from one peer before others have their turn */
 #define QUEUE_MIN 4096u
 #define QUEUED_MAX (32u << 20) /* bytes of one client that wait for its peers */
+#define CALLING_MAX 4096       /* sessions of one client whose peer has not answered yet */
 
 static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay_error error)
 {
@@ -29,15 +30,6 @@ static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay
 	pa_rlink_result(s, &b);
 	if (error != PA_RELAY_E_OK)
 		pa_rlink_close(s, PA_RELAY_E_OK);
-}
-
-static void refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b,
-		   enum pa_relay_error error)
-{
-	struct pa_endpoint local = {owner->addr, b->local.port};
-
-	owner->event(owner->ctx, "relay.refused", s, &local, &b->remote, error);
-	answer(s, NULL, error);
 }
 
 /* ---------------------------------------------------------------- bytes */
@@ -66,14 +58,15 @@ static bool take_bytes(struct pa_peer *p)
 	size_t taken = 0;
 
 	while (taken < TURN_MAX && !p->eof_in) {
-		uint8_t *to;
-		size_t room = pa_rlink_reserve(p->s, &to);
+		struct iovec to[PA_RLINK_PIECES];
+		unsigned n_to = PA_RLINK_PIECES;
+		size_t room = pa_rlink_reserve_pieces(p->s, to, &n_to);
 		ssize_t n;
 
 		p->stuffed = room == 0;
 		if (room == 0)
 			return true;
-		n = recv(p->fd, to, room, 0);
+		n = readv(p->fd, to, (int)n_to);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
 		if (n < 0) {
@@ -116,7 +109,7 @@ static bool give_bytes(struct pa_peer *p)
 		}
 		p->queue_at += (size_t)n;
 		p->queued -= (size_t)n;
-		*p->owner->queued -= (size_t)n;
+		p->owner->share->queued -= (size_t)n;
 		pa_rlink_consumed(p->s, (size_t)n);
 	}
 	free(p->queue); /* most of the time nothing waits */
@@ -127,7 +120,7 @@ static bool give_bytes(struct pa_peer *p)
 
 static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 {
-	if (*p->owner->queued + len > QUEUED_MAX)
+	if (p->owner->share->queued + len > QUEUED_MAX)
 		return false;
 	if (p->queue_at > 0 && p->queue_at + p->queued + len > p->queue_cap) {
 		memmove(p->queue, p->queue + p->queue_at, p->queued);
@@ -147,14 +140,44 @@ static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 	}
 	memcpy(p->queue + p->queue_at + p->queued, bytes, len);
 	p->queued += len;
-	*p->owner->queued += len;
+	p->owner->share->queued += len;
+	return true;
+}
+
+/* What came at once goes at once: a call of the system for each frame would be a packet for each, too. False: the peer
+ * is gone. */
+static bool give_pieces(struct pa_peer *p)
+{
+	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
+	ssize_t n = 0;
+
+	if (p->queued == 0) {
+		n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			pa_peer_fail(p, pa_peer_error(errno));
+			return false;
+		}
+		if (n > 0)
+			pa_rlink_consumed(p->s, (size_t)n);
+		else
+			n = 0;
+	}
+	for (unsigned i = 0; i < p->n_pieces; i++) {
+		size_t len = p->pieces[i].iov_len, gone = (size_t)n < len ? (size_t)n : len;
+
+		n -= (ssize_t)gone;
+		if (gone < len && !queue_bytes(p, (const uint8_t *)p->pieces[i].iov_base + gone, len - gone)) {
+			pa_peer_fail(p, PA_RELAY_E_LIMIT);
+			return false;
+		}
+	}
+	p->n_pieces = 0;
 	return true;
 }
 
 void pa_peer_data(struct pa_rsession *s, const uint8_t *bytes, size_t len)
 {
 	struct pa_peer *p = pa_rsession_user(s);
-	ssize_t n = 0;
 
 	if (p == NULL || p->state != PA_PEER_OPEN) { /* a listening session has no bytes */
 		if (p != NULL)
@@ -162,22 +185,11 @@ void pa_peer_data(struct pa_rsession *s, const uint8_t *bytes, size_t len)
 		pa_rlink_close(s, PA_RELAY_E_PROTOCOL);
 		return;
 	}
-	if (p->queued == 0) {
-		n = send(p->fd, bytes, len, MSG_NOSIGNAL);
-		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			pa_peer_fail(p, pa_peer_error(errno));
-			return;
-		}
-		if (n > 0)
-			pa_rlink_consumed(s, (size_t)n);
-		else
-			n = 0;
-	}
-	if ((size_t)n < len && !queue_bytes(p, bytes + n, len - (size_t)n)) {
-		pa_peer_fail(p, PA_RELAY_E_LIMIT);
+	p->pieces[p->n_pieces++] = (struct iovec){(void *)(uintptr_t)bytes, len};
+	if (p->n_pieces < PA_RLINK_PIECES && pa_rlink_more(s))
 		return;
-	}
-	wait_again(p);
+	if (give_pieces(p))
+		wait_again(p);
 }
 
 void pa_peer_fin(struct pa_rsession *s)
@@ -216,6 +228,7 @@ static void on_called(struct pa_peer *p)
 		return;
 	}
 	p->state = PA_PEER_OPEN;
+	p->owner->share->calling--;
 	pa_peer_names(p->fd, &p->local, NULL);
 	pa_peer_tell(p, "relay.connected", PA_RELAY_E_OK);
 	answer(s, p, PA_RELAY_E_OK);
@@ -230,22 +243,26 @@ void pa_peer_call(const struct pa_peer_owner *owner, struct pa_rsession *s, cons
 	int fd, on = 1;
 
 	if (!pa_peer_may_reach(owner, &b->remote, IPPROTO_TCP)) {
-		refuse(owner, s, b, PA_RELAY_E_DENIED);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_DENIED);
+		return;
+	}
+	if (owner->share->calling >= CALLING_MAX) {
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_LIMIT);
 		return;
 	}
 	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_STREAM, &fd) < 0) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		return;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		close(fd);
 		return;
 	}
 	p = pa_peer_new(owner, s, fd, PA_PEER_CALLING);
 	if (p == NULL) {
-		refuse(owner, s, b, PA_RELAY_E_LIMIT);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_LIMIT);
 		close(fd);
 		return;
 	}
@@ -263,20 +280,20 @@ void pa_peer_listen(const struct pa_peer_owner *owner, struct pa_rsession *s, co
 	int fd;
 
 	if (!owner->may_listen) {
-		refuse(owner, s, b, PA_RELAY_E_DENIED);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_DENIED);
 		return;
 	}
 	if (owner->reserved(owner->ctx, SOCK_STREAM, b->local.port)) {
-		refuse(owner, s, b, PA_RELAY_E_IN_USE);
+		pa_peer_refuse(owner, s, b, PA_RELAY_E_IN_USE);
 		return;
 	}
 	if (pa_peer_socket(&owner->addr, b->local.port, SOCK_STREAM, &fd) < 0) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		return;
 	}
 	p = listen(fd, BACKLOG) == 0 ? pa_peer_new(owner, s, fd, PA_PEER_LISTENING) : NULL;
 	if (p == NULL) {
-		refuse(owner, s, b, pa_peer_error(errno));
+		pa_peer_refuse(owner, s, b, pa_peer_error(errno));
 		close(fd);
 		return;
 	}
@@ -286,37 +303,51 @@ void pa_peer_listen(const struct pa_peer_owner *owner, struct pa_rsession *s, co
 	pa_peer_wait(p, UV_READABLE);
 }
 
+/* A session for a peer that has called; false: there is no room for it, and the peer is told by a reset. */
+static bool admit(struct pa_peer *listener, int fd, const struct sockaddr_storage *from)
+{
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
+	struct pa_relay_body b = {0};
+	struct pa_rsession *s = NULL;
+	struct pa_peer *p;
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)pa_sockaddr_from(from, &b.remote);
+	pa_peer_names(fd, &b.local, NULL);
+	if (pa_peer_has_room(listener->owner))
+		s = pa_rlink_incoming(listener->s, &b, NULL);
+	p = s != NULL ? pa_peer_new(listener->owner, s, fd, PA_PEER_OPEN) : NULL;
+	if (p == NULL) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		close(fd);
+		if (s != NULL)
+			pa_rlink_close(s, PA_RELAY_E_LIMIT);
+		return false;
+	}
+	p->local = b.local;
+	p->remote = b.remote;
+	pa_peer_tell(p, "relay.incoming", PA_RELAY_E_OK);
+	wait_again(p);
+	return true;
+}
+
 static void on_incoming(struct pa_peer *listener)
 {
-	for (int i = 0; i < ACCEPTS; i++) {
+	int fd = 0;
+
+	for (int i = 0; i < ACCEPTS && fd >= 0; i++) {
 		struct sockaddr_storage from;
 		socklen_t len = sizeof(from);
-		struct pa_relay_body b = {0};
-		struct pa_rsession *s;
-		struct pa_peer *p;
-		int on = 1, fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-			pa_peer_fail(listener, PA_RELAY_E_LIMIT);
+			listener->owner->share->paused = true; /* until the client's next tick, or we would only spin */
+			pa_peer_wait(listener, 0);
 			return;
 		}
-		if (fd < 0)
+		if (fd >= 0 && !admit(listener, fd, &from))
 			break;
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		(void)pa_sockaddr_from(&from, &b.remote);
-		pa_peer_names(fd, &b.local, NULL);
-		s = pa_rlink_incoming(listener->s, &b, NULL);
-		p = s != NULL ? pa_peer_new(listener->owner, s, fd, PA_PEER_OPEN) : NULL;
-		if (p == NULL) {
-			close(fd);
-			if (s != NULL)
-				pa_rlink_close(s, PA_RELAY_E_LIMIT);
-			break;
-		}
-		p->local = b.local;
-		p->remote = b.remote;
-		pa_peer_tell(p, "relay.incoming", PA_RELAY_E_OK);
-		wait_again(p);
 	}
 	pa_peer_wait(listener, UV_READABLE);
 }

@@ -13,29 +13,23 @@
 
 void pa_peer_udp(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)
 {
-	struct pa_relay_body result = {.local = {owner->addr, b->local.port}};
+	enum pa_relay_error error = PA_RELAY_E_OK;
+	struct pa_relay_body result = {0};
 	struct pa_peer *p = NULL;
-	int fd;
+	int fd = -1;
 
-	if (!owner->may_listen && b->local.port != 0) {
-		result.error = PA_RELAY_E_DENIED;
-	} else if (owner->reserved(owner->ctx, SOCK_DGRAM, b->local.port)) {
-		result.error = PA_RELAY_E_IN_USE;
-	} else if (pa_peer_socket(&owner->addr, b->local.port, SOCK_DGRAM, &fd) < 0) {
-		result.error = (uint8_t)pa_peer_error(errno);
-	} else {
-		p = pa_peer_new(owner, s, fd, PA_PEER_UDP);
-		if (p == NULL) {
-			close(fd);
-			result.error = PA_RELAY_E_LIMIT;
-		}
-	}
+	if (!owner->may_listen && b->local.port != 0)
+		error = PA_RELAY_E_DENIED;
+	else if (owner->reserved(owner->ctx, SOCK_DGRAM, b->local.port))
+		error = PA_RELAY_E_IN_USE;
+	else if (pa_peer_socket(&owner->addr, b->local.port, SOCK_DGRAM, &fd) < 0)
+		error = pa_peer_error(errno);
+	else if ((p = pa_peer_new(owner, s, fd, PA_PEER_UDP)) == NULL)
+		error = PA_RELAY_E_LIMIT;
 	if (p == NULL) {
-		owner->event(owner->ctx, "relay.refused", s, &result.local, &b->remote,
-			     (enum pa_relay_error)result.error);
-		result.local = (struct pa_endpoint){0};
-		pa_rlink_result(s, &result);
-		pa_rlink_close(s, PA_RELAY_E_OK);
+		if (fd >= 0)
+			close(fd);
+		pa_peer_refuse(owner, s, b, error);
 		return;
 	}
 	pa_peer_names(fd, &p->local, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/relayd_cmd_edge.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -28,7 +29,9 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"incoming", c->incoming},
 		    {"failed", c->failed},
 		    {"denied", c->denied},
-		    {"broken", c->broken}};
+		    {"broken", c->broken},
+		    {"throttled", c->throttled},
+		    {"unlogged", c->unlogged}};
 	json_t *obj = json_object();
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
@@ -48,9 +51,11 @@ static json_t *listen_json(const struct pa_relayd_conf *c)
 static void status_get(struct pa_relayd *r, struct pa_request *req)
 {
 	pa_request_reply(req, PA_RESULT_SUCCESS, "",
-			 json_pack("{s:s, s:I, s:o, s:i, s:i, s:b, s:o}", "version", PACKAGE_VERSION, "uptime",
+			 json_pack("{s:s, s:I, s:o, s:i, s:i, s:i, s:i, s:b, s:o}", "version", PACKAGE_VERSION, "uptime",
 				   (json_int_t)((pa_now_get().boot_ms - r->started_ms) / 1000), "listen",
 				   listen_json(r->conf), "clients", (int)r->n_clients, "strangers", (int)r->n_conns,
+				   "sockets", (int)r->budget.used, "sockets-max",
+				   (int)(r->budget.max < INT_MAX ? r->budget.max : INT_MAX),
 				   "gateway", (int)pa_gate_up(r->gate), "counters", counters_json(&r->count)));
 }
 

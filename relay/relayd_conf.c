@@ -10,6 +10,7 @@
 
 #define MARK_DEFAULT 6081
 #define TABLE_DEFAULT 6081
+#define OPENS_DEFAULT 20000 /* more than one connection was seen to make: it bounds what one client does to others */
 #define PRIORITY_DEFAULT 5190 /* before the main table, and before what a client daemon on the same host would have */
 
 static void read_listen(const struct pa_node *n, struct pa_relayd_conf *c)
@@ -49,6 +50,7 @@ static int read_relay(const struct pa_node *n, struct pa_relayd_conf *c)
 	(void)pa_node_endpoint(n, "tunnel", false, PA_GUE_PORT, &c->tunnel);
 	c->clients_max = (unsigned)pa_node_int(n, "max-clients", 1, 65536, 1024);
 	c->sessions_max = (unsigned)pa_node_int(n, "max-sessions", 1, PA_RELAY_SESSIONS_MAX, PA_RELAY_SESSIONS_MAX);
+	c->opens_per_s = (unsigned)pa_node_int(n, "calls-per-second", 0, 1000000, OPENS_DEFAULT);
 	c->mark = (uint32_t)pa_node_int(n, "mark", 1, UINT32_MAX, MARK_DEFAULT);
 	c->table = (uint32_t)pa_node_int(n, "table", 1, UINT32_MAX, TABLE_DEFAULT);
 	c->priority = (uint32_t)pa_node_int(n, "rule-priority", 1, 32765, PRIORITY_DEFAULT);
@@ -59,7 +61,7 @@ int pa_relayd_conf_read(struct pa_conf *conf, struct pa_relayd_conf *ret)
 {
 	static const char *const keys[] = {"listen",	    "certificate",    "key",  "tunnel",
 					   "max-clients",   "max-sessions",   "mark", "table",
-					   "rule-priority", "control-socket", NULL};
+					   "rule-priority", "control-socket", "calls-per-second", NULL};
 	struct pa_node root = pa_conf_root(conf), relay;
 	struct pa_relayd_conf c = {0};
 	int rc = pa_gatewayd_conf_read(conf, &c.gateway);

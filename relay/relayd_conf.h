@@ -18,6 +18,7 @@ struct pa_relayd_conf {
 	struct pa_endpoint tunnel;	/* where the tunnel's datagrams go */
 	unsigned clients_max;		/* authenticated, in all */
 	unsigned sessions_max;		/* of one client */
+	unsigned opens_per_s;		/* calls and other sessions that one client may begin a second; 0: any number */
 	uint32_t mark, table, priority; /* by which packets for our sockets find them */
 	char *control_socket;
 };

@@ -2,6 +2,7 @@
 #include "relay/relayd_edge.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 
 #define ACCEPTS 64	 /* connections taken in one turn */
 #define OWN_READ_MS 3000 /* between looks at this host's addresses */
+#define FILES_OTHER 128	 /* descriptors beside those of clients: the loop, command socket, resolver, gateway */
 
 /* ---------------------------------------------------------------- what the gateway says */
 
@@ -114,16 +116,16 @@ static int read_own(struct pa_relayd *r)
 static void on_tick(uv_timer_t *timer)
 {
 	struct pa_relayd *r = timer->data;
-	uint64_t now = pa_now_get().boot_ms;
+	struct pa_now now = pa_now_get();
 
 	if (r->paused)
 		resume_listening(r);
-	if (now >= r->own_read_ms + OWN_READ_MS)
+	if (now.boot_ms >= r->own_read_ms + OWN_READ_MS)
 		(void)read_own(r);
 
 	for (struct pa_conn *c = r->conns, *next; c != NULL; c = next) {
 		next = c->next;
-		if (now < c->until_ms)
+		if (now.boot_ms < c->until_ms)
 			continue;
 		r->count.timed_out += c->until_ms != 0;
 		if (c->asked)
@@ -273,22 +275,44 @@ static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 	return rc < 0 ? fail_at(r, "relay", detail, rc, err) : 0;
 }
 
-/* A socket for each session: as many as we may. */
-static void raise_limit(void)
+/*
+ * A descriptor for each session, and two for each client: its connection and its tunnel's socket. All clients and the
+ * sessions of one of them have to fit, or the configuration promises what cannot be; what is above that is shared.
+ */
+static int take_descriptors(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
+	const unsigned clients = FILES_OTHER + PA_RELAY_STRANGERS_MAX + 2 * r->conf->clients_max;
+	const rlim_t needed = clients + r->conf->sessions_max;
 	struct rlimit limit;
+	char text[256];
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		limit = (struct rlimit){0, 0};
+	if (limit.rlim_max < needed) { /* only with CAP_SYS_RESOURCE */
+		struct rlimit more = {needed, needed};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			limit.rlim_max = needed;
+	}
 	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < needed || setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		(void)snprintf(text, sizeof(text),
+			       "max-clients %u and max-sessions %u need %llu file descriptors, the limit is %llu; raise it "
+			       "(LimitNOFILE of the service, ulimit -n), or lower them",
+			       r->conf->clients_max, r->conf->sessions_max, (unsigned long long)needed,
+			       (unsigned long long)limit.rlim_max);
+		return fail_at(r, "relay", text, PA_ELIMIT, err);
+	}
+	r->budget.max = limit.rlim_max - clients < UINT_MAX ? (unsigned)(limit.rlim_max - clients) : UINT_MAX;
+	return 0;
 }
 
 int pa_relayd_start(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
 	int rc = load_keys(r, err);
 
-	raise_limit();
+	if (rc == 0)
+		rc = take_descriptors(r, err);
 	if (rc == 0)
 		rc = open_server(r, err);
 	if (rc == 0)

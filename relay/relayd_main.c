@@ -59,7 +59,8 @@ static const struct pa_daemon_ops ops = {
 	.reload = reload,
 	.stop = stop,
 	.destroy = destroy,
-	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN, .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL},
+	.needed = {.capabilities = UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_NET_BIND_SERVICE,
+		   .allow = PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL},
 };
 
 static int test(const struct pa_daemon_options *o, const struct pa_relayd_conf *conf)

@@ -4,11 +4,13 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/err.h"
+#include "tunnel/net_udp.h"
 
 #define EACH_MAX 8 /* of one client at a time */
 
@@ -18,6 +20,7 @@ struct pa_resolve_share {
 
 struct question { /* the user of its session */
 	struct pa_resolve_share *share;
+	const struct pa_deny *deny;
 	struct pa_rsession *s; /* NULL: nobody waits */
 	uv_getaddrinfo_t req;
 };
@@ -63,19 +66,27 @@ static enum pa_relay_error error_of(int status)
 	}
 }
 
+/* What a name may stand for: nothing that is told apart only by who asks. */
+static void put_addr(struct pa_relay_body *b, const struct pa_deny *deny, const struct pa_addr *addr)
+{
+	struct pa_inner to = {.dst = *addr};
+
+	if (b->n_addrs < PA_RELAY_ADDRS_MAX && pa_deny_check(deny, &to) == PA_PASS)
+		b->addrs[b->n_addrs++] = *addr;
+}
+
 static void on_addresses(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 {
 	struct question *q = req->data;
 	struct pa_relay_body b = {.error = (uint8_t)error_of(status)};
 
-	for (const struct addrinfo *a = status == 0 ? list : NULL; a != NULL && b.n_addrs < PA_RELAY_ADDRS_MAX;
-	     a = a->ai_next) {
-		if (a->ai_family == AF_INET)
-			b.addrs[b.n_addrs++] =
-				pa_addr_from_ipv4(ntohl(((struct sockaddr_in *)a->ai_addr)->sin_addr.s_addr));
-		else if (a->ai_family == AF_INET6)
-			memcpy(b.addrs[b.n_addrs++].b, &((struct sockaddr_in6 *)a->ai_addr)->sin6_addr,
-			       sizeof(b.addrs[0].b));
+	for (const struct addrinfo *a = status == 0 ? list : NULL; a != NULL; a = a->ai_next) {
+		struct sockaddr_storage ss = {0};
+		struct pa_endpoint e;
+
+		memcpy(&ss, a->ai_addr, a->ai_addrlen < sizeof(ss) ? a->ai_addrlen : sizeof(ss));
+		if (pa_sockaddr_from(&ss, &e))
+			put_addr(&b, q->deny, &e.addr);
 	}
 	if (b.error == PA_RELAY_E_OK && b.n_addrs == 0)
 		b.error = PA_RELAY_E_NOT_FOUND;
@@ -87,26 +98,43 @@ static void on_addresses(uv_getaddrinfo_t *req, int status, struct addrinfo *lis
 	free(q);
 }
 
-void pa_resolve_start(uv_loop_t *loop, struct pa_resolve_share *share, struct pa_rsession *s,
-		      const struct pa_relay_body *b)
+/* An address is its own answer. */
+static bool is_address(const struct pa_relay_body *b, const struct pa_deny *deny, struct pa_relay_body *ret)
+{
+	struct pa_addr addr;
+
+	if (pa_addr_parse(b->name, &addr) < 0)
+		return false;
+	put_addr(ret, deny, &addr);
+	ret->error = ret->n_addrs > 0 ? PA_RELAY_E_OK : PA_RELAY_E_NOT_FOUND;
+	return true;
+}
+
+void pa_resolve_start(uv_loop_t *loop, struct pa_resolve_share *share, const struct pa_deny *deny,
+		      struct pa_rsession *s, const struct pa_relay_body *b)
 {
 	struct addrinfo hints = {.ai_family = b->family == 4   ? AF_INET
 					      : b->family == 6 ? AF_INET6
 							       : AF_UNSPEC,
 				 .ai_socktype = SOCK_STREAM};
-	struct pa_relay_body no = {.error = PA_RELAY_E_AGAIN};
-	struct question *q = share->n < EACH_MAX ? calloc(1, sizeof(*q)) : NULL;
+	struct pa_relay_body now = {.error = PA_RELAY_E_AGAIN};
+	char name[PA_RELAY_NAME_MAX + 2];
+	struct question *q;
 
+	q = is_address(b, deny, &now) || share->n >= EACH_MAX ? NULL : calloc(1, sizeof(*q));
 	if (q == NULL) {
-		answer(s, &no);
+		answer(s, &now);
 		return;
 	}
+	/* With a point at its end it is nobody's short name. */
+	(void)snprintf(name, sizeof(name), "%s%s", b->name, b->name[strlen(b->name) - 1] == '.' ? "" : ".");
 	q->s = s;
 	q->share = share;
+	q->deny = deny;
 	q->req.data = q;
-	if (uv_getaddrinfo(loop, &q->req, on_addresses, b->name, NULL, &hints) < 0) {
+	if (uv_getaddrinfo(loop, &q->req, on_addresses, name, NULL, &hints) < 0) {
 		free(q);
-		answer(s, &no);
+		answer(s, &now);
 		return;
 	}
 	share->n++;

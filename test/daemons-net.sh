@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MPL-2.0
 # shellcheck shell=sh disable=SC2034 # used by those who source this
-# Three daemons in a network namespace of their own, sourced; TAP by ok. All is removed on exit.
+# Four daemons in a network namespace of their own, sourced; TAP by ok. All is removed on exit.
 set -u
 top=${top_builddir:?}
 bin_b=$(cd "$top/broker" && pwd)
 bin_t=$(cd "$top/tunnel" && pwd)
+bin_r=$(cd "$top/relay" && pwd)
 dir=$(mktemp -d) || exit 99
 ns=pahost$$
 pids=
@@ -36,7 +37,7 @@ finish() {
 	exit $failed
 }
 skip_all() { echo "1..0 # SKIP $*"; exit 0; }
-[ -x "$bin_b/pubaddr-brokerd" ] && [ -x "$bin_t/pubaddr-gatewayd" ] && [ -x "$bin_t/pubaddr-tunneld" ] ||
+[ -x "$bin_b/pubaddr-brokerd" ] && [ -x "$bin_t/pubaddr-gatewayd" ] && [ -x "$bin_t/pubaddr-tunneld" ] && [ -x "$bin_r/pubaddr-relayd" ] ||
 	skip_all 'needs all daemons'
 [ "$(id -u)" -eq 0 ] && ip netns add "$ns" 2>/dev/null || skip_all 'needs root and network namespaces'
 [ -c /dev/net/tun ] || skip_all 'needs /dev/net/tun'
@@ -51,7 +52,7 @@ chmod 755 "$dir"
 pid=0
 key=00112233445566778899aabbccddeeff00112233445566778899aabbccddee
 
-# fresh: three good configurations, each value on a line of its own, and their keys.
+# fresh: four good configurations, each value on a line of its own, and their keys.
 fresh() {
 	rm -rf "$d"
 	mkdir -p "$d/run" "$d/state"
@@ -86,6 +87,17 @@ fresh() {
 		  "state-file": "$d/run/gateway.state"
 		}
 	END
+	# The relay's is the gateway's, with a section.
+	sed -n '/state-file/!p; /state-file/{s/$/,/p; q}' "$d/gatewayd.conf" >"$d/relayd.conf"
+	cat >>"$d/relayd.conf" <<-END
+		  "relay": {
+		    "listen": ["198.51.100.10:443"],
+		    "max-clients": 100,
+		    "max-sessions": 1000,
+		    "control-socket": "$d/run/relay.sock"
+		  }
+		}
+	END
 	cat >"$d/tunneld.conf" <<-END
 		{
 		  "device": "pub0",
@@ -102,6 +114,7 @@ daemon() { # daemon NAME: the command line that starts it
 	case $1 in
 	brokerd) echo "$bin_b/pubaddr-brokerd -c $d/brokerd.conf" ;;
 	gatewayd) echo "$bin_t/pubaddr-gatewayd -c $d/gatewayd.conf" ;;
+	relayd) echo "$bin_r/pubaddr-relayd -c $d/relayd.conf" ;;
 	tunneld) echo "$bin_t/pubaddr-tunneld -i ${iface:-eth0} -c $d/tunneld.conf" ;;
 	esac
 }

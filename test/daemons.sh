@@ -32,7 +32,7 @@ bad() {
 nobody() { bad "$1" "$2" "$3" "$4" setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all; }
 
 # ---- configuration ----
-for name in brokerd gatewayd tunneld; do
+for name in brokerd gatewayd relayd tunneld; do
 	fresh && rm "$d/$name.conf"
 	bad $name 2 "$d/$name.conf: cannot open: No such file" 'no configuration'
 	fresh && edit $name '2s/,$//'
@@ -48,6 +48,14 @@ fresh && edit brokerd 's|203.0.113.128/25|203.0.113.64/26|'
 bad brokerd 2 'brokerd.conf:9: pools\[1\].prefix: overlaps 203.0.113.0/25 of pool .{1,2}one.{1,2}; an address may be in one pool only' 'overlapping pools'
 fresh && edit gatewayd 's|203.0.113.128/25|203.0.113.64/26|'
 bad gatewayd 2 'gatewayd.conf:8: pools\[1\].prefix: overlaps' 'overlapping pools'
+fresh && sed -i '/"relay"/,/^  }/d; s/\("state-file".*\),$/\1/' "$d/relayd.conf"
+bad relayd 2 'relayd.conf:1: relay: is missing' 'no section of its own'
+fresh && edit relayd '/"relay"/,$s|\["198.51.100.10:443"\]|[]|'
+bad relayd 2 'relayd.conf:13: relay.listen: is empty; name at least one address' 'nowhere to listen'
+fresh && edit relayd 's|"max-clients": 100|"key": "/k"|'
+bad relayd 2 'relayd.conf:1[0-9]: relay: has only one of certificate and key; give both, or neither' 'a key without a certificate'
+fresh && edit relayd '/"relay"/,$s|198.51.100.10:443|not-an-address|'
+bad relayd 2 'relayd.conf:13: relay.listen.*: expected an address with a port' 'an address that is none'
 fresh && edit brokerd '2s|^|"socket-group": "nosuchgroup",|'
 bad brokerd 2 'brokerd.conf:2: socket-group: no group .{1,2}nosuchgroup.{1,2} on this machine; make it' 'a group that is not there'
 fresh && edit brokerd '2s|^|"socket-users": ["root", "nosuchuser"],|'
@@ -74,6 +82,10 @@ fresh && sed -i '/^pool/d' "$d/gateway.key"
 "$bin_t/pubaddr-gatewayd" -t -c "$d/gatewayd.conf" >"$dir/out" 2>&1 &&
 	grep -q ' config.keyless pool=[0-9]* .*pubaddrctl key pool' "$dir/out" && grep -q 'a pool has no key yet$' "$dir/out"
 ok $? 'gatewayd -t: tells a pool without a key'
+fresh && rm "$d/gateway.key"
+bad relayd 2 "relayd.conf:5: key-file: $d/gateway.key: cannot open: .*'pubaddrctl key new-gateway' makes one" 'no key'
+fresh && edit relayd "s|\"max-clients\": 100|\"certificate\": \"$d/none.crt\", \"key\": \"$d/none.key\"|"
+bad relayd 2 "relayd.conf:12: relay: $d/none.crt: cannot use this certificate" 'no certificate'
 fresh && chmod 640 "$d/client.key"
 bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: .*run: chmod 600 $d/client.key" 'a key that others can read'
 fresh && cp "$d/gateway.key" "$d/client.key"
@@ -93,6 +105,23 @@ bad gatewayd 1 'gatewayd.conf:3: device: pubgw0: another process .* holds this i
 edit gatewayd 's|pubgw0|pubgw1|; /device-address/s|198.51.100.10|198.51.100.11|; s|203.0.113|203.0.112|'
 bad gatewayd 1 'gatewayd.conf:2: listen\[0\]: UDP 198.51.100.10:6080: cannot bind: .*stop the process that has it' 'its port is taken'
 stop_all
+fresh && start relayd "$d/run/relay.sock"
+bad relayd 1 "relayd.conf:12: relay: $d/run/relay.sock: another process already serves this socket" 'its command socket is taken'
+stop_all
+fresh
+ip netns exec "$ns" socat TCP-LISTEN:443,bind=198.51.100.10 - >/dev/null 2>&1 </dev/null & squatter=$!
+pids="$pids $squatter"
+tries=0
+until in_ns ss -Hltn 'sport = 443' | grep -q . || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.1; done
+bad relayd 1 'relayd.conf:13: relay.listen\[0\]: cannot listen: .*stop the process that has the port' 'its port is taken'
+kill $squatter
+wait $squatter
+pids=
+fresh && edit relayd '/"relay"/,$s|198.51.100.10|198.51.100.99|'
+bad relayd 1 'relayd.conf:13: relay.listen\[0\]: .*it must be an address of this host' "an address of another host"
+fresh && edit relayd 's|"max-sessions": 1000|"max-sessions": 9000|'
+bad relayd 1 'relayd.conf:12: relay: max-clients 100 and max-sessions 9000 need 9584 file descriptors, the limit is 4000; raise it .*or lower them' \
+	'not enough file descriptors' prlimit --nofile=4000:4000 setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource
 fresh && edit gatewayd '2s|198.51.100.10|198.51.100.99|'
 bad gatewayd 1 'gatewayd.conf:2: listen\[0\]: .*it must be an address of this host' "an address of another host"
 fresh && in_ns ip route add 203.0.113.0/25 dev far0
@@ -118,13 +147,14 @@ fresh && chown 65534 "$d/master.key" "$d/run"
 nobody brokerd 1 "brokerd.conf:3: database: $d/state/broker.db: .*the broker's user must be able to write" 'may not make the database'
 fresh && chown 65534 "$d/gateway.key" "$d/run"
 nobody gatewayd 1 'gatewayd.conf:3: device: .*it needs CAP_NET_ADMIN, run as root' 'may not make a device'
+nobody relayd 1 'relayd.conf:12: relay: .*it needs CAP_NET_ADMIN' 'may not change the network'
 fresh && chown 65534 "$d/client.key" "$d/run"
 nobody tunneld 1 'it needs CAP_NET_ADMIN, run as root' 'may not change the network'
 nobody tunneld 1 'it needs CAP_NET_ADMIN, run as root' 'and again, with what the first one left'
 
 # ---- the service manager, and what is left when it gives up ----
 fresh
-for name in brokerd gatewayd tunneld; do
+for name in brokerd gatewayd relayd tunneld; do
 	rm -f "$d/notify"
 	timeout 20 socat -u "UNIX-RECV:$d/notify" "OPEN:$dir/notified,creat,trunc" &
 	pids="$pids $!"
@@ -133,6 +163,7 @@ for name in brokerd gatewayd tunneld; do
 	case $name in
 	tunneld) sock=tunneld-eth0 ;;
 	gatewayd) sock=gateway ;;
+	relayd) sock=relay ;;
 	*) sock=broker ;;
 	esac
 	export NOTIFY_SOCKET="$d/notify"
@@ -152,12 +183,17 @@ fresh && state >"$dir/before"
 in_ns ip tuntap add pubgw0 mode tun && in_ns ip addr add 198.51.100.77/32 dev pubgw0
 in_ns "$bin_t/pubaddr-gatewayd" --cleanup -c "$d/gatewayd.conf" >"$dir/out" 2>&1
 ok $? 'gatewayd --cleanup'
-state >"$dir/after" && cmp "$dir/before" "$dir/after"
+state >"$dir/after" && diff "$dir/before" "$dir/after"
 ok $? 'removes the device'
+in_ns ip rule add fwmark 6081 lookup 6081 priority 5190 protocol 224 && in_ns ip route add local default dev lo table 6081
+in_ns "$bin_r/pubaddr-relayd" --cleanup -c "$d/relayd.conf" >"$dir/out" 2>&1
+ok $? 'relayd --cleanup'
+state >"$dir/after" && diff "$dir/before" "$dir/after"
+ok $? 'removes rule and route'
 in_ns ip route add 203.0.113.9/32 dev eth0 table 6080
 in_ns "$bin_t/pubaddr-tunneld" --cleanup -i eth0 -c "$d/tunneld.conf" >"$dir/out" 2>&1
 ok $? 'tunneld --cleanup'
-state >"$dir/after" && cmp "$dir/before" "$dir/after"
+state >"$dir/after" && diff "$dir/before" "$dir/after"
 ok $? 'removes routes'
 start tunneld "$d/run/tunneld-eth0.sock"
 in_ns "$bin_t/pubaddr-tunneld" --cleanup -i eth0 -c "$d/tunneld.conf" >"$dir/out" 2>&1
@@ -166,14 +202,14 @@ ok $? 'but not while a daemon runs'
 stop_all
 
 # ---- the command line ----
-for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_t/pubaddr-tunneld"; do
+for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_r/pubaddr-relayd" "$bin_t/pubaddr-tunneld"; do
 	"$cmd" -x >"$dir/out" 2>&1
 	[ $? -eq 2 ] && grep -q '^usage: ' "$dir/out"
 	ok $? "${cmd##*/}: an unknown option"
 	"$cmd" extra >"$dir/out" 2>&1
 	[ $? -eq 2 ] && grep -q 'unexpected argument' "$dir/out"
 	ok $? "${cmd##*/}: an argument too many"
-	"$cmd" -h >"$dir/out" 2>&1 && grep -q "default: /etc/pubaddr/$(echo "${cmd##*/}" | cut -d- -f2)\.conf" "$dir/out"
+	"$cmd" -h >"$dir/out" 2>&1 && grep -q "default: /etc/pubaddr/$(echo "${cmd##*/}" | sed 's/.*-//; s/relayd/gatewayd/')\.conf" "$dir/out"
 	ok $? "${cmd##*/}: -h tells the default configuration"
 done
 "$bin_t/pubaddr-tunneld" -h | grep -q 'tunneld-IFACE\.conf'

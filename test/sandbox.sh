@@ -5,6 +5,7 @@ set -u
 . "${top_srcdir:?}/test/daemons-net.sh"
 tool=$(cd "$top/test/netns" && pwd)/tunnel_tool
 NET_ADMIN=0000000000001000
+RELAY=0000000000001400 # and CAP_NET_BIND_SERVICE
 NOTHING=0000000000000000
 
 status() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
@@ -40,6 +41,7 @@ left() {
 	fi
 	caps=none
 	[ "$3" = $NOTHING ] || caps=net_admin
+	[ "$3" != $RELAY ] || caps=net_bind_service,net_admin
 	grep -q "daemon.privileges uid=$4 gid=$4 capabilities=$caps no-new-privs=yes dumpable=[a-z]* seccomp=" "$dir/$1.log"
 	ok $? "$1: the log says so"
 }
@@ -78,6 +80,8 @@ denied 'read the leases' 65533 cat "$d/state/broker.db"
 start gatewayd "$d/run/gateway.sock" && left gatewayd "$pid" $NET_ADMIN 0 65534
 denied 'reach the gateway' 65533 "$dir/tool" call "$d/run/gateway.sock" status-get
 denied 'read the gateway key' 65533 cat "$d/gateway.key"
+start relayd "$d/run/relay.sock" && left relayd "$pid" $RELAY 0 65534
+denied 'reach the relay' 65533 "$dir/tool" call "$d/run/relay.sock" status-get
 start tunneld "$d/run/tunneld-eth0.sock" && left tunneld "$pid" $NET_ADMIN 0 65534
 hex=$("$tool" grant "$d/gateway.key" "$("$bin_t/pubaddr" --key-file "$d/client.key" key)" 203.0.113.7 1 60 198.51.100.10:6080)
 denied 'hand over a grant' 65533 "$dir/tool" call "$d/run/tunneld-eth0.sock" grant-put "{\"grant\": \"$hex\"}"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/command.h"
+#include "common/edge_dialog.h"
 #include "common/edge_tls.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -22,9 +23,6 @@
 #define STORE_RETRY_MS 5000
 #define MARK_MS 60000		 /* the highest time seen is stored so often at least */
 #define SLACK_LEN 65536u	 /* bytes that the file may grow before it is written anew, beside its own size */
-#define READ_LEN 16384
-
-enum state { DOWN, CONNECTING, UP };
 
 struct pa_broker_link {
 	uv_loop_t *loop;
@@ -34,13 +32,9 @@ struct pa_broker_link {
 	uv_timer_t timer;
 	bool has_timer, stopped;
 	/* connection */
-	enum state state;
+	struct pa_dialog *dialog;
 	struct pa_tls *tls; /* NULL: the broker is on this host */
 	char peer[PA_ENDPOINT_STRLEN + 160]; /* for the log */
-	uv_pipe_t *stream; /* frees itself when closed; NULL: none */
-	uv_connect_t connect;
-	struct pa_linebuf *lines;
-	char buf[READ_LEN];
 	uint64_t retry_at_ms, retry_ms; /* boot time */
 	bool lost_logged, skew_logged;
 	/* conversation; times are boot time, 0: not under way */
@@ -122,25 +116,12 @@ static void store(struct pa_broker_link *l)
 
 /* ---------------------------------------------------------------- the connection */
 
-static void on_closed(uv_handle_t *h)
+static void on_down(void *ctx, const char *reason)
 {
-	free(h);
-}
+	struct pa_broker_link *l = ctx;
 
-static void disconnect(struct pa_broker_link *l, const char *reason)
-{
-	if (l->stream != NULL) {
-		l->stream->data = NULL;
-		uv_close((uv_handle_t *)l->stream, on_closed);
-	}
-	l->stream = NULL;
-	pa_linebuf_free(l->lines);
-	l->lines = NULL;
-	l->state = DOWN;
 	l->asked_ms = l->reported_ms = 0;
 	l->want_ask = false;
-	if (l->stopped)
-		return;
 	l->retry_ms = l->retry_ms == 0 ? RETRY_MIN_MS : 2 * l->retry_ms > RETRY_MAX_MS ? RETRY_MAX_MS : 2 * l->retry_ms;
 	l->retry_at_ms = pa_now_get().boot_ms + l->retry_ms;
 	if (!l->lost_logged)
@@ -148,53 +129,16 @@ static void disconnect(struct pa_broker_link *l, const char *reason)
 	l->lost_logged = true;
 }
 
-struct sending {
-	uv_write_t write;
-	char *line;
-};
-
-static void on_written(uv_write_t *w, int status)
-{
-	struct sending *s = w->data;
-	struct pa_broker_link *l = w->handle->data;
-
-	free(s->line);
-	free(s);
-	if (status < 0 && l != NULL)
-		disconnect(l, uv_strerror(status));
-}
-
-/* Takes arguments. */
 static void send_command(struct pa_broker_link *l, const char *name, json_t *arguments)
 {
-	json_t *id = json_string(name), *json = arguments != NULL && id != NULL ? pa_command_new(name, arguments, id) : NULL;
-	struct sending *s = calloc(1, sizeof(*s));
-	size_t len = 0;
-	uv_buf_t buf;
-
-	if (json != NULL && s != NULL)
-		s->line = pa_json_line(json, &len);
-	json_decref(json);
-	json_decref(id);
-	if (s == NULL || s->line == NULL) {
-		free(s);
-		disconnect(l, "out of memory");
-		return;
-	}
-	s->write.data = s;
-	buf = uv_buf_init(s->line, (unsigned)len);
-	if (uv_write(&s->write, (uv_stream_t *)l->stream, &buf, 1, on_written) < 0) {
-		free(s->line);
-		free(s);
-		disconnect(l, "cannot write");
-	}
+	pa_dialog_send(l->dialog, name, arguments, name);
 }
 
 static void report(struct pa_broker_link *l)
 {
 	json_t *arguments;
 
-	if (l->state != UP || l->reported_ms != 0 || (arguments = pa_channel_report(l->channel)) == NULL)
+	if (!pa_dialog_is_up(l->dialog) || l->reported_ms != 0 || (arguments = pa_channel_report(l->channel)) == NULL)
 		return;
 	l->reported_ms = pa_now_get().boot_ms;
 	send_command(l, "gateway-report", arguments);
@@ -203,7 +147,7 @@ static void report(struct pa_broker_link *l)
 /* The first question of a connection is answered at once, so that the gateway knows where it stands. */
 static void ask(struct pa_broker_link *l)
 {
-	if (l->state != UP || l->asked_ms != 0 || l->storing || l->want_store)
+	if (!pa_dialog_is_up(l->dialog) || l->asked_ms != 0 || l->storing || l->want_store)
 		return;
 	l->want_ask = false;
 	l->asked_ms = pa_now_get().boot_ms;
@@ -244,7 +188,7 @@ static void take_answer(struct pa_broker_link *l, const json_t *arguments)
 
 	l->asked_ms = 0;
 	if (rc < 0) {
-		disconnect(l, rc == PA_EFORMAT ? "an answer that cannot be understood" : pa_strerror(rc));
+		pa_dialog_end(l->dialog, rc == PA_EFORMAT ? "an answer that cannot be understood" : pa_strerror(rc));
 		return;
 	}
 	l->retry_ms = 0;
@@ -261,20 +205,12 @@ static void take_answer(struct pa_broker_link *l, const json_t *arguments)
 	}
 }
 
-static void handle_line(struct pa_broker_link *l, const char *line, size_t len)
+static void on_reply(void *ctx, const char *id, int result, const char *text, const json_t *arguments)
 {
-	char err[PA_COMMAND_ERRLEN];
-	json_t *root, *arguments;
-	const char *text, *id;
-	int result;
+	struct pa_broker_link *l = ctx;
 
-	if (pa_reply_parse(line, len, &root, &result, &text, &arguments, err) < 0) {
-		disconnect(l, err);
-		return;
-	}
-	id = json_string_value(json_object_get(root, "id"));
 	if (result != PA_RESULT_SUCCESS) {
-		disconnect(l, text);
+		pa_dialog_end(l->dialog, text);
 	} else if (id != NULL && strcmp(id, "gateway-sync") == 0 && l->asked_ms != 0) {
 		take_answer(l, arguments);
 	} else if (id != NULL && strcmp(id, "gateway-report") == 0 && l->reported_ms != 0) {
@@ -282,89 +218,36 @@ static void handle_line(struct pa_broker_link *l, const char *line, size_t len)
 		pa_channel_reported(l->channel);
 		report(l);
 	} else {
-		disconnect(l, "an answer that nobody asked for");
+		pa_dialog_end(l->dialog, "an answer that nobody asked for");
 	}
-	json_decref(root);
 }
 
-static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf)
+static void on_up(void *ctx)
 {
-	struct pa_broker_link *l = h->data;
+	struct pa_broker_link *l = ctx;
 
-	(void)size;
-	*buf = l != NULL ? uv_buf_init(l->buf, sizeof(l->buf)) : uv_buf_init(NULL, 0);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct pa_broker_link *l = stream->data;
-	char *line;
-	size_t len;
-
-	if (l == NULL || n == 0)
-		return;
-	if (n < 0 || pa_linebuf_feed(l->lines, buf->base, (size_t)n) < 0) {
-		disconnect(l, n < 0 ? uv_strerror((int)n) : "an answer that is too long");
-		return;
-	}
-	while (l->lines != NULL && (line = pa_linebuf_next(l->lines, &len)) != NULL)
-		handle_line(l, line, len);
-}
-
-/* status: of libuv. */
-static void connected(struct pa_broker_link *l, int status)
-{
-	if (status < 0 || (l->lines = pa_linebuf_new(PA_COMMAND_LINE_MAX)) == NULL ||
-	    (status = uv_read_start((uv_stream_t *)l->stream, on_alloc, on_read)) < 0) {
-		disconnect(l, status < 0 ? uv_strerror(status) : "out of memory");
-		return;
-	}
-	l->state = UP;
 	l->asked_once = false;
 	pa_channel_connected(l->channel);
 	report(l);
-	if (l->state == UP)
-		ask(l);
+	ask(l);
 }
 
-static void on_connected(uv_connect_t *req, int status)
-{
-	struct pa_broker_link *l = req->handle->data;
-
-	if (l != NULL)
-		connected(l, status);
-}
-
-/* What is said now is sent once the broker has proved who it is; if it does not, the stream ends. */
-static void connect_tls(struct pa_broker_link *l)
-{
-	int fd = pa_tls_connect(l->tls, &l->conf->address, l->conf->broker_name), rc;
-
-	if (fd < 0) {
-		disconnect(l, pa_strerror(fd));
-		return;
-	}
-	rc = uv_pipe_open(l->stream, fd);
-	if (rc < 0)
-		close(fd);
-	connected(l, rc);
-}
+static const struct pa_dialog_ops dialog_ops = {.up = on_up, .reply = on_reply, .down = on_down};
 
 static void connect_now(struct pa_broker_link *l)
 {
-	l->stream = calloc(1, sizeof(*l->stream));
-	if (l->stream == NULL || uv_pipe_init(l->loop, l->stream, 0) < 0) {
-		free(l->stream);
-		l->stream = NULL;
-		l->retry_at_ms = pa_now_get().boot_ms + RETRY_MAX_MS;
+	int fd;
+
+	if (l->tls == NULL) {
+		pa_dialog_connect(l->dialog, l->conf->socket);
 		return;
 	}
-	l->stream->data = l;
-	l->state = CONNECTING;
-	if (l->tls != NULL)
-		connect_tls(l);
+	/* What is said now is sent once the broker has proved who it is; if it does not, the stream ends. */
+	fd = pa_tls_connect(l->tls, &l->conf->address, l->conf->broker_name);
+	if (fd < 0)
+		on_down(l, pa_strerror(fd));
 	else
-		uv_pipe_connect(&l->connect, l->stream, l->conf->socket, on_connected);
+		pa_dialog_take(l->dialog, fd);
 }
 
 /* ---------------------------------------------------------------- time */
@@ -375,11 +258,11 @@ static void on_tick(uv_timer_t *timer)
 	uint64_t now = pa_now_get().boot_ms;
 
 	(void)pa_broker_link_now(l, pa_now_get());
-	if (l->state == DOWN && now >= l->retry_at_ms)
+	if (!pa_dialog_is_busy(l->dialog) && now >= l->retry_at_ms)
 		connect_now(l);
-	else if (l->state == UP && ((l->asked_ms != 0 && now >= l->asked_ms + ANSWER_MS) ||
+	else if (pa_dialog_is_up(l->dialog) && ((l->asked_ms != 0 && now >= l->asked_ms + ANSWER_MS) ||
 				    (l->reported_ms != 0 && now >= l->reported_ms + ANSWER_MS)))
-		disconnect(l, "no answer in time");
+		pa_dialog_end(l->dialog, "no answer in time");
 	if (!l->storing && ((l->want_store && now >= l->store_at_ms) || (!l->want_store && now >= l->stored_ms + MARK_MS)))
 		store(l);
 	if (l->want_ask && now >= l->ask_at_ms)
@@ -452,7 +335,9 @@ int pa_broker_link_new(uv_loop_t *loop, const struct pa_broker_link_conf *conf, 
 		goto fail;
 	l->loop = loop;
 	l->conf = conf;
-	rc = open_tls(l, err);
+	rc = pa_dialog_new(loop, &dialog_ops, l, &l->dialog);
+	if (rc == 0)
+		rc = open_tls(l, err);
 	if (rc == 0)
 		rc = open_floors(l, err);
 	if (rc == 0)
@@ -511,7 +396,7 @@ void pa_broker_link_stop(struct pa_broker_link *l)
 	if (l == NULL || l->stopped)
 		return;
 	l->stopped = true;
-	disconnect(l, "");
+	pa_dialog_stop(l->dialog);
 	pa_tls_close(l->tls);
 	if (l->has_timer)
 		uv_close((uv_handle_t *)&l->timer, NULL);
@@ -524,6 +409,7 @@ void pa_broker_link_free(struct pa_broker_link *l)
 	pa_channel_free(l->channel);
 	pa_floors_free(l->floors);
 	pa_tls_free(l->tls);
+	pa_dialog_free(l->dialog);
 	free(l->records);
 	free(l);
 }
@@ -545,7 +431,7 @@ json_t *pa_broker_link_json(const struct pa_broker_link *l)
 		return json_null();
 	pa_channel_status_get(l->channel, &st);
 	obj = json_pack("{s:s, s:b, s:b, s:I, s:I, s:I, s:b}", "name", l->conf->name, "connected",
-			l->state == UP && st.synced_ms != 0 && !l->lost_logged, "synced", st.synced, "number", (json_int_t)st.number,
+			pa_dialog_is_up(l->dialog) && st.synced_ms != 0 && !l->lost_logged, "synced", st.synced, "number", (json_int_t)st.number,
 			"acknowledged", (json_int_t)st.stored, "floors", (json_int_t)pa_floors_count(l->floors), "clock-alarm",
 			st.skewed);
 	if (obj != NULL && st.has_skew)

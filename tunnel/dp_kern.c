@@ -278,6 +278,15 @@ bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, uns
 	return true;
 }
 
+void pa_dp_kern_relayed(struct pa_dp *dp, const struct pa_addr *inner)
+{
+	__u16 until = (__u16)((boot_ns() >> PA_K_RELAY_SHIFT) + PA_K_RELAY_UNITS);
+	uint32_t slot;
+
+	if (find_slot(dp, inner, &slot) == 0)
+		PA_KERN_SET(dp->maps.peers[slot].relayed, until != 0 ? until : (__u16)1);
+}
+
 /* ---- rules ---- */
 
 /* A stretch of 65536 addresses whose block changes is the daemon's business until all is written. */

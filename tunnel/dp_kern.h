@@ -56,6 +56,11 @@ bool pa_dp_kern_take(struct pa_dp *dp, const struct pa_addr *inner, bool tx, uns
  * pa_dp_kern_alive.
  */
 void pa_dp_kern_hops(struct pa_dp *dp, const struct pa_hops *hops);
+/*
+ * Gateway: the relay beside it serves this address too. What comes for it is left to the kernel's own way for a minute, where the
+ * relay's sockets are found. Nothing without a binding.
+ */
+void pa_dp_kern_relayed(struct pa_dp *dp, const struct pa_addr *inner);
 /* Whether XDP is at an outer interface. */
 bool pa_dp_kern_accelerated(const struct pa_dp *dp);
 /* The programs go on for 60 seconds from now, with the next hops for 15; call it more often. */

@@ -40,6 +40,12 @@ void pa_dp_kern_hops(struct pa_dp *dp, const struct pa_hops *hops)
 	(void)hops;
 }
 
+void pa_dp_kern_relayed(struct pa_dp *dp, const struct pa_addr *inner)
+{
+	(void)dp;
+	(void)inner;
+}
+
 bool pa_dp_kern_accelerated(const struct pa_dp *dp)
 {
 	(void)dp;

@@ -318,6 +318,12 @@ const char *pa_path_name(const struct pa_path *path, const char **why)
 	return path->attached ? pa_dp_kern.name : pa_dp_user.name;
 }
 
+void pa_path_relayed(struct pa_path *path, const struct pa_addr *inner)
+{
+	if (path->kern != NULL)
+		pa_dp_kern_relayed(path->kern, inner);
+}
+
 bool pa_path_accelerated(const struct pa_path *path)
 {
 	return path->attached && pa_dp_kern_accelerated(path->kern);

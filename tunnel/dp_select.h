@@ -57,6 +57,8 @@ void pa_path_refresh(struct pa_path *path);
 
 /* "kernel" or "user": what carries packets now. why: if it is "user" though more was wanted, the reason, else "". Borrowed. */
 const char *pa_path_name(const struct pa_path *path, const char **why);
+/* Gateway: the relay beside it serves this address too; see pa_dp_kern_relayed. */
+void pa_path_relayed(struct pa_path *path, const struct pa_addr *inner);
 /* True if XDP helps (kern.accelerate). */
 bool pa_path_accelerated(const struct pa_path *path);
 /* True if packets are carried on when this process dies. */

@@ -199,6 +199,8 @@ static bool check_grant(struct pa_gatewayd *g, const json_t *item, json_t *answe
 	    pa_hex_decode(print, fingerprint, sizeof(fingerprint)) != (int)sizeof(fingerprint))
 		return false;
 	why = pa_gw_may_relay(pa_gatewayd_gw(g), &addr, (uint64_t)epoch, fingerprint);
+	if (why == NULL)
+		pa_path_relayed(pa_gatewayd_path(g), &addr);
 	return json_array_append_new(answers, json_string(why != NULL ? why : "")) == 0;
 }
 

@@ -223,10 +223,12 @@ void pa_gw_schedule(struct pa_gw *gw, struct pa_gw_entry *e, struct pa_now now)
 		left = until * 1000 > now.unix_ms ? until * 1000 - now.unix_ms : 0;
 		due = now.boot_ms + left;
 	}
-	if (e->bound && e->moved && pa_gw_leave_due(gw, e) < due)
-		due = pa_gw_leave_due(gw, e);
-	else if (e->bound && e->delivering && e->last_seen_ms + silence_ms(gw) < due)
+	if (e->bound && e->moved) { /* whether it is silent does not matter any more, as in review */
+		if (pa_gw_leave_due(gw, e) < due)
+			due = pa_gw_leave_due(gw, e);
+	} else if (e->bound && e->delivering && e->last_seen_ms + silence_ms(gw) < due) {
 		due = e->last_seen_ms + silence_ms(gw);
+	}
 	if (!e->moved && pa_gw_contest_end(gw, e) < due)
 		due = pa_gw_contest_end(gw, e);
 	pa_gw_table_schedule(gw->table, e, due);

@@ -28,7 +28,7 @@ void pa_limit_init(struct pa_limit *l, const uint8_t key[PA_LIMIT_KEY_LEN], uint
 bool pa_limit_source(struct pa_limit *l, uint64_t now_ms, const struct pa_addr *source);
 /*
  * The same for one thing whose state is *tat (initially 0): the theoretical arrival time of the generic cell rate
- * algorithm (ITU-T I.371), one number where a token bucket needs two.
+ * algorithm (ITU-T I.371), one number where a token bucket needs two. Both times may be in another unit, the same one.
  */
 bool pa_limit_one(uint64_t *tat, uint64_t now_ms, uint32_t interval_ms, uint32_t burst);
 

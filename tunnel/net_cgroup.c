@@ -219,3 +219,42 @@ void pa_cgroup_sweep(const char *device)
 	if (find_mount(folder, sizeof(folder)) == 0)
 		sweep(folder, pa_cgroup_name(device, name), 0);
 }
+
+/* The kernel says whether there is a process in a group or below it. */
+static bool is_populated(const char *folder)
+{
+	char path[PATH_MAX], text[256];
+
+	return (size_t)snprintf(path, sizeof(path), "%s/cgroup.events", folder) < sizeof(path) &&
+	       pa_proc_read(path, text, sizeof(text)) > 0 && strstr(text, "populated 1") != NULL;
+}
+
+static bool used(char folder[PATH_MAX], const char *name, unsigned depth)
+{
+	size_t n = strlen(folder);
+	DIR *dir = opendir(folder);
+	const struct dirent *e;
+	bool found = false;
+
+	if (dir == NULL)
+		return false;
+	while (!found && (e = readdir(dir)) != NULL) {
+		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
+		    (size_t)snprintf(folder + n, PATH_MAX - n, "/%s", e->d_name) >= PATH_MAX - n)
+			continue;
+		if (strcmp(e->d_name, name) == 0)
+			found = is_populated(folder);
+		else if (depth < DEPTH_MAX)
+			found = used(folder, name, depth + 1);
+	}
+	folder[n] = '\0';
+	(void)closedir(dir);
+	return found;
+}
+
+bool pa_cgroup_used(const char *device)
+{
+	char folder[PATH_MAX], name[PA_CGROUP_NAMELEN];
+
+	return find_mount(folder, sizeof(folder)) == 0 && used(folder, pa_cgroup_name(device, name), 0);
+}

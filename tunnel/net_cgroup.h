@@ -31,6 +31,8 @@ int pa_cgroup_enter(const char *device, char err[PA_CGROUP_ERRLEN]);
  * child. That one stays when the daemon stops, empty; a sweep with the right to it removes it.
  */
 void pa_cgroup_prepare(const char *device);
+/* True if a program is in one of our groups, or below it. */
+bool pa_cgroup_used(const char *device);
 /* Removes those of our groups that are empty. Groups that are used, and their mark, stay. */
 void pa_cgroup_sweep(const char *device);
 

@@ -5,8 +5,11 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/err.h"
+
+#define GROUPS_MAX 1024
 
 static size_t read_names(const struct pa_node *n, const char *key, const char **ret)
 {
@@ -77,5 +80,30 @@ bool pa_permit_allows(const struct pa_permit *p, const struct pa_request *req)
 	for (size_t i = 0; i < p->n_groups; i++)
 		if (pa_request_in_group(req, p->gids[i]))
 			return true;
+	return false;
+}
+
+bool pa_permit_allows_peer(const struct pa_permit *p, int fd)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups), cred_len = sizeof(struct ucred);
+	struct ucred cred;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len) < 0)
+		return false;
+	if (cred.uid == 0)
+		return true;
+	for (size_t i = 0; i < p->n_users; i++)
+		if (p->uids[i] == cred.uid)
+			return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		len = 0; /* also somebody with more groups than fit: none of them counts */
+	for (size_t i = 0; i < p->n_groups; i++) {
+		if (p->gids[i] == cred.gid)
+			return true;
+		for (size_t k = 0; k < len / sizeof(groups[0]); k++)
+			if (p->gids[i] == groups[k])
+				return true;
+	}
 	return false;
 }

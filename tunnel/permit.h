@@ -29,5 +29,7 @@ void pa_permit_read(const struct pa_node *n, const char *key, struct pa_permit *
 int pa_permit_resolve(struct pa_permit *p, const struct pa_conf *conf, const char *key, char err[PA_PERMIT_ERRLEN]);
 /* True if who sent the request is root, one of the users, or a member of one of the groups, as the kernel tells. */
 bool pa_permit_allows(const struct pa_permit *p, const struct pa_request *req);
+/* The same for who is at the other end of a connected Unix socket. */
+bool pa_permit_allows_peer(const struct pa_permit *p, int fd);
 
 #endif

@@ -18,6 +18,11 @@ int pa_pubaddr_status(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_diagnose(const struct pa_pubaddr_opts *o); /* exit code: 0 nothing worse than notes, 3 warnings, 1 errors */
 int pa_pubaddr_expose(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_exec(const struct pa_pubaddr_opts *o);
+/*
+ * exec --relay: asks the daemon whose command socket is at path for the relay, and sets the environment for the program to become; udp:
+ * its UDP goes there, too. 0, or 1 after a message.
+ */
+int pa_pubaddr_relay(const char *path, bool udp);
 int pa_pubaddr_mode(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_key(const struct pa_pubaddr_opts *o);
 int pa_pubaddr_dhclient_conf(const struct pa_pubaddr_opts *o);

@@ -22,14 +22,14 @@
 #include "tunnel/pubaddr_cmd.h"
 #include "tunnel/pubaddr_sock.h"
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS 20000 /* the address may have to be asked for first */
 #define EXIT_OURS 125	 /* as env(1): it was not tried */
 #define EXIT_CANNOT 126	 /* as sh(1): the program is there but cannot be run */
 #define EXIT_MISSING 127 /* there is none */
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: pubaddr exec [--interface IFACE] [--netns] -- PROGRAM [ARGUMENT...]\n");
+	fprintf(stderr, "usage: pubaddr exec [--interface IFACE] [--netns | --relay[=tcp]] -- PROGRAM [ARGUMENT...]\n");
 	return 2;
 }
 
@@ -166,10 +166,10 @@ static int become(char **argv)
 int pa_pubaddr_exec(const struct pa_pubaddr_opts *o)
 {
 	static const struct option longopts[] = {{"interface", required_argument, NULL, 'i'}, {"netns", no_argument, NULL, 'n'},
-						 {NULL, 0, NULL, 0}};
+						 {"relay", optional_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
 	const char *iface = NULL;
 	char path[PA_SOCK_PATHLEN];
-	bool netns = false;
+	bool netns = false, relay = false, udp = true;
 	int c;
 
 	optind = 0; /* from the start, with our words; what follows the program is the program's */
@@ -178,16 +178,22 @@ int pa_pubaddr_exec(const struct pa_pubaddr_opts *o)
 			iface = optarg;
 		else if (c == 'n')
 			netns = true;
+		else if (c == 'r' && (optarg == NULL || strcmp(optarg, "tcp") == 0))
+			relay = true, udp = optarg == NULL;
 		else
 			return usage();
 	}
-	if (optind == o->argc + 1)
+	if (optind == o->argc + 1 || (netns && relay))
 		return usage();
 	if (pa_sock_find(o->run_dir, iface, path) < 0)
 		return 1;
-	c = netns ? by_netns(path) : by_cgroup(path);
-	if (c == 0)
-		c = give_up_rights();
+	if (relay) {
+		c = pa_pubaddr_relay(path, udp);
+	} else {
+		c = netns ? by_netns(path) : by_cgroup(path);
+		if (c == 0)
+			c = give_up_rights();
+	}
 	if (c != 0)
 		return EXIT_OURS;
 	(void)signal(SIGPIPE, o->sigpipe_ignored ? SIG_IGN : SIG_DFL);

@@ -65,6 +65,27 @@ static void print_bound(const json_t *s)
 	printf("  default route   %s\n", json_is_true(json_object_get(s, "default-route")) ? strcmp(text_of(s, "mode"), "tunnel") == 0 ? "through the tunnel" : "as before, with the public address" : "not changed");
 }
 
+/* Nothing where no relay is known. */
+static void print_relay(const json_t *r)
+{
+	const json_t *count = json_object_get(r, "counters");
+	const char *state = text_of(r, "state");
+
+	if (json_object_get(r, "server") == NULL)
+		return;
+	if (strcmp(state, "up") == 0)
+		printf("  relay           connected to %s, %lld sessions\n", text_of(r, "server"), number_of(r, "sessions"));
+	else if (strcmp(state, "off") == 0)
+		printf("  relay           %s, used by nobody now\n", text_of(r, "server"));
+	else
+		printf("  relay           %s: %s%s%s\n", text_of(r, "server"), state, json_object_get(r, "problem") != NULL ? ", " : "",
+		       json_object_get(r, "problem") != NULL ? text_of(r, "problem") : "");
+	if (number_of(count, "calls") > 0 || number_of(count, "incoming") > 0)
+		printf("  relay calls     %lld begun, %lld connected, %lld failed, %lld taken, %lld over\n", number_of(count, "calls"),
+		       number_of(count, "connected"), number_of(count, "failed"), number_of(count, "incoming"),
+		       number_of(count, "ended"));
+}
+
 static void print_status(const json_t *s)
 {
 	const char *state = text_of(s, "state");
@@ -82,8 +103,11 @@ static void print_status(const json_t *s)
 		printf("no public address\n");
 	if (bound)
 		print_bound(s);
+	if (json_object_get(s, "on-demand") != NULL)
+		printf("  on demand       %s\n", text_of(json_object_get(s, "on-demand"), "state"));
 	if (json_object_get(s, "lifetime") != NULL)
 		print_lifetime(number_of(s, "lifetime"));
+	print_relay(json_object_get(s, "relay"));
 	if (json_object_get(s, "problem") != NULL)
 		printf("  %s %s\n", bound ? "note:          " : "what is wrong: ", text_of(s, "problem"));
 }

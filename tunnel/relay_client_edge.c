@@ -37,6 +37,7 @@ struct pa_relay_client {
 	struct pa_endpoint mapped;
 	/* boot time; 0: not */
 	uint64_t started_ms, retry_at_ms, heard_ms, pinged_ms;
+	uint64_t down_ms; /* since when there has been no connection */
 	uint64_t retry_ms;
 };
 
@@ -132,8 +133,10 @@ static void lost(struct pa_relay_client *c, const char *reason)
 	c->up = c->asked = false;
 	c->out_len = c->out_at = 0;
 	c->started_ms = c->pinged_ms = 0;
-	if (was_up)
+	if (was_up) {
 		pa_rlink_lost(c->link);
+		c->down_ms = now_ms();
+	}
 	c->cfg.down(c->cfg.ctx, reason);
 	if (!c->halted)
 		schedule_retry(c);
@@ -363,11 +366,26 @@ static void watch(struct pa_relay_client *c, uint64_t now)
 	pa_rlink_tick(c->link);
 }
 
+/* No server for so long as one keeps sessions: whoever waits for one is told. */
+static void give_up(struct pa_relay_client *c)
+{
+	if (c->stream != NULL)
+		drop(c, "no server in time");
+	end_sessions(c, PA_RELAY_E_LOST, false);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct pa_relay_client *c = timer->data;
 	uint64_t now = now_ms();
 
+	if (!c->up && now >= c->down_ms + PA_RELAY_HOLD_S * 1000) {
+		c->down_ms = now;
+		if (pa_rlink_sessions(c->link) > 0)
+			give_up(c);
+	}
+	if (c->closing) /* by the over callback */
+		return;
 	if (c->over_wanted) { /* BYE */
 		finish_over(c);
 		drop(c, "the server has ended it");
@@ -390,6 +408,7 @@ int pa_relay_client_new(const struct pa_relay_client_config *cfg, const struct p
 		return PA_ENOMEM;
 	c->cfg = *cfg;
 	c->grant = *g;
+	c->down_ms = now_ms();
 	memcpy(c->secret_key, cfg->secret_key, sizeof(c->secret_key));
 	c->timer.data = c;
 	if (new_link(c) < 0 || uv_timer_init(cfg->loop, &c->timer) < 0) {

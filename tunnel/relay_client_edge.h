@@ -33,7 +33,7 @@ struct pa_relay_client_config {
 	/* It is gone, why in words; the next one is tried. */
 	void (*down)(void *ctx, const char *reason);
 	/*
-	 * Sessions cannot go on: the server has forgotten them, or refuses. Called before the link is replaced by an empty one: let go of
+	 * Sessions cannot go on: the server has forgotten them, or refuses, or was not reached for PA_RELAY_HOLD_S (LOST). Called before the link is replaced by an empty one: let go of
 	 * all. final: no other connection is tried before the next pa_relay_client_grant.
 	 */
 	void (*over)(void *ctx, enum pa_relay_error error, bool final);

@@ -89,6 +89,8 @@ static void describe(const struct pa_tunneld_parts *p, const struct pa_client_st
 		(void)snprintf(dst, cap, "the interface %s has no IPv4 address; does the DHCP client run?", p->iface);
 	else if (s->state == PA_CLIENT_IDLE && p->refusal[0] != '\0')
 		(void)snprintf(dst, cap, "the last grant was refused: %s", p->refusal);
+	else if (s->state == PA_CLIENT_IDLE && pa_tundemand_is_on(p->demand))
+		(void)snprintf(dst, cap, "no program needs a public address now; it is asked for on demand (pubaddr exec)");
 	else if (s->state == PA_CLIENT_IDLE)
 		(void)snprintf(dst, cap, "no grant has come by DHCP; does the DHCP client ask for it (see pubaddr dhclient-conf), and "
 			       "has the DHCP server one to give?");
@@ -134,12 +136,15 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	if (problem[0] != '\0')
 		add(obj, "problem", json_string(problem));
 	add_parts(obj, &p);
+	if (pa_tundemand_is_on(p.demand))
+		add(obj, "on-demand", pa_tundemand_json(p.demand));
 	if (s.last_reason != 0)
 		add(obj, "last-reason", json_string(pa_reason_name(s.last_reason)));
 	add(obj, "grants", json_pack("{s:I, s:I, s:I}", "accepted", (json_int_t)p.counters->granted, "refused",
 				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
+	add(obj, "relay", pa_tunneld_relays_status(p.relays));
 	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
 	if (*why != '\0')
 		add(obj, "data-path-reason", json_string(why));

@@ -46,7 +46,9 @@ struct pa_tunneld {
 	uv_timer_t timer, drain, settle;
 	uv_poll_t monitor, filter;
 	struct pa_tuninbound *inbound;
+	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
+	struct pa_tunneld_relays relays;
 	struct pa_mark *mark; /* NULL: no_mark says why sockets cannot be marked */
 	char no_mark[PA_MARK_ERRLEN];
 	bool has_timers, has_monitor, has_filter, stopped;
@@ -259,6 +261,8 @@ static void op_down(void *ctx, bool ended, unsigned reason)
 	struct pa_tunneld *t = ctx;
 	struct pa_dp_peer none = {.inner = t->bound.claims.addr};
 
+	if (ended)
+		pa_turelay_grant(t->relays.relay, NULL);
 	if (!t->is_up && !ended)
 		return;
 	if (!pa_addr_is_none(&none.inner))
@@ -354,6 +358,7 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	next = pa_client_tick(t->client, now);
 
 	pa_keep_write(t->keep, t->client);
+	pa_tundemand_kick(t->demand);
 	if (next == UINT64_MAX) {
 		(void)uv_timer_stop(&t->timer);
 		return;
@@ -453,13 +458,23 @@ static int fail_at(const struct pa_tunneld *t, const char *path, const char *tex
 	return rc;
 }
 
+static bool op_demand(void *ctx, bool wanted)
+{
+	struct pa_tunneld *t = ctx;
+
+	return t->demand != NULL && !t->stopped && pa_tundemand_relay(t->demand, wanted);
+}
+
 static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tunneld_probe_config probe = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	struct pa_tunneld_pulse_config pulse = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .path = t->path,
 						.tick = on_pulse, .ctx = t};
+	struct pa_turelay_config relay = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark, .next_bind = op_next_bind,
+					  .demand = op_demand, .ctx = t};
 	uint8_t secret_key[PA_KEY_LEN];
-	char detail[PA_FILE_ERRLEN];
+	char detail[PA_FILE_ERRLEN], why[PA_TUNNELD_RELAYS_ERRLEN];
+	const char *key;
 	int rc = pa_dir_create(t->conf->state_dir, 0755, detail);
 
 	(void)snprintf(t->bind_path, sizeof(t->bind_path), "%s/bind", t->conf->state_dir);
@@ -471,7 +486,12 @@ static int open_core(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	if (rc < 0)
 		return fail_at(t, "key-file", detail, rc, err);
 	rc = pa_client_new(secret_key, &client_ops, t, &t->client);
+	relay.secret_key = secret_key;
+	if (rc == 0 && pa_tunneld_relays_open(&relay, t->conf, &t->relays, &key, why) < 0)
+		rc = fail_at(t, key, why, PA_EIO, err);
 	pa_wipe(secret_key, sizeof(secret_key));
+	if (rc == PA_EIO)
+		return rc;
 	probe.client = t->client;
 	if (rc == 0)
 		rc = pa_tunneld_probe_new(&probe, &t->probe);
@@ -567,6 +587,7 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	struct pa_tuninbound_config inbound = {.loop = t->loop, .run_dir = t->conf->run_dir, .iface = t->iface,
 					       .host = &t->conf->inbound, .apply = op_inbound, .ctx = t};
+	char detail[PA_TUNDEMAND_ERRLEN];
 	int rc = pa_tunmode_new(t->conf->run_dir, t->iface, t->conf->outbound, &t->conf->auto_ports, &t->mode);
 
 	if (rc == 0)
@@ -574,6 +595,9 @@ static int open_extras(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 
 	if (rc < 0)
 		return fail_at(t, "run-dir", pa_strerror(rc), rc, err);
+	rc = pa_tundemand_new(t->loop, t, &t->demand, detail);
+	if (rc < 0)
+		return fail_at(t, "on-demand", detail, rc, err);
 	pa_cgroup_sweep(t->conf->device);
 	pa_cgroup_prepare(t->conf->device);
 	if (pa_mark_new(t->conf->mark + PA_MARK_TUNNEL, &t->mark, t->no_mark) < 0)
@@ -682,6 +706,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	t->stopped = true;
 	if (t->keep != NULL)
 		pa_keep_rest(t->keep);
+	pa_tundemand_close(t->demand);
 	if (t->client != NULL && t->path != NULL && t->net != NULL)
 		pa_client_end(t->client, pa_now_get(), PA_REASON_SHUTDOWN);
 	pa_server_close(t->server);
@@ -690,6 +715,7 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	pa_tunneld_pulse_close(t->pulse);
 	pa_tuninbound_close(t->inbound);
 	t->inbound = NULL;
+	pa_tunneld_relays_close(&t->relays);
 	pa_mark_free(t->mark);
 	t->mark = NULL;
 	pa_cgroup_sweep(t->conf->device);
@@ -721,6 +747,7 @@ void pa_tunneld_free(struct pa_tunneld *t)
 	pa_client_free(t->client);
 	pa_keep_free(t->keep);
 	pa_tunmode_free(t->mode);
+	pa_tundemand_free(t->demand);
 	free(t);
 }
 
@@ -753,7 +780,7 @@ int pa_tunneld_after_namespace(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
-					 .inbound = t->inbound, .mode = t->mode, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
+					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .relays = &t->relays, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }

@@ -15,11 +15,13 @@
 #include "tunnel/net_mark.h"
 #include "tunnel/client_state.h"
 #include "tunnel/tunneld_conf.h"
+#include "tunnel/tunneld_demand_edge.h"
 #include "tunnel/tunneld_inbound_edge.h"
 #include "tunnel/tunneld_keep.h"
 #include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_net.h"
 #include "tunnel/tunneld_probe_edge.h"
+#include "tunnel/tunneld_relays_edge.h"
 
 /*
  * The client daemon of one LAN interface: the pure core (client.h) with device, routes, sockets, data path, timers and
@@ -68,7 +70,9 @@ struct pa_tunneld_parts {
 	struct pa_keep *keep;
 	struct pa_tunneld_probe *probe;
 	struct pa_tuninbound *inbound;
+	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
+	const struct pa_tunneld_relays *relays;
 	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */
 	const char *no_mark;
 	bool by_policy; /* the outbound mode is "policy": the host itself does not use P */

@@ -225,7 +225,9 @@ static int take(struct pa_tunneld *t, const json_t *args, const struct pa_client
 	rc = give(t, now, g, session, &hosts);
 	if (rc < 0)
 		return fail(err, rc, core_reason(rc));
+	pa_turelay_grant(p.relays->relay, g);
 	pa_keep_grant(p.keep, args, now.boot_ms);
+	pa_tundemand_took(p.demand, args, g);
 	p.counters->granted++;
 	pa_log(PA_LOG_INFO, "grant.put", "iface=%s addr=%s epoch=%llu lifetime=%u", p.iface,
 	       pa_addr_format(&g->claims.addr, addr), (unsigned long long)g->claims.epoch, (unsigned)g->lifetime);

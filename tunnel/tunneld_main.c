@@ -36,13 +36,15 @@ static int make(uv_loop_t *loop, void *ctx, void **self)
 	return rc;
 }
 
-/* The users and groups of the configuration, as numbers. */
+/* The users and groups of the configuration, as numbers, and who has a password. */
 static int resolve(struct pa_tunneld_conf *conf)
 {
-	char err[PA_PERMIT_ERRLEN];
+	char err[PA_SOCKS_CONF_ERRLEN];
 
 	if (pa_permit_resolve(&conf->expose, conf->source, "expose", err) == 0 &&
-	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0)
+	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0 &&
+	    pa_permit_resolve(&conf->relay.users, conf->source, "relay-users", err) == 0 &&
+	    pa_socks_conf_resolve(&conf->socks, conf->source, err) == 0)
 		return PA_EXIT_OK;
 	fprintf(stderr, "%s: %s\n", tunneld.program, err);
 	return PA_EXIT_USAGE;

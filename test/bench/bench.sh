@@ -112,3 +112,15 @@ within() {
 		sleep 0.05
 	done
 }
+
+# links PREFIX MODE: the links of all namespaces of that prefix let packets of 64 KB pass (veth), or frames of 1500 bytes with finished
+# checksums (wire).
+links() {
+	local ns dev big=(tx on tso on gso on gro on)
+	[ "$2" = veth ] || big=(tx off tso off gso off gro on)
+	for ns in $(ip netns list | awk -v p="$1" 'index($1, p) == 1 {print $1}'); do
+		for dev in $(ip -n "$ns" -o link show type veth | sed 's/^[0-9]*: \([^@:]*\).*/\1/'); do
+			ip netns exec "$ns" ethtool -K "$dev" "${big[@]}" >/dev/null 2>&1
+		done
+	done
+}

@@ -141,7 +141,7 @@ stage() {
 
 stage_fresh() {
 	[ -e "$LAB_STAGE/fresh" ] &&
-		[ -z "$(find "$LAB_BUILD"/{broker,tunnel,client-hook,kea-hook} -type f -newer "$LAB_STAGE/fresh" \
+		[ -z "$(find "$LAB_BUILD"/{broker,tunnel,relay,client-hook,kea-hook} -type f -newer "$LAB_STAGE/fresh" \
 			! -name '*.o' ! -name '*.lo' ! -name '*.Plo' ! -name '*.Po' -print -quit)" ]
 }
 

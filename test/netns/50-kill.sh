@@ -99,7 +99,7 @@ check "and what came to the client" cmp "$TMP/sent" "$TMP/at_client"
 is "P is the same" "$(on client1 ip -4 -o addr show dev pub0 | awk '{print $4}')" "$P/32"
 is "the epoch is the same" "$(epoch)" "$was_epoch"
 is "the binding is the same: no handshake was needed" "$(bind_number)" "$was_bind"
-check "the gateway adopted it each time" log_has gatewayd binding.adopted 3
+check "the gateway adopted it each time" log_has gatewayd "state.adopted bindings=1 " 3
 check "so did the client daemon" log_has client1.tunneld gateway.adopted 3
 within 10 broker_answers
 leases >"$TMP/leases.after"

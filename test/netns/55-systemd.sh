@@ -71,7 +71,7 @@ configure_server() {
 	END
 	server tee /etc/pubaddr/gatewayd.conf <<-END
 		{"listen": ["192.0.2.1:6080"], "device-address": "192.0.2.1", "allow": ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"],
-		 "pools": [{"id": 1, "prefix": "203.0.113.0/24"}]}
+		 "pools": [{"id": 1, "prefix": "203.0.113.0/24"}], "relay": {"listen": ["192.0.2.1:443"]}}
 	END
 	server sysctl -qw net.ipv4.ip_forward=1
 	machine_address server 192.0.2.1/24
@@ -108,10 +108,14 @@ check "and had its socket when it said so" server test -S /run/pubaddr/broker.so
 check "the gateway starts" server systemctl enable --now pubaddr-gatewayd
 check "and its device was there" server ip link show pubgw0
 is "both notify" "$(property server pubaddr-brokerd Type) $(property server pubaddr-gatewayd Type)" "notify notify"
+check "the relay starts" server systemctl enable --now pubaddr-relayd
+check "and listened when it said so" sh -c "[ -n \"\$(nsenter -t $(<"$TMP/machine-server/pid") -n ss -Hltn 'sport = 443')\" ]"
+is "by notification" "$(property server pubaddr-relayd Type)" notify
 is "the broker is nobody's root" "$(server stat -c %U "/proc/$(pid server pubaddr-brokerd)")" pubaddr
 is "without a capability" "$(process pubaddr-brokerd CapEff) $(process pubaddr-brokerd CapBnd)" "0000000000000000 0000000000000000"
 is "the gateway keeps CAP_NET_ADMIN" "$(process pubaddr-gatewayd CapEff)" 0000000000001000
-for unit in pubaddr-brokerd pubaddr-gatewayd; do
+is "the relay CAP_NET_BIND_SERVICE, too" "$(process pubaddr-relayd CapEff)" 0000000000001400
+for unit in pubaddr-brokerd pubaddr-gatewayd pubaddr-relayd; do
 	is "$unit: no new privileges" "$(process $unit NoNewPrivs)" 1
 	is "$unit: system calls are filtered" "$(process $unit Seccomp)" 2
 	check "$unit: its files are its own view" test -n "$(nspid $unit)"
@@ -119,9 +123,10 @@ for unit in pubaddr-brokerd pubaddr-gatewayd; do
 	check "$unit: nor /usr" not in_unit $unit touch /usr/x
 	check "$unit: but where it has to" in_unit $unit sh -c 'touch /run/pubaddr/x && rm /run/pubaddr/x'
 done
+check "the relay sees no hardware" not in_unit pubaddr-relayd test -e /dev/net/tun
 check "the broker sees no hardware" not in_unit pubaddr-brokerd test -e /dev/net/tun
 check "the gateway sees what it needs" in_unit pubaddr-gatewayd test -c /dev/net/tun
-for unit in pubaddr-brokerd pubaddr-gatewayd pubaddr-tunneld@eth0; do
+for unit in pubaddr-brokerd pubaddr-gatewayd pubaddr-relayd pubaddr-tunneld@eth0; do
 	level=$(exposed server $unit.service)
 	echo "# systemd-analyze security: $unit $level"
 	# The client's daemon reads and makes control groups for pubaddr exec, and systemd counts both.
@@ -153,6 +158,8 @@ lease >"$TMP/lease"
 epoch=$(grep -o '"epoch":[0-9]*' "$TMP/lease")
 check "the broker is killed and back" kills server pubaddr-brokerd
 is "with the same leases" "$(lease)" "$(<"$TMP/lease")"
+check "the relay is killed and back" kills server pubaddr-relayd
+is "with its rule once" "$(server ip rule list | grep -c 'lookup 6081')" 1
 check "the gateway is killed and back" kills server pubaddr-gatewayd
 check "with the same binding" bound
 check "and goes on" within 5 reaches
@@ -186,6 +193,10 @@ check "and keeps the binding" bound
 # ---------------------------------------------------------------- what is given up is cleaned up after
 
 server mv /etc/pubaddr/gateway.key /etc/pubaddr/gateway.away
+server kill -KILL "$(pid server pubaddr-relayd)"
+eventually 20 "a relay without its key is given up" state_is server pubaddr-relayd failed
+no_rule() { ! server ip rule list | grep -q 'lookup 6081'; }
+eventually 20 "and its rule goes" no_rule
 server kill -KILL "$(pid server pubaddr-gatewayd)"
 eventually 20 "a gateway without its key is given up" state_is server pubaddr-gatewayd failed
 eventually 20 "and its device goes" no_device server pubgw0
@@ -211,7 +222,7 @@ check "for itself" client test -S /run/pubaddr/tunneld-eth-1.sock
 client ip link del eth-1
 eventually 20 "it ends with its interface" state_is client 'pubaddr-tunneld@eth\x2d1.service' inactive
 check "the other one goes on" state_is client pubaddr-tunneld@eth0 active
-check "all of them stop" server systemctl stop pubaddr-gatewayd pubaddr-brokerd
+check "all of them stop" server systemctl stop pubaddr-relayd pubaddr-gatewayd pubaddr-brokerd
 check "and leave no device" no_device server pubgw0
 is "and exited cleanly" "$(property server pubaddr-gatewayd ExecMainStatus)$(property server pubaddr-brokerd ExecMainStatus)" 00
 done_testing

@@ -3,9 +3,10 @@
 # The benchmarks work: one short round each, with a table and the results that they promise. What they say is not judged.
 # shellcheck source=test/netns/tap.sh
 . "$(dirname "$0")/tap.sh"
-need iperf3 perfdhcp ethtool perl wireguard-go fastd openvpn
+need iperf3 perfdhcp ethtool perl wireguard-go fastd openvpn danted stunnel4
 
-export BENCH_ROUNDS=1 BENCH_RESULTS=$TMP/results BENCH_KEA_RATE=200 BENCH_KEA_SECONDS=1 BENCH_TUNNEL_SECONDS=1 BENCH_TUNNEL_METRICS="tcp1 ping ns" BENCH_TUNNEL_SESSIONS=1000
+export BENCH_ROUNDS=1 BENCH_RESULTS=$TMP/results BENCH_KEA_RATE=200 BENCH_KEA_SECONDS=1 BENCH_TUNNEL_SECONDS=1 BENCH_TUNNEL_METRICS="tcp1 ping ns" BENCH_TUNNEL_SESSIONS=1000 \
+	BENCH_RELAY_SECONDS=1
 
 # bench NAME VARIANT METRIC...: it runs, and results are there for each VARIANT/METRIC.
 bench() {
@@ -29,5 +30,7 @@ bench tunnel none/tcp1_up vxlan/tcp1_down wireguard-go/tcp1_up fastd/tcp1_up ope
 	pubaddr-kernel/ping_idle forward/ns_per_packet pubaddr-xdp-encap/ns_per_packet pubaddr-tc-decap/ns_per_packet
 check "and draws them" grep -q '<rect.*>pubaddr-userspace-wire<\|pubaddr-userspace-wire</text>.*<rect' "$BENCH_RESULTS/tunnel.svg"
 BENCH_TUNNEL_VARIANTS=none BENCH_TUNNEL_MODES=veth BENCH_TUNNEL_METRICS="tcp4 udp64" bench tunnel none/tcp4_up none/udp64_down
+bench relay pubaddr/tcp1_up pubaddr/tcp1_down pubaddr/calls_per_s dante/tcp1_up dante/calls_per_s stunnel/tcp1_down stunnel/calls_per_s \
+	openvpn-tcp/tcp1_up openvpn-tcp/calls_per_s
 BENCH_ROUNDS=none check "a wrong number of rounds is refused" not "$HERE/../bench/e2e.sh"
 done_testing

@@ -4,41 +4,15 @@
 # the client's public address; results are exact; connections that break cost nothing; who has no grant gets nothing.
 # shellcheck disable=SC2154,SC2020 # relay() sets NAME_pid; tr replaces characters
 set -u
-. "${top_srcdir:?}/test/netns/tunnel-net.sh"
-PUB=203.0.113.7
-relayd=$(cd "$top_builddir/relay" && pwd)/pubaddr-relayd
-relay_tool=$(cd "$top_builddir/test/netns" && pwd)/relay_tool
-
-# Nothing that is started holds our end of a FIFO, or nobody would see its end.
-p() { ip netns exec "${net}p" "$@" 3>&-; }
-c() { ip netns exec "${net}c" "$@" 3>&-; }
-
+. "${top_srcdir:?}/test/netns/relay-net.sh"
 need_root
 net_up
 plan 42
 
-ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked transit { type filter hook forward priority 0; };
-	add rule ip blocked transit iif lan meta l4proto udp counter drop' || exit 99
-
-start_relay() {
-	ip netns exec "${net}g" "$relayd" -c "$dir/gatewayd.conf" 2>>"$dir/relayd.log" & relay_pid=$!
-	watch $relay_pid
-	retry "$tool" call "$dir/relay.sock" version-get >/dev/null
-}
-counter() { "$tool" call "$dir/relay.sock" status-get | tr -d ' ' | tr ',{}' '\n\n\n' | sed -n "s/^\"$1\":\([0-9]*\)$/\1/p"; }
-counter_is() { test "$(counter "$1")" = "$2"; }
-relay() { # relay NAME ARGUMENT...: in the background, with standard input from NAME.in (a FIFO), output in NAME.out, events in NAME.err
-	name=$1
-	shift
-	mkfifo "$dir/$name.in"
-	ip netns exec "${net}c" "$relay_tool" $GW:443 "$hex" "$dir/client.key" "$@" <"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" &
-	eval "${name}_pid=$!"
-	watch $!
-}
-has() { retry grep -q "$2" "$dir/$1" >/dev/null; }
+block_udp
 
 start_gateway
-sed -i "s,\"listen\",\"relay\": {\"listen\": [\"$GW:443\"]\, \"control-socket\": \"$dir/relay.sock\"}\, \"listen\"," "$dir/gatewayd.conf"
+add_relay
 "$relayd" -t -c "$dir/gatewayd.conf" >/dev/null
 ok $? 'the configuration is right'
 g ip rule show >"$dir/rules"
@@ -135,8 +109,8 @@ kill "$dgram_pid"
 relay names resolve localhost
 : >"$dir/names.in"
 wait "$names_pid"
-grep -qx '127.0.0.1' "$dir/names.out"
-ok $? 'a name is resolved at the server'
+grep -q '^failed' "$dir/names.err" && test ! -s "$dir/names.out"
+ok $? "a name of the server's host itself is not told"
 
 # ---- a connection that breaks
 p socat -u TCP-LISTEN:7005,reuseaddr "SYSTEM:sha256sum >$dir/sum2" & watch $!
@@ -210,10 +184,10 @@ test ! -s "$dir/http" && test "$(counter malformed)" -gt "$before"
 ok $? 'who speaks something else gets no answer'
 
 # ---- the lease ends: the address is somebody else's
-relay holder listen 8090
+relay holder listen 80
 exec 3<>"$dir/holder.in"
 has holder.err listening
-ok $? 'a client listens'
+ok $? 'a client listens, below 1024'
 hex2=$("$tool" grant "$dir/gateway.key" "$("$bin/pubaddr" --key-file "$dir/second.key" key)" "$PUB" 200 600 $GW:6080)
 ip netns exec "${net}n" nft 'flush chain ip blocked transit'
 mkdir "$dir/second"

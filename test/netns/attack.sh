@@ -38,7 +38,7 @@ gw_refused() { gateway_status | sed 's/.*"from-tunnel"//' | grep -o "\"$1\":[0-9
 binding() { ask_gateway "{\"command\":\"binding-get\",\"arguments\":{\"address\":\"$1\"}}"; }
 binding_field() { binding "$1" | grep -o "\"$2\":[^,}]*" | cut -d: -f2- | tr -d '"'; }
 client_status() { echo '{"command":"status-get"}' | on client1 socat -t5 - UNIX:/run/pubaddr/tunneld-eth0.sock; }
-cl() { client_status | sed 's/.*"counters"//' | grep -o "\"$1\":[0-9]*" | head -n 1 | cut -d: -f2; }
+cl() { client_status | grep -o '"counters":{[^}]*}' | head -n 1 | grep -o "\"$1\":[0-9]*" | head -n 1 | cut -d: -f2; }
 
 # rises BY COUNTER-COMMAND NAME WHAT COMMAND...: COMMAND makes the counter rise by BY; its output is in $TMP/said.
 rises() {

@@ -6,7 +6,8 @@
  *	relay_tool SERVER GRANT KEYFILE udp PORT PEER	lines of standard input as datagrams to the peer, those that come as lines
  *	relay_tool SERVER GRANT KEYFILE resolve NAME	its addresses
  *	relay_tool SERVER GRANT KEYFILE many N PEER	N sessions at once, each with a line that has to come back
- * GRANT is hexadecimal. What happens is told on standard error, a line each: up, connected LOCAL PEER, over REASON... Exit code: 0, or
+ * GRANT is hexadecimal. RELAY_CA is a file with authorities to believe, RELAY_NAME the name that the server's certificate has to have,
+ * RELAY_NEXT a grant to go on with once a connection was lost. What happens is told on standard error, a line each: up, connected LOCAL PEER, over REASON... Exit code: 0, or
  * 1 with "failed REASON".
  */
 #include <fcntl.h>
@@ -188,8 +189,10 @@ static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size
 		return;
 	}
 	pa_rlink_consumed(s, len);
-	if (t->many == 0)
+	if (t->many == 0) {
+		(void)fflush(stdout);
 		return;
+	}
 	if (len != strlen(LINE) || memcmp(bytes, LINE, len) != 0) {
 		failed(t, PA_RELAY_E_PROTOCOL);
 		return;
@@ -246,6 +249,14 @@ static void on_tunnel(void *ctx, const uint8_t *bytes, size_t len)
 static const struct pa_rlink_ops ops = {.result = on_result, .incoming = on_incoming, .data = on_data, .datagram = on_datagram,
 					.fin = on_fin, .reset = on_reset, .writable = on_writable, .tunnel = on_tunnel};
 
+static bool read_grant(const char *hex, struct pa_grant *ret)
+{
+	uint8_t option[PA_GRANT_MAX];
+	int n = hex != NULL ? pa_hex_decode(hex, option, sizeof(option)) : -1;
+
+	return n >= 0 && pa_grant_decode(option, (size_t)n, ret) == 0;
+}
+
 static uint64_t next_bind(void *ctx)
 {
 	(void)ctx;
@@ -260,7 +271,11 @@ static void on_up(void *ctx, bool resumed)
 
 static void on_down(void *ctx, const char *reason)
 {
-	(void)ctx;
+	struct tool *t = ctx;
+	struct pa_grant next;
+
+	if (read_grant(getenv("RELAY_NEXT"), &next))
+		pa_relay_client_grant(t->client, &next);
 	fprintf(stderr, "down %s\n", reason);
 }
 
@@ -319,7 +334,7 @@ static int begin(struct tool *t, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	uint8_t option[PA_GRANT_MAX], key[PA_KEY_LEN] = {0};
+	uint8_t key[PA_KEY_LEN] = {0};
 	struct pa_keyring *ring;
 	char err[PA_STREAM_ERRLEN];
 	struct pa_stream_tls *tls;
@@ -327,13 +342,11 @@ int main(int argc, char **argv)
 	struct pa_relay_client_config cfg = {.loop = &t.loop, .secret_key = key, .next_bind = next_bind, .up = on_up, .down = on_down,
 					     .over = on_over, .ops = &ops, .ctx = &t};
 	struct pa_grant g;
-	int n, rc;
+	int rc;
 
 	if (argc < 6 || pa_endpoint_parse(argv[1], PA_RELAY_PORT, &cfg.server) < 0)
 		return usage();
-	n = pa_hex_decode(argv[2], option, sizeof(option));
-	if (pa_cred_init() < 0 || n < 0 || pa_grant_decode(option, (size_t)n, &g) < 0 ||
-	    pa_keyring_load(argv[3], &ring, err) < 0 || pa_stream_tls_client(getenv("RELAY_CA"), &tls, err) < 0) {
+	if (pa_cred_init() < 0 || !read_grant(argv[2], &g) || pa_keyring_load(argv[3], &ring, err) < 0 || pa_stream_tls_client(getenv("RELAY_CA"), &tls, err) < 0) {
 		fprintf(stderr, "cannot use the grant, the key or the authority\n");
 		return 2;
 	}

@@ -37,6 +37,8 @@ cleanup() {
 	done
 	wait
 	for ns in c n i g p; do
+		# Children of what was ended, such as socat's.
+		ip netns pids "$net$ns" 2>/dev/null | xargs -r kill 2>/dev/null
 		ip netns del "$net$ns" 2>/dev/null
 	done
 	[ -z "$dir" ] || rm -rf "$dir"
@@ -116,8 +118,8 @@ start_client() {
 	key=$("$bin/pubaddr" --key-file "$dir/client.key" key)
 }
 
-put_grant() { # put_grant ADDR EPOCH LIFETIME
-	hex=$("$tool" grant "$dir/gateway.key" "$key" "$1" "$2" "$3" "${GRANT_GATEWAY:-$GW:6080}") || return 1
+put_grant() { # put_grant ADDR EPOCH LIFETIME; GRANT_RELAY: the relay that it names
+	hex=$("$tool" grant "$dir/gateway.key" "$key" "$1" "$2" "$3" "${GRANT_GATEWAY:-$GW:6080}" ${GRANT_RELAY:+"$GRANT_RELAY"}) || return 1
 	"$tool" call "$dir/tunneld-eth0.sock" grant-put "{\"grant\": \"$hex\", \"reason\": \"BOUND\", \"lease-time\": $3,
 		\"dhcp-server\": \"192.168.77.1\", \"routers\": [\"192.168.77.1\"], \"resolvers\": [\"$DNS\"]}" >/dev/null
 }
@@ -158,7 +160,7 @@ is() {
 }
 finish() {
 	if [ $failed -ne 0 ]; then
-		sed 's/^/# /' "$dir/tunneld.log" "$dir/gatewayd.log"
+		sed 's/^/# /' "$dir/tunneld.log" "$dir/gatewayd.log" 2>/dev/null
 		exit 1
 	fi
 }

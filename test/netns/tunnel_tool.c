@@ -2,7 +2,7 @@
 /*
  * What the namespace tests of the tunnel need in place of a broker and a DHCP client:
  *	tunnel_tool keys FILE			makes a gateway's key file with a key of pool 1
- *	tunnel_tool grant FILE CLIENTKEY ADDR EPOCH LIFETIME GATEWAY	prints a grant as hexadecimal digits
+ *	tunnel_tool grant FILE CLIENTKEY ADDR EPOCH LIFETIME GATEWAY [RELAY|none [INBOUND]]	prints a grant as hexadecimal digits
  *	tunnel_tool call SOCKET COMMAND [JSON]	prints the reply's arguments; exits with its result, 100 if there is none
  *	tunnel_tool name tcp|udp ADDR PORT	connects and prints what getsockname gives
  */
@@ -22,6 +22,7 @@
 #include "common/err.h"
 #include "common/grant.h"
 #include "common/hex.h"
+#include "common/relay.h"
 
 static int keys(const char *file)
 {
@@ -40,7 +41,7 @@ static int keys(const char *file)
 	return 1;
 }
 
-static int grant(char **a)
+static int grant(int n_args, char **a)
 {
 	struct pa_grant g = {.claims = {.key_id = 1, .pool_id = 1, .prefix_len = 32}, .n_gateways = 1};
 	uint8_t claims[PA_CLAIMS_LEN], client_key[PA_KEY_LEN], option[PA_GRANT_MAX];
@@ -53,8 +54,11 @@ static int grant(char **a)
 		return 1;
 	}
 	if (pa_hex_decode(a[1], client_key, sizeof(client_key)) != PA_KEY_LEN || pa_addr_parse(a[2], &g.claims.addr) < 0 ||
-	    pa_endpoint_parse(a[5], PA_GUE_PORT, &g.gateways[0]) < 0)
+	    pa_endpoint_parse(a[5], PA_GUE_PORT, &g.gateways[0]) < 0 ||
+	    (n_args > 6 && strcmp(a[6], "none") != 0 && pa_endpoint_parse(a[6], PA_RELAY_PORT, &g.relay) < 0))
 		return 2;
+	if (n_args > 7)
+		g.claims.inbound = (uint16_t)pa_inbound_parse(a[7]);
 	g.claims.epoch = strtoull(a[3], NULL, 10);
 	g.lifetime = (uint32_t)strtoul(a[4], NULL, 10);
 	g.claims.expires = pa_now_get().unix_ms / 1000 + g.lifetime;
@@ -111,8 +115,8 @@ int main(int argc, char **argv)
 		return 1;
 	if (argc == 3 && strcmp(argv[1], "keys") == 0)
 		return keys(argv[2]);
-	if (argc == 8 && strcmp(argv[1], "grant") == 0)
-		return grant(argv + 2);
+	if (argc >= 8 && argc <= 10 && strcmp(argv[1], "grant") == 0)
+		return grant(argc - 2, argv + 2);
 	if ((argc == 4 || argc == 5) && strcmp(argv[1], "call") == 0)
 		return call(argv[2], argv[3], argv[4]);
 	if (argc == 5 && strcmp(argv[1], "name") == 0)

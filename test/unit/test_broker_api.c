@@ -24,7 +24,7 @@ static void setup(void)
 
 	cr_assert_eq(pa_cred_init(), 0);
 	conf = conf_of("{\"realms\": [\"campus\", \"lab\"], \"gateway-groups\": [{\"name\": \"main\", \"public-key\": \"" PUBLIC_KEY
-		       "\", \"gateways\": [\"198.51.100.10:6080\", \"198.51.100.11:6080\"], \"gateway-names\": [\"gw1\", \"gw2\"]}, {\"name\": \"other\", \"public-key\": \"" PUBLIC_KEY
+		       "\", \"gateways\": [\"198.51.100.10:6080\", \"198.51.100.11:6080\"], \"gateway-names\": [\"gw1\", \"gw2\"], \"relay\": {\"address\": \"198.51.100.10:443\"}}, {\"name\": \"other\", \"public-key\": \"" PUBLIC_KEY
 		       "\", \"gateways\": [\"198.51.100.12:6080\"], \"gateway-names\": [\"gw3\"]}], "
 		       "\"pools\": [{\"id\": 1, \"name\": \"one\", \"prefix\": \"203.0.113.0/30\", \"gateway-group\": \"main\"}]}");
 	memset(&api, 0, sizeof(api));
@@ -109,6 +109,7 @@ Test(api, allocate_gives_a_grant_that_verifies)
 	cr_assert_eq(g.keepalive, PA_KEEPALIVE_DEFAULT);
 	cr_assert_eq(g.n_gateways, 2u);
 	cr_assert_eq(g.gateways[0].port, 6080);
+	cr_assert(pa_addr_eq(&g.relay.addr, &g.gateways[0].addr) && g.relay.port == 443);
 	cr_assert_arr_eq(g.gateway_key, conf->groups[0].public_key, PA_KEY_LEN);
 	pa_derive_pool_key(pa_keyring_at(api.keys, 0)->key, 3, 1, pool_key);
 	pa_claims_encode(&g.claims, claims);
@@ -229,6 +230,36 @@ Test(api, release)
 	cr_assert_str_eq(text(json_object_get(reply.arguments, "lease"), "state"), "released");
 	call("lease-release", "{\"realm\": \"campus\", \"subnet-id\": 1, \"dhcp-address\": \"10.1.0.5\", \"client-id\": \"0102\"}");
 	cr_assert_eq(reply.result, PA_RESULT_EMPTY);
+}
+
+/* A release that comes from the LAN must show the grant; what is wrong with it changes nothing. */
+Test(api, release_by_proof)
+{
+	static const char form[] = "{\"realm\": \"campus\", \"subnet-id\": 1, \"dhcp-address\": \"10.1.0.5\", \"client-id\": \"0102\", "
+				   "\"epoch\": %llu, \"proof\": \"%s\"}";
+	uint8_t option[PA_GRANT_MAX], proof[PA_MAC_LEN];
+	char hex[2 * PA_MAC_LEN + 1], arguments[256];
+	struct pa_grant g;
+	int n;
+
+	call("lease-allocate", ALLOCATE(""));
+	n = pa_hex_decode(text(reply.arguments, "grant"), option, sizeof(option));
+	cr_assert_eq(pa_grant_decode(option, (size_t)n, &g), 0);
+	pa_release_proof(g.secret, g.claims.epoch, 0x0a010006, proof); /* of another lease */
+	(void)snprintf(arguments, sizeof(arguments), form, (unsigned long long)g.claims.epoch, pa_hex_encode(proof, sizeof(proof), hex));
+	call("lease-release", arguments);
+	cr_assert_eq(reply.result, PA_RESULT_ERROR);
+	cr_assert_str_eq(reply.event, "lease.unproven");
+	call("lease-release", "{\"realm\": \"campus\", \"subnet-id\": 1, \"dhcp-address\": \"10.1.0.5\", \"client-id\": \"0102\", "
+	     "\"proof\": \"00\"}");
+	cr_assert(strstr(reply.text, "'proof'") != NULL, "%s", reply.text);
+	pa_release_proof(g.secret, g.claims.epoch, 0x0a010005, proof);
+	(void)snprintf(arguments, sizeof(arguments), form, (unsigned long long)g.claims.epoch, pa_hex_encode(proof, sizeof(proof), hex));
+	call("lease-release", arguments);
+	cr_assert_eq(reply.result, PA_RESULT_SUCCESS);
+	cr_assert_str_eq(reply.event, "lease.release");
+	call("lease-release", arguments);
+	cr_assert_eq(reply.result, PA_RESULT_EMPTY, "again");
 }
 
 static void allocate_n(unsigned n)

@@ -28,7 +28,7 @@ Test(conf, reads_everything)
 		"\"socket\": \"/run/x.sock\", \"socket-group\": \"adm\", \"socket-users\": [\"_kea\"],\n"
 		"\"database\": \"/var/x.db\", \"master-key-file\": \"/etc/x.key\", \"quarantine\": 5, \"realms\": [\"a\", \"b\"],\n"
 		"\"gateway-groups\": [{\"name\": \"g\", \"public-key\": \"" PUBLIC_KEY
-		"\", \"gateways\": [\"198.51.100.1:7000\", \"[2001:db8::1]:6080\"]}],\n"
+		"\", \"gateways\": [\"198.51.100.1:7000\", \"[2001:db8::1]:6080\"], \"relay\": {\"address\": \"198.51.100.1\"}}],\n"
 		"\"pools\": [{\"id\": 9, \"name\": \"p\", \"prefix\": \"203.0.113.0/28\", \"exclude\": [\"203.0.113.4/30\","
 		"\"203.0.113.0/32\", \"203.0.113.5/32\"], \"gateway-group\": \"g\", \"realms\": [\"a\"], \"classes\": [\"c\"], \"outbound\": \"auto\","
 		"\"inbound\": [\"5060/udp\", \"icmp\"]}],\n"
@@ -42,6 +42,7 @@ Test(conf, reads_everything)
 	cr_assert_eq(c->quarantine, 5u);
 	cr_assert_eq(c->groups[0].n_gateways, 2u);
 	cr_assert_eq(c->groups[0].gateways[0].port, 7000);
+	cr_assert(pa_addr_eq(&c->groups[0].relay.addr, &c->groups[0].gateways[0].addr) && c->groups[0].relay.port == 443);
 	cr_assert_eq(c->mtu, 1400);
 	cr_assert_eq(c->keepalive, 30);
 	cr_assert_eq(c->outbound, PA_OUT_NATIVE);
@@ -141,6 +142,17 @@ Test(conf, gateway_groups)
 	assert_refused(GROUPS("{\"name\": \"g\", \"public-key\": \"" PUBLIC_KEY "\", \"gateways\": [\"192.0.2.1:1\"]},"
 			      "{\"name\": \"g\", \"public-key\": \"" PUBLIC_KEY "\", \"gateways\": [\"192.0.2.1:1\"]}"),
 		       "gateway-groups[1].name", "another gateway group");
+}
+
+#define RELAY(gateways, relay)                                                                                         \
+	GROUPS("{\"name\": \"g\", \"public-key\": \"" PUBLIC_KEY "\", \"gateways\": [" gateways "], \"relay\": " relay "}")
+
+Test(conf, a_relay_must_make_sense)
+{
+	assert_refused(RELAY("\"192.0.2.1:1\"", "{\"address\": \"relay.example.net:443\"}"), "relay.address", "expected an address");
+	assert_refused(RELAY("\"192.0.2.1:1\"", "{\"address\": \"0.0.0.0:443\"}"), "relay.address", "write the gateway's own");
+	assert_refused(RELAY("\"192.0.2.1:1\"", "{\"addresses\": []}"), "relay.addresses", "unknown");
+	assert_refused(RELAY("\"[2001:db8::1]:1\", \"[2001:db8::2]:1\"", "{\"address\": \"[2001:db8::1]:443\"}"), "gateways", "bytes");
 }
 
 static void assert_setting_refused(const char *setting, const char *place)

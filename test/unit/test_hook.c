@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "broker_stub.h"
+#include "common/cred.h"
+#include "common/dhcp_inform.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "kea-hook/hook.h"
+#include "kea-hook/inform.h"
 
 #define GRANT "01c0ffee"
 
@@ -306,6 +309,201 @@ Test(hook, releases_go_to_the_broker_for_served_subnets)
 	json_decref(c);
 	cr_expect(stub_quiet(&t.broker));
 	cr_expect_eq(t.stats[PA_HOOK_RELEASES], 1);
+}
+
+/* ---- DHCPINFORM ---- */
+
+static const uint8_t hw[] = {2, 0, 0x5e, 0, 0x12, 0x34}, other_hw[] = {2, 0, 0x5e, 0, 0x12, 0x35};
+
+static struct pa_hook_lease held(uint8_t client)
+{
+	struct pa_hook_lease l = lease_of(client);
+
+	l.hw_address = hw;
+	l.hw_address_len = sizeof(hw);
+	return l;
+}
+
+static struct pa_hook_sender sender(const struct pa_hook_lease *l)
+{
+	return (struct pa_hook_sender){.hw_address = hw, .hw_address_len = sizeof(hw), .frame = hw, .frame_len = sizeof(hw),
+				       .source = l->address};
+}
+
+static size_t inform(uint8_t client, const uint8_t *sent, size_t len, uint8_t *option)
+{
+	const struct pa_hook_query q = {.xid = 7, .has_option = true, .option = sent, .option_len = len};
+	const struct pa_hook_lease l = held(client);
+	const struct pa_hook_sender from = sender(&l);
+
+	return pa_hook_inform(t.hook, &l, &from, &q, option);
+}
+
+static void expect_command(const char *name)
+{
+	json_t *c = stub_read(&t.broker);
+
+	cr_expect_str_eq(json_string_value(json_object_get(c, "command")), name);
+	json_decref(c);
+}
+
+/* Dispatches until the statistic has the value. */
+static void until(enum pa_hook_stat stat, unsigned value)
+{
+	while (t.stats[stat] < value)
+		dispatch();
+}
+
+Test(hook, an_inform_starts_and_its_repetition_is_answered)
+{
+	static const uint8_t key[PA_KEY_LEN] = {1}, want[] = {0x01, 0xc0, 0xff, 0xee};
+	uint8_t option[PA_HOOK_OPTION_MAX];
+	json_t *c;
+	size_t n;
+
+	connect_hook("");
+	cr_expect_eq(inform(1, key, sizeof(key), option), 0);
+	cr_expect_eq(inform(1, key, sizeof(key), option), 0, "while the broker thinks");
+	c = stub_read(&t.broker);
+	cr_expect_str_eq(json_string_value(json_object_get(c, "command")), "lease-allocate");
+	cr_expect_not_null(json_object_get(json_object_get(c, "arguments"), "client-key"));
+	cr_expect(stub_quiet(&t.broker), "one request");
+	stub_reply(&t.broker, c, 0, GRANT);
+	json_decref(c);
+	wait_readable(pa_hook_fd(t.hook), 5000);
+	pa_hook_dispatch(t.hook);
+	n = inform(1, key, sizeof(key), option);
+	cr_assert_eq(n, sizeof(want));
+	cr_expect_arr_eq(option, want, sizeof(want));
+	cr_expect_eq(inform(1, key, sizeof(key), option), sizeof(want), "an answer may be lost");
+	cr_expect(stub_quiet(&t.broker));
+	cr_expect_eq(t.stats[PA_HOOK_INFORMS], 1);
+	cr_expect_eq(t.stats[PA_HOOK_INFORM_ANSWERS], 2);
+	cr_expect_null(strstr(t.log, "c0ffee"), "the log has the option: %s", t.log);
+}
+
+Test(hook, an_inform_is_for_the_holder_of_the_lease)
+{
+	const struct pa_hook_lease l = held(1);
+	struct pa_hook_sender from = sender(&l);
+	static const uint8_t id = 1, other_id = 2;
+
+	cr_expect_null(pa_hook_foreign(&l, &from));
+	from.client_id = &id;
+	from.client_id_len = 1;
+	cr_expect_null(pa_hook_foreign(&l, &from));
+	from.client_id = &other_id;
+	cr_expect_str_eq(pa_hook_foreign(&l, &from), "client identifier");
+	from = sender(&l);
+	from.hw_address = other_hw;
+	cr_expect_str_eq(pa_hook_foreign(&l, &from), "hardware address");
+	from = sender(&l);
+	from.hw_address_len = 0;
+	cr_expect_str_eq(pa_hook_foreign(&l, &from), "hardware address");
+	from = sender(&l);
+	from.source++;
+	cr_expect_str_eq(pa_hook_foreign(&l, &from), "source address");
+	from.relayed = true;
+	cr_expect_null(pa_hook_foreign(&l, &from), "the relay's own");
+	from = sender(&l);
+	from.frame = other_hw;
+	cr_expect_str_eq(pa_hook_foreign(&l, &from), "source of the frame");
+	cr_expect_str_eq(pa_hook_foreign(NULL, &from), "no lease");
+}
+
+Test(hook, a_foreign_inform_asks_nobody)
+{
+	const struct pa_hook_query q = {.xid = 7, .has_option = true};
+	const struct pa_hook_lease l = held(1);
+	struct pa_hook_sender from = sender(&l);
+	uint8_t option[PA_HOOK_OPTION_MAX];
+
+	connect_hook("");
+	from.hw_address = other_hw;
+	for (int i = 0; i < 100; i++)
+		cr_expect_eq(pa_hook_inform(t.hook, &l, &from, &q, option), 0);
+	cr_expect(stub_quiet(&t.broker));
+	cr_expect_eq(t.stats[PA_HOOK_INFORM_FOREIGN], 100);
+	cr_expect_not_null(strstr(t.log, "inform.foreign source=10.0.0.1 hw-address=02005e001235 cause=\"hardware address\""), "%s", t.log);
+	cr_expect_lt(strlen(t.log), 1000, "the log is not flooded: %s", t.log);
+}
+
+Test(hook, refused_informs_are_not_asked_again_at_once)
+{
+	uint8_t option[PA_HOOK_OPTION_MAX];
+
+	connect_hook("");
+	cr_expect_eq(inform(1, NULL, 0, option), 0);
+	serve(3, NULL);
+	until(PA_HOOK_REFUSED, 1);
+	cr_expect_eq(inform(1, NULL, 0, option), 0);
+	cr_expect(stub_quiet(&t.broker));
+}
+
+Test(hook, informs_at_once_are_bounded_and_leave_room_for_packets)
+{
+	uint8_t option[PA_HOOK_OPTION_MAX];
+	int packet;
+
+	connect_hook(", \"max-parked\": 1");
+	for (unsigned i = 1; i <= PA_INFORMS_IN_FLIGHT_MAX + 5; i++)
+		cr_expect_eq(inform((uint8_t)i, NULL, 0, option), 0);
+	cr_expect_eq(t.stats[PA_HOOK_INFORMS], PA_INFORMS_IN_FLIGHT_MAX);
+	cr_expect_eq(t.stats[PA_HOOK_INFORM_LIMIT], 5);
+	cr_expect_eq(submit(200, &packet), 0);
+}
+
+Test(hook, an_inform_with_the_broker_away)
+{
+	uint8_t option[PA_HOOK_OPTION_MAX];
+
+	open_hook("");
+	cr_expect_eq(inform(1, NULL, 0, option), 0);
+	cr_expect_eq(t.stats[PA_HOOK_BROKER_DOWN], 1);
+	cr_expect_eq(t.stats[PA_HOOK_INFORMS], 0);
+}
+
+Test(hook, an_inform_gives_back_and_the_repetition_confirms)
+{
+	uint8_t option[PA_HOOK_OPTION_MAX], release[PA_RELEASE_LEN], proof[PA_MAC_LEN] = {9};
+	const json_t *args;
+	json_t *c;
+
+	connect_hook("");
+	cr_expect_eq(inform(1, NULL, 0, option), 0);
+	serve(0, GRANT);
+	dispatch();
+	cr_assert_gt(inform(1, NULL, 0, option), 0);
+	pa_dhcp_release_encode(42, proof, release);
+	cr_expect_eq(inform(1, release, sizeof(release), option), 0);
+	c = stub_read(&t.broker);
+	args = json_object_get(c, "arguments");
+	cr_expect_str_eq(json_string_value(json_object_get(c, "command")), "lease-release");
+	cr_expect_eq(json_integer_value(json_object_get(args, "epoch")), 42);
+	cr_expect_str_eq(json_string_value(json_object_get(args, "proof")), "09000000000000000000000000000000");
+	stub_reply(&t.broker, c, 0, NULL);
+	json_decref(c);
+	until(PA_HOOK_RELEASES, 1);
+	cr_expect_eq(inform(1, release, sizeof(release), option), sizeof(release));
+	cr_expect_arr_eq(option, release, sizeof(release));
+	cr_expect_eq(inform(1, NULL, 0, option), 0, "the grant that was given back is not given out again");
+	expect_command("lease-allocate");
+}
+
+Test(hook, the_end_of_a_lease_ends_what_informs_were_told)
+{
+	const struct pa_hook_lease l = held(1);
+	uint8_t option[PA_HOOK_OPTION_MAX];
+
+	connect_hook("");
+	cr_expect_eq(inform(1, NULL, 0, option), 0);
+	serve(0, GRANT);
+	dispatch();
+	cr_assert_gt(inform(1, NULL, 0, option), 0);
+	pa_hook_release(t.hook, &l);
+	expect_command("lease-release");
+	cr_expect_eq(inform(1, NULL, 0, option), 0);
+	expect_command("lease-allocate");
 }
 
 Test(hook, who_is_served)

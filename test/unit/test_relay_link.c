@@ -44,6 +44,8 @@ struct end {
 	size_t wire_len;
 	uint8_t input[INPUT_MAX]; /* arrived, no whole frame yet */
 	size_t input_len;
+	const struct pa_rsession *more; /* whose data have to come next */
+	unsigned mores;
 	unsigned incoming, tunnel, pongs, byes, outputs, resolved, datagrams;
 	struct pa_relay_body answer; /* server: how to answer OPEN */
 };
@@ -63,11 +65,19 @@ static struct stream *add(struct end *e, struct pa_rsession *s, uint64_t total)
 	return st;
 }
 
+static void fill(const struct end *e, const struct stream *st, const struct iovec *to, size_t n)
+{
+	for (size_t i = 0; n > 0; to++)
+		for (uint8_t *p = to->iov_base, *end = p + to->iov_len; p < end && n > 0; n--)
+			*p++ = byte_at(st->id, e->server, st->sent + i++);
+}
+
 static void send_some(struct end *e, struct stream *st, struct rnd *r)
 {
 	while (st->s != NULL && st->opened && st->sent < st->total) {
-		uint8_t *to;
-		size_t room = pa_rlink_reserve(st->s, &to), n = room;
+		struct iovec to[PA_RLINK_PIECES];
+		unsigned pieces = r != NULL ? 1 + rnd_below(r, PA_RLINK_PIECES) : 1;
+		size_t room = pa_rlink_reserve_pieces(st->s, to, &pieces), n = room;
 
 		if (room == 0)
 			break;
@@ -75,8 +85,7 @@ static void send_some(struct end *e, struct stream *st, struct rnd *r)
 			n = 1 + rnd_below(r, (uint32_t)n);
 		if (n > st->total - st->sent)
 			n = (size_t)(st->total - st->sent);
-		for (size_t i = 0; i < n; i++)
-			to[i] = byte_at(st->id, e->server, st->sent + i);
+		fill(e, st, to, n);
 		pa_rlink_commit(st->s, n);
 		st->sent += n;
 	}
@@ -147,6 +156,9 @@ static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size
 	struct end *e = ctx;
 	struct stream *st = pa_rsession_user(s);
 
+	cr_assert(e->more == NULL || e->more == s);
+	e->more = pa_rlink_more(s) ? s : NULL;
+	e->mores += e->more != NULL;
 	for (size_t i = 0; i < len; i++)
 		cr_assert_eq(bytes[i], byte_at(st->id, !e->server, st->got + i), "byte %zu of session %u", i, st->id);
 	st->got += len;
@@ -170,8 +182,9 @@ static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoi
 static void on_fin(void *ctx, struct pa_rsession *s)
 {
 	struct stream *st = pa_rsession_user(s);
+	const struct end *e = ctx;
 
-	(void)ctx;
+	cr_assert_null(e->more);
 	st->fin_got = true;
 }
 
@@ -283,6 +296,7 @@ static void receive(struct end *e, size_t max)
 	e->wire_len -= n;
 	used = pa_rlink_input(e->link, e->input, e->input_len);
 	cr_assert_geq(used, 0, "input: %s", pa_strerror((int)used));
+	cr_assert_null(e->more, "data were announced and did not come");
 	memmove(e->input, e->input + used, e->input_len - (size_t)used);
 	e->input_len -= (size_t)used;
 }
@@ -380,6 +394,7 @@ static unsigned history(uint64_t seed)
 		cr_assert_eq(c->streams[i].got, s->streams[i].total, "seed %llu", (unsigned long long)seed);
 		cr_assert_eq(s->streams[i].got, c->streams[i].total);
 	}
+	cr_assert_gt(c->mores + s->mores, 0u);
 	close_all(c);
 	close_all(s);
 	cr_assert_eq(pa_rlink_sessions(c->link), 0);
@@ -635,4 +650,44 @@ Test(relay_link, nobody_sends_more_than_the_window)
 	}
 	end_free(c);
 	end_free(s);
+}
+
+/* Several whole frames at once, over the end of the buffer: each reader of the ring sees the frames that a reader of
+ * the wire would. */
+Test(relay_ring, frames_are_reserved_at_once)
+{
+	struct pa_rring r;
+	uint64_t wrote = 0, got = 0;
+
+	cr_assert_eq(pa_rring_init(&r, 1u << 20), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		struct iovec to[PA_RLINK_PIECES];
+		unsigned n = PA_RLINK_PIECES;
+		size_t room = pa_rring_reserve(&r, 100000, 16384, to, &n), use = room - i * 7, left = use;
+		const uint8_t *p;
+
+		cr_assert_geq(room, 100000u - PA_RELAY_DATA_MAX);
+		for (unsigned k = 0; k < n && left > 0; k++)
+			for (size_t j = 0; j < to[k].iov_len && left > 0; j++, left--)
+				((uint8_t *)to[k].iov_base)[j] = (uint8_t)(wrote++ * 31);
+		pa_rring_commit(&r, 5, use);
+		for (struct pa_relay_header h; (room = pa_rring_peek(&r, true, &p)) > 0;) {
+			uint8_t frame[PA_RELAY_HEADER_LEN + PA_RELAY_DATA_MAX];
+			size_t len = 0;
+
+			do { /* a header over the buffer's end comes in two pieces */
+				memcpy(frame + len, p, room);
+				len += room;
+				pa_rring_sent(&r, room);
+			} while (r.frame_left > 0 && (room = pa_rring_peek(&r, true, &p)) > 0);
+			cr_assert_eq(pa_relay_get_header(frame, &h), 0);
+			cr_assert(h.type == PA_RELAY_DATA && h.session == 5 &&
+				  len == PA_RELAY_HEADER_LEN + (size_t)h.length);
+			for (size_t j = PA_RELAY_HEADER_LEN; j < len; j++)
+				cr_assert_eq(frame[j], (uint8_t)(got++ * 31));
+		}
+		cr_assert_eq(got, wrote);
+		cr_assert_eq(pa_rring_ack(&r, r.sent), 0);
+	}
+	pa_rring_fini(&r);
 }

@@ -114,10 +114,37 @@ Test(gatewayd_conf, mistakes)
 	expect_error(1, "{" LISTEN ", " POOLS ", \"log-level\": \"loud\"}", "loud");
 }
 
+Test(tunneld_conf, relay)
+{
+	static const char text[] = "{\"exec\": {\"users\": [\"a\"]},\n"
+				   "\"relay\": {\"address\": \"198.51.100.10\", \"name\": \"relay.example.net\", \"ca\": \"system\"}}";
+	static const char own[] = "{\"exec\": {\"users\": [\"a\"]}, \"relay-users\": {\"groups\": [\"b\"]}}";
+	struct pa_conf *conf = pa_conf_new("f", text, sizeof(text) - 1);
+	struct pa_tunneld_conf c;
+
+	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
+	cr_assert_eq(c.relay.server.port, 443);
+	cr_assert_str_eq(c.relay.name, "relay.example.net");
+	cr_assert_str_eq(c.relay.ca, "system");
+	cr_assert(c.relay.users.n_users == 1 && strcmp(c.relay.users.users[0], "a") == 0, "those of exec");
+	pa_tunneld_conf_clear(&c);
+	pa_conf_free(conf);
+	conf = pa_conf_new("f", own, sizeof(own) - 1);
+	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
+	cr_assert(c.relay.users.n_users == 0 && c.relay.users.n_groups == 1);
+	pa_tunneld_conf_clear(&c);
+	pa_conf_free(conf);
+	expect_error(0, "{\"relay\": {\"address\": \"relay.example.net:443\"}}", "relay.address");
+	expect_error(0, "{\"relay\": {\"name\": \"x\"}}", "relay.name");
+	expect_error(0, "{\"relay\": {\"ca\": \"system\"}}", "relay.ca");
+	expect_error(0, "{\"relay\": {\"colour\": 1}}", "relay.colour");
+	expect_error(0, "{\"relay-users\": {\"users\": [\"\"]}}", "relay-users.users");
+}
+
 Test(tunneld_conf, defaults_and_settings)
 {
 	static const char text[] =
-		"{\"device\": \"p1\", \"outbound\": \"native\", \"allow-documentation\": true, \"networks\": [\"203.0.113.0/24\"],\n"
+		"{\"device\": \"p1\", \"outbound\": \"native\", \"allow-documentation\": true, \"on-demand\": {\"linger\": 5}, \"networks\": [\"203.0.113.0/24\"],\n"
 		"\"gateway-keys\": [\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"],\n"
 		"\"table\": 300, \"rule-priority\": 100, \"mark\": 4294967292}";
 	struct pa_conf *conf = pa_conf_new("f", "{}", 2);
@@ -126,16 +153,18 @@ Test(tunneld_conf, defaults_and_settings)
 	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
 	cr_assert_str_eq(c.device, "pub0");
 	cr_assert(c.outbound == -1 && !c.allow_documentation && c.n_networks == 0 && c.n_gateway_keys == 0);
-	cr_assert(c.table == 6080 && c.rule_priority == 5200 && c.mark == 6080);
+	cr_assert(c.table == 6080 && c.rule_priority == 5200 && c.mark == 6080 && !c.on_demand);
 	cr_assert_str_eq(c.key_file, "/var/lib/pubaddr/client.key");
 	cr_assert_str_eq(c.state_dir, "/var/lib/pubaddr");
 	cr_assert_str_eq(c.run_dir, "/run/pubaddr");
+	cr_assert(pa_addr_is_none(&c.relay.server.addr) && c.relay.name == NULL && c.relay.ca == NULL && c.relay.users.n_users == 0);
 	pa_tunneld_conf_clear(&c);
 	pa_conf_free(conf);
 	conf = pa_conf_new("f", text, sizeof(text) - 1);
 	cr_assert_eq(pa_tunneld_conf_read(conf, &c), 0, "%s", pa_conf_error(conf));
 	cr_assert(c.outbound == PA_OUT_NATIVE && c.allow_documentation && c.n_networks == 1 && c.n_gateway_keys == 1);
 	cr_assert_eq(c.gateway_keys[0][31], 0xff);
+	cr_assert(c.on_demand && c.linger == 5 && c.option_code == PA_OPTION_CODE_DEFAULT);
 	cr_assert(c.table == 300 && c.rule_priority == 100 && c.mark == UINT32_MAX - 3);
 	pa_tunneld_conf_clear(&c);
 	pa_conf_free(conf);
@@ -152,6 +181,8 @@ Test(tunneld_conf, mistakes)
 	expect_error(0, "{\"device\": \"\"}", "device");
 	expect_error(0, "{\"device\": \"pub*\"}", "device");
 	expect_error(0, "{\"device\": \"p\\\"; x\"}", "device");
+	expect_error(0, "{\"on-demand\": {\"linger\": -1}}", "on-demand.linger");
+	expect_error(0, "{\"on-demand\": {\"delay\": 1}}", "on-demand.delay");
 	expect_error(0, "{\"run-dir\": \"run\"}", "run-dir");
 	expect_error(0, "{\"keyfile\": \"/k\"}", "keyfile: unknown");
 	expect_error(0, "[]", "object");

@@ -193,8 +193,11 @@ static unsigned waiting(int fd, bool header)
 {
 	uint8_t buf[2048];
 	size_t at = header ? 10 : 0;
-	ssize_t n = read(fd, buf, sizeof(buf));
+	ssize_t n;
 
+	do { /* the kernel itself may say something of IPv6 as soon as the device is up */
+		n = read(fd, buf, sizeof(buf));
+	} while (n > (ssize_t)at && buf[at] >> 4 != 4);
 	return n < (ssize_t)at + 20 ? 0 : buf[at + 19];
 }
 

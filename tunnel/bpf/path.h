@@ -40,8 +40,10 @@ struct pa_k_peer {
 	__u64 rx_packets, rx_bytes;
 	__u32 rx_seen; /* last data: nanoseconds >> PA_K_SEEN_SHIFT */
 	__u16 mtu;     /* gateway: of inner packets to it; never 0, nor more than the device's */
-	__u16 pad;
+	__u16 relayed; /* gateway: its relay has been asking about it until then: boot time >> PA_K_RELAY_SHIFT, cut; 0: no */
 };
+#define PA_K_RELAY_SHIFT 30 /* 1.07 s */
+#define PA_K_RELAY_UNITS 60
 #define PA_K_SEEN_SHIFT 24 /* 17 ms */
 #define PA_K_PEER_USER 1 /* left to the daemon: an outer address that the programs cannot do */
 
