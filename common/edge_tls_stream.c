@@ -23,8 +23,8 @@
 #define RECORD_MORE 256u  /* that a record may be longer when it is encrypted (5.2) */
 /* Records wait for one call of the system: what is sent at once crosses hosts in packets of up to 64 KiB. */
 #define OUTPUT_LEN (8 * (RECORD_MAX + RECORD_MORE))
-/* Key updates of the other side (RFC 8446, 4.6.3): so many, and one more for each so many octets. Nobody needs one before 2^24.5 records
- * (5.5), but each costs us a derivation, and an answer if it asks for one. */
+/* Key updates (RFC 8446, 4.6.3) and session tickets (4.6.1) of the other side: so many, and one more for each so many octets. Nobody
+ * needs a new key before 2^24.5 records (5.5), nor do we any ticket, but each costs us a derivation, and perhaps an answer. */
 #define UPDATES_MAX 32u
 #define UPDATE_OCTETS (1u << 20)
 
@@ -41,7 +41,7 @@ struct pa_stream {
 	const struct pa_stream_ops *ops;
 	void *ctx;
 	bool read_waits;		    /* for room to write */
-	bool flooded;			    /* by key updates */
+	bool flooded;			    /* by them */
 	unsigned updates;
 	uint64_t received;		    /* octets */
 	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
@@ -108,7 +108,7 @@ static const char *why(const struct pa_stream *s, int error)
 	int os = errno;
 
 	if (s->flooded)
-		return "too many key updates";
+		return "too many key updates or session tickets";
 	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK)
 		return X509_verify_cert_error_string(verify);
 	if (error == SSL_ERROR_ZERO_RETURN)
@@ -118,13 +118,14 @@ static const char *why(const struct pa_stream *s, int error)
 	return os != 0 ? strerror(os) : "the connection ended";
 }
 
-/* TLS takes key updates one after the other as long as there are any, and tells nobody: but for this. To it, the stream ends here. */
+/* TLS takes them one after the other as long as there are any, and tells nobody: but for this. To it, the stream ends here. */
 static void on_message(int written, int version, int type, const void *message, size_t len, SSL *ssl, void *arg)
 {
 	struct pa_stream *s = arg;
 
 	(void)version;
-	if (written || type != SSL3_RT_HANDSHAKE || len == 0 || *(const uint8_t *)message != SSL3_MT_KEY_UPDATE)
+	if (written || type != SSL3_RT_HANDSHAKE || len == 0 ||
+	    (*(const uint8_t *)message != SSL3_MT_KEY_UPDATE && *(const uint8_t *)message != SSL3_MT_NEWSESSION_TICKET))
 		return;
 	if (++s->updates <= UPDATES_MAX + s->received / UPDATE_OCTETS)
 		return;

@@ -189,27 +189,35 @@ void pa_rlink_commit(struct pa_rsession *s, size_t n)
 	pa_rlink_wake(s->link);
 }
 
-bool pa_rlink_datagram(struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len)
+/* A frame that nobody waits for: what others cause must not fill what may wait. */
+static bool put_or_drop(struct pa_rsession *s, uint8_t type, const struct pa_relay_body *b, const uint8_t *bytes, size_t len)
 {
-	struct pa_relay_body b = {.remote = *peer};
 	struct pa_rlink *l = s->link;
-	struct pa_relay_header h = {.type = PA_RELAY_DATAGRAM, .session = s->id};
-	uint8_t *to;
+	struct pa_relay_header h = {.type = type, .session = s->id};
+	uint8_t *to = l->scratch;
+	int head = pa_relay_encode(type, b, to, PA_RELAY_FIELDS_MAX);
 
-	if (s->over || !l->connected || l->late != NULL || l->ring.end - l->ring.sent > PA_RLINK_DATAGRAMS_MAX ||
-	    len > PA_RELAY_BODY_MAX - PA_RELAY_DATAGRAM_LEN ||
-	    pa_rring_room(&l->ring) < PA_RELAY_HEADER_LEN + PA_RELAY_DATAGRAM_LEN + len + PA_RLINK_KEEP)
-		return false;
-	to = l->scratch;
-	if (pa_relay_encode(PA_RELAY_DATAGRAM, &b, to, PA_RELAY_DATAGRAM_LEN) < 0)
+	if (head < 0 || s->over || !l->connected || l->late != NULL || l->ring.end - l->ring.sent > PA_RLINK_DATAGRAMS_MAX ||
+	    len > PA_RELAY_BODY_MAX - (size_t)head ||
+	    pa_rring_room(&l->ring) < PA_RELAY_HEADER_LEN + (size_t)head + len + PA_RLINK_KEEP)
 		return false;
 	if (len > 0)
-		memcpy(to + PA_RELAY_DATAGRAM_LEN, bytes, len);
-	h.length = (uint16_t)(PA_RELAY_DATAGRAM_LEN + len);
+		memcpy(to + head, bytes, len);
+	h.length = (uint16_t)((size_t)head + len);
 	if (!pa_rring_put(&l->ring, &h, to))
 		return false;
 	pa_rlink_wake(l);
 	return true;
+}
+
+bool pa_rlink_datagram(struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len)
+{
+	return put_or_drop(s, PA_RELAY_DATAGRAM, &(struct pa_relay_body){.remote = *peer}, bytes, len);
+}
+
+bool pa_rlink_undelivered(struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	return put_or_drop(s, PA_RELAY_UNDELIVERED, &(struct pa_relay_body){.error = (uint8_t)error, .remote = *peer}, NULL, 0);
 }
 
 bool pa_rlink_more(const struct pa_rsession *s)
@@ -352,6 +360,12 @@ static int on_session(struct pa_rlink *l, const struct pa_relay_header *h, const
 		if (!s->open)
 			return PA_EFORMAT;
 		l->ops->datagram(l->ctx, s, &b->remote, body + b->payload, h->length - b->payload);
+		return 0;
+	case PA_RELAY_UNDELIVERED:
+		if (!s->open || l->cfg.server)
+			return PA_EFORMAT;
+		if (l->ops->undelivered != NULL)
+			l->ops->undelivered(l->ctx, s, &b->remote, (enum pa_relay_error)b->error);
 		return 0;
 	case PA_RELAY_WINDOW_ADD:
 		return on_window(l, s, b->window);

@@ -36,6 +36,8 @@ struct pa_rlink_ops {
 	/* A datagram from (client) or to (server) peer. Drop it if it cannot go on at once. */
 	void (*datagram)(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
 			 size_t len);
+	/* Client: datagrams to peer do not arrive, the network says why. NULL: nobody wants to know. */
+	void (*undelivered)(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error);
 	/* No more bytes will come. */
 	void (*fin)(void *ctx, struct pa_rsession *s);
 	/* The other side has ended the session: s is gone when this returns. */
@@ -111,6 +113,8 @@ size_t pa_rlink_reserve_pieces(struct pa_rsession *s, struct iovec *pieces, unsi
 void pa_rlink_commit(struct pa_rsession *s, size_t n);
 /* False: dropped, as UDP may. len at most PA_RELAY_BODY_MAX - PA_RELAY_DATAGRAM_LEN. */
 bool pa_rlink_datagram(struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len);
+/* Server: datagrams to peer do not arrive. False: dropped, as what tells of it on a network may be. error: not OK. */
+bool pa_rlink_undelivered(struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error);
 /* In the data op: will it be called for s again, before anything else happens? Who collects what came saves calls of
  * the system. */
 bool pa_rlink_more(const struct pa_rsession *s);

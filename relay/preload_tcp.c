@@ -23,6 +23,26 @@ static void tell(int fd, const struct pa_pre_tag *t)
 		pa_pre_tag_set(fd, t);
 }
 
+/* ---- an end that is a reset */
+
+bool pa_pre_is_abrupt(int fd)
+{
+	struct linger l = {0};
+	socklen_t len = sizeof(l);
+	int saved = errno;
+	bool yes = pa_pre_real()->getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len) == 0 && l.l_onoff != 0 && l.l_linger == 0;
+
+	errno = saved;
+	return yes;
+}
+
+/* It may have been so before it was one of ours. */
+static void pass_on_abrupt(int fd)
+{
+	if (pa_pre_is_abrupt(fd))
+		pa_pre_set(fd, true, &(struct pa_endpoint){0});
+}
+
 /* ---- calls */
 
 int pa_pre_tcp_connect(int fd, const struct pa_pre_plain *p, const struct pa_endpoint *remote)
@@ -39,8 +59,10 @@ int pa_pre_tcp_connect(int fd, const struct pa_pre_plain *p, const struct pa_end
 	(void)pa_pre_real()->getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &len);
 	/* It takes its place before the result is there, so that other threads and a handler of signals see a socket that connects. */
 	rc = pa_pre_replace(fd, ours, &tag);
-	if (rc == 0)
+	if (rc == 0) {
+		pass_on_abrupt(fd);
 		rc = p->nonblock ? EINPROGRESS : pa_pre_await(wait, &limit);
+	}
 	(void)pa_pre_real()->close(wait);
 	if (rc == EINPROGRESS || rc == EINTR)
 		return fail(rc);
@@ -196,6 +218,10 @@ int pa_pre_tcp_accept(int fd, const struct pa_pre_tag *t, struct sockaddr *sa, s
 	(void)real->fcntl(got, F_SETFL, (flags & SOCK_NONBLOCK) != 0 ? has | O_NONBLOCK : has & ~O_NONBLOCK);
 	if ((flags & SOCK_CLOEXEC) == 0)
 		(void)real->fcntl(got, F_SETFD, 0);
+	if (pa_pre_is_abrupt(fd)) { /* of its listener a connection has it, too */
+		(void)real->setsockopt(got, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+		pass_on_abrupt(got);
+	}
 	pa_pre_to_sockaddr(&tag.peer, tag.v6, sa, len);
 	return got;
 }

@@ -220,6 +220,7 @@ static int open_network(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 	struct pa_divert_config divert;
 	char why[PA_DIVERT_ERRLEN];
 	int rc = pa_nl_open(&r->nl);
+	bool whole = true;
 
 	if (rc == 0)
 		rc = make_deny(r);
@@ -228,9 +229,12 @@ static int open_network(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 		return rc;
 	}
 	divert = divert_of(r);
-	rc = pa_divert_open(&divert, why);
+	rc = pa_divert_open(&divert, &whole, why);
 	if (rc < 0)
 		return fail_at(r, "relay", why, rc, err);
+	if (!whole)
+		pa_log(PA_LOG_WARN, "relay.fragments", "reason=\"the kernel has no nft_tproxy: datagrams that come in fragments go to the "
+							"tunnel\"");
 	r->diverted = true;
 	return 0;
 }

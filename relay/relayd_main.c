@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/cred.h"
 #include "common/edge_daemon.h"
@@ -91,6 +92,7 @@ int main(int argc, char **argv)
 		return PA_EXIT_USAGE;
 	pa_log_init(relayd.program, o.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.gateway.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)setenv("LOCALDOMAIN", "", 1); /* resolv.conf(5): no domain of this host is appended to what a client asks for */
 	if (o.test) {
 		rc = test(&o, &conf);
 	} else if (o.cleanup) {

@@ -56,6 +56,7 @@ struct pa_facts {
 	char refusal[PA_FACT_TEXTLEN]; /* why the last grant was refused */
 	char trouble[PA_FACT_TEXTLEN]; /* why device, routes or rules could not be set */
 	char ended[PA_FACT_NAMELEN];   /* why the gateway ended the last binding */
+	char demand[PA_FACT_NAMELEN];  /* state of addresses on demand (demand.h); empty: not configured */
 	struct pa_endpoint gateway;    /* of the binding */
 	unsigned misses;
 	uint16_t mtu, mtu_max, keepalive; /* mtu_max: what grant and gateway allow; 0: not known */

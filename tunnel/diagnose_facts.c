@@ -66,6 +66,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	copy_text(status, "refusal", f->refusal, sizeof(f->refusal));
 	copy_text(status, "trouble", f->trouble, sizeof(f->trouble));
 	copy_text(status, "last-reason", f->ended, sizeof(f->ended));
+	copy_text(json_object_get(status, "on-demand"), "state", f->demand, sizeof(f->demand));
 	f->misses = (unsigned)number(status, "misses");
 	f->mtu = (uint16_t)number(status, "mtu");
 	f->mtu_max = (uint16_t)number(status, "mtu-max");

@@ -86,6 +86,16 @@ static void print_relay(const json_t *r)
 		       number_of(count, "ended"));
 }
 
+/* Nothing where it is not configured. */
+static void print_socks(const json_t *s)
+{
+	const json_t *count = json_object_get(s, "counters");
+
+	if (s != NULL)
+		printf("  SOCKS5          at %s: %lld connections now, %lld requests, %lld failed\n", text_of(s, "listen"),
+		       number_of(s, "connections"), number_of(count, "socks-requests"), number_of(count, "socks-failed"));
+}
+
 static void print_status(const json_t *s)
 {
 	const char *state = text_of(s, "state");
@@ -108,6 +118,7 @@ static void print_status(const json_t *s)
 	if (json_object_get(s, "lifetime") != NULL)
 		print_lifetime(number_of(s, "lifetime"));
 	print_relay(json_object_get(s, "relay"));
+	print_socks(json_object_get(json_object_get(s, "relay"), "socks"));
 	if (json_object_get(s, "problem") != NULL)
 		printf("  %s %s\n", bound ? "note:          " : "what is wrong: ", text_of(s, "problem"));
 }

@@ -15,8 +15,6 @@
 
 #define RING_LIMIT (4u << 20)
 #define CONNECT_MS 5000	 /* until both ends are proved */
-#define RETRY_MIN_MS 250 /* between attempts, doubling; the first one after a loss is made at once */
-#define RETRY_MAX_MS 8000
 #define PING_MS 1500	   /* while there are sessions, */
 #define PING_IDLE_MS 25000 /* and while there are none: the NAT shall remember us */
 #define SILENCE_MS 3000	   /* after a ping: the connection is dead, whatever TCP thinks */
@@ -36,9 +34,9 @@ struct pa_relay_client {
 	size_t out_len, out_at;
 	struct pa_endpoint mapped;
 	/* boot time; 0: not */
-	uint64_t started_ms, retry_at_ms, heard_ms, pinged_ms;
+	uint64_t started_ms, heard_ms, pinged_ms;
 	uint64_t down_ms; /* since when there has been no connection */
-	uint64_t retry_ms;
+	struct pa_rretry *retry, own_retry; /* the configuration's, or else our own */
 };
 
 static uint64_t now_ms(void)
@@ -88,10 +86,19 @@ FORWARD(reset, (void *ctx, struct pa_rsession *s, enum pa_relay_error e), (c->cf
 FORWARD(writable, (void *ctx, struct pa_rsession *s), (c->cfg.ctx, s))
 FORWARD(tunnel, (void *ctx, const uint8_t *p, size_t len), (c->cfg.ctx, p, len))
 
+static void fwd_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error e)
+{
+	struct pa_relay_client *c = ctx;
+
+	if (c->cfg.ops->undelivered != NULL)
+		c->cfg.ops->undelivered(c->cfg.ctx, s, peer, e);
+}
+
 static const struct pa_rlink_ops link_ops = {.result = fwd_result,
 					     .incoming = fwd_incoming,
 					     .data = fwd_data,
 					     .datagram = fwd_datagram,
+					     .undelivered = fwd_undelivered,
 					     .fin = fwd_fin,
 					     .reset = fwd_reset,
 					     .writable = fwd_writable,
@@ -120,8 +127,10 @@ static int new_link(struct pa_relay_client *c)
 
 static void schedule_retry(struct pa_relay_client *c)
 {
-	c->retry_at_ms = now_ms() + c->retry_ms;
-	c->retry_ms = c->retry_ms == 0 ? RETRY_MIN_MS : 2 * c->retry_ms > RETRY_MAX_MS ? RETRY_MAX_MS : 2 * c->retry_ms;
+	uint16_t chance;
+
+	pa_random((uint8_t *)&chance, sizeof(chance));
+	pa_rretry_lost(c->retry, now_ms(), pa_rlink_sessions(c->link) > 0, chance);
 }
 
 /* The stream is gone already. */
@@ -230,7 +239,7 @@ static int take_ok(struct pa_relay_client *c, const uint8_t *body, size_t len)
 	memcpy(c->id, ok.id, sizeof(c->id));
 	c->mapped = ok.mapped;
 	c->up = true;
-	c->retry_ms = 0;
+	pa_rretry_up(c->retry, now_ms());
 	c->cfg.up(c->cfg.ctx, ok.resumed);
 	pa_stream_output(c->stream);
 	return 0;
@@ -338,10 +347,8 @@ static const char *open_stream(struct pa_relay_client *c)
 
 static void start(struct pa_relay_client *c)
 {
-	const char *wrong;
+	const char *wrong = open_stream(c);
 
-	c->retry_at_ms = 0;
-	wrong = open_stream(c);
 	if (wrong != NULL) {
 		lost(c, wrong);
 		return;
@@ -393,7 +400,7 @@ static void on_tick(uv_timer_t *timer)
 		watch(c, now);
 	} else if (c->stream != NULL && now >= c->started_ms + CONNECT_MS) {
 		drop(c, "no answer in time");
-	} else if (c->stream == NULL && !c->halted && now >= c->retry_at_ms) {
+	} else if (c->stream == NULL && !c->halted && pa_rretry_due(c->retry, now)) {
 		start(c);
 	}
 }
@@ -409,6 +416,7 @@ int pa_relay_client_new(const struct pa_relay_client_config *cfg, const struct p
 	c->cfg = *cfg;
 	c->grant = *g;
 	c->down_ms = now_ms();
+	c->retry = cfg->retry != NULL ? cfg->retry : &c->own_retry;
 	memcpy(c->secret_key, cfg->secret_key, sizeof(c->secret_key));
 	c->timer.data = c;
 	if (new_link(c) < 0 || uv_timer_init(cfg->loop, &c->timer) < 0) {
@@ -427,7 +435,7 @@ void pa_relay_client_grant(struct pa_relay_client *c, const struct pa_grant *g)
 	c->grant = *g;
 	if (c->halted) {
 		c->halted = false;
-		c->retry_at_ms = c->retry_ms = 0;
+		*c->retry = (struct pa_rretry){0};
 	}
 }
 

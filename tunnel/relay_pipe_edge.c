@@ -34,6 +34,7 @@ struct pa_rpipe {
 	bool is_unix;		  /* the last octet is left unread */
 	size_t done;		  /* octets at the head of the socket's queue that are dealt with */
 	bool hup_in, hup;	  /* the program sends no more; has closed */
+	bool abrupt;		  /* its closing is a reset */
 	bool stuffed;		  /* the link takes no more: not read until the writable op */
 	bool eof_in;		  /* the session has been told that the program sends no more */
 	bool fin_wanted, fin_out; /* the peer has sent its last octet; and the program has been told */
@@ -134,9 +135,18 @@ static bool over(struct pa_rpipe *p)
 
 /* ---------------------------------------------------------------- from the program */
 
+static bool is_aborted(const struct pa_rpipe *p)
+{
+	return p->abrupt && p->hup;
+}
+
 /* The program sends no more. False: the pipe is gone. */
 static bool end_input(struct pa_rpipe *p)
 {
+	if (is_aborted(p)) {
+		fail(p, PA_RELAY_E_RESET);
+		return false;
+	}
 	p->eof_in = true;
 	pa_rlink_fin(p->s);
 	return !over(p);
@@ -402,6 +412,10 @@ static bool read_on(struct pa_rpipe *p)
 {
 	if (!take_bytes(p))
 		return false;
+	if (is_aborted(p) && (p->stuffed || p->eof_in)) { /* nobody waits until there is room for the rest */
+		fail(p, PA_RELAY_E_RESET);
+		return false;
+	}
 	if (!p->hup || !p->eof_in || p->orphan_ms != 0)
 		return true;
 	p->orphan_ms = pa_now_get().boot_ms + ORPHAN_MS;
@@ -438,7 +452,7 @@ static void on_event(struct pa_rpipe *p, uint32_t events)
 	}
 	if ((events & EPOLLOUT) && !give_bytes(p))
 		return;
-	if (!p->stuffed && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)))
+	if ((!p->stuffed || is_aborted(p)) && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)))
 		(void)read_on(p);
 }
 
@@ -505,6 +519,7 @@ int pa_rpipe_new(struct pa_rpipes *ps, struct pa_rsession *s, const struct pa_rp
 	p->fd = cfg->fd;
 	p->is_unix = cfg->filler > 0;
 	p->done = cfg->filler;
+	p->abrupt = cfg->abrupt;
 	p->ended = cfg->ended;
 	p->ctx = cfg->ctx;
 	e.data.ptr = p;
@@ -522,6 +537,11 @@ int pa_rpipe_new(struct pa_rpipes *ps, struct pa_rsession *s, const struct pa_rp
 	pa_rsession_set_user(s, p);
 	*ret = p; /* the first events come from the loop, and with them the reading begins */
 	return 0;
+}
+
+void pa_rpipe_set_abrupt(struct pa_rpipe *p, bool abrupt)
+{
+	p->abrupt = abrupt;
 }
 
 void pa_rpipe_free(struct pa_rpipe *p, enum pa_relay_error error)

@@ -161,16 +161,6 @@ static void on_incoming(void *ctx, struct pa_rsession *s, struct pa_rsession *li
 	u->ops->incoming(u, s, b);
 }
 
-static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len)
-{
-	struct pa_relay_user *u = pa_rsession_user(s);
-
-	if (u->ops->data == NULL)
-		pa_turelay_end(ctx, s, PA_RELAY_E_PROTOCOL);
-	else
-		u->ops->data(u, s, bytes, len);
-}
-
 static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len)
 {
 	struct pa_relay_user *u = pa_rsession_user(s);
@@ -178,6 +168,15 @@ static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoi
 	(void)ctx;
 	if (u->ops->datagram != NULL)
 		u->ops->datagram(u, s, peer, bytes, len);
+}
+
+static void on_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	struct pa_relay_user *u = pa_rsession_user(s);
+
+	(void)ctx;
+	if (u->ops->undelivered != NULL)
+		u->ops->undelivered(u, s, peer, error);
 }
 
 static void on_fin(void *ctx, struct pa_rsession *s)
@@ -195,6 +194,19 @@ static void on_reset(void *ctx, struct pa_rsession *s, enum pa_relay_error error
 
 	told_end(ctx, s, error);
 	u->ops->reset(u, s, error);
+}
+
+/* A server that sends bytes where there is no stream: whoever has the session lets go of it before it is gone. */
+static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size_t len)
+{
+	struct pa_relay_user *u = pa_rsession_user(s);
+
+	if (u->ops->data != NULL) {
+		u->ops->data(u, s, bytes, len);
+		return;
+	}
+	on_reset(ctx, s, PA_RELAY_E_PROTOCOL);
+	pa_rlink_close(s, PA_RELAY_E_PROTOCOL);
 }
 
 static void on_writable(void *ctx, struct pa_rsession *s)
@@ -218,6 +230,7 @@ const struct pa_rlink_ops pa_turelay_link_ops = {.result = on_result,
 						 .incoming = on_incoming,
 						 .data = on_data,
 						 .datagram = on_datagram,
+						 .undelivered = on_undelivered,
 						 .fin = on_fin,
 						 .reset = on_reset,
 						 .writable = on_writable,

@@ -116,6 +116,7 @@ static void connect_now(struct pa_turelay *r)
 					     .name = r->cfg.conf->name,
 					     .secret_key = r->secret_key,
 					     .next_bind = next_bind,
+					     .retry = &r->retry,
 					     .up = on_up,
 					     .down = on_down,
 					     .over = on_over,
@@ -275,6 +276,8 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 
 	if (g == NULL && !r->has_grant)
 		return;
+	if (!same)
+		r->retry = (struct pa_rretry){0};
 	if (!same)
 		disconnect(r, g == NULL ? PA_RELAY_E_EXPIRED : PA_RELAY_E_REPLACED);
 	r->final = PA_RELAY_E_OK;

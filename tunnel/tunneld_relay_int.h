@@ -32,6 +32,7 @@ struct pa_turelay {
 	bool has_grant;
 	struct pa_relay_client *client; /* NULL: no connection is wanted, or could be had */
 	struct pa_endpoint server;	/* the client's */
+	struct pa_rretry retry;		/* of it; a new client of the same server goes on with it */
 	bool up, ready;			/* now; and at some time since the client was made */
 	enum pa_relay_error final;	/* not OK: the server refuses this grant for good */
 	char trouble[96];		/* why the connection went last; empty: it stands, or was let go */

@@ -82,6 +82,13 @@ static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoi
 	(void)pa_rlink_datagram(s, peer, bytes, len);
 }
 
+static void on_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	(void)ctx;
+	(void)s;
+	PA_REQUIRE(peer->port != 0 && error != PA_RELAY_E_OK && error <= PA_RELAY_E_MAX);
+}
+
 static void on_fin(void *ctx, struct pa_rsession *s)
 {
 	(void)ctx;
@@ -128,8 +135,8 @@ static void on_output(void *ctx)
 	(void)ctx;
 }
 
-static const struct pa_rlink_ops ops = {on_open,  on_resolve,  on_result, on_incoming, on_data, on_datagram, on_fin,
-					on_reset, on_writable, on_tunnel, on_pong,     on_bye,	on_output};
+static const struct pa_rlink_ops ops = {on_open,  on_resolve,  on_result, on_incoming, on_data, on_datagram, on_undelivered,
+					on_fin,	  on_reset,    on_writable, on_tunnel,	on_pong, on_bye,      on_output};
 
 /* A body that decodes is encoded to the same octets. */
 static void check_body(const uint8_t *data, size_t len)

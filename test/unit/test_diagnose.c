@@ -83,6 +83,11 @@ CAUSE(unreadable, idle(f); f->seen = PA_SEEN_BAD)
 CAUSE(lease_gone, idle(f); f->seen = PA_SEEN_GONE)
 CAUSE(lease_gone_with_address, lease_gone(f); f->lan_has_address = false)
 CAUSE(grant_gone, idle(f))
+CAUSE(on_demand, not_asked(f); (void)snprintf(f->demand, sizeof(f->demand), "idle"))
+CAUSE(on_demand_no_hook, no_hook(f); (void)snprintf(f->demand, sizeof(f->demand), "idle"))
+CAUSE(demand_refused, not_asked(f); (void)snprintf(f->demand, sizeof(f->demand), "pausing"))
+CAUSE(demand_lease_gone, lease_gone(f); (void)snprintf(f->demand, sizeof(f->demand), "idle"))
+CAUSE(demand_held, (void)snprintf(f->demand, sizeof(f->demand), "held"))
 CAUSE(refused, idle(f); (void)snprintf(f->refusal, sizeof(f->refusal), "no"))
 CAUSE(refused_later, (void)snprintf(f->refusal, sizeof(f->refusal), "no"))
 CAUSE(trouble, (void)snprintf(f->trouble, sizeof(f->trouble), "no"))
@@ -140,6 +145,11 @@ static const struct {
 	{lease_gone, "lease-ended", PA_SEV_ERROR, NULL, NULL},
 	{lease_gone_with_address, "lease-ended", PA_SEV_ERROR, NULL, NULL},
 	{grant_gone, "grant-ended", PA_SEV_ERROR, NULL, NULL},
+	{on_demand, "on-demand", PA_SEV_NOTE, NULL, "no program needs one"},
+	{on_demand_no_hook, "on-demand", PA_SEV_NOTE, NULL, NULL},
+	{demand_refused, "demand-failed", PA_SEV_ERROR, NULL, "needs a public address"},
+	{demand_lease_gone, "lease-ended", PA_SEV_ERROR, NULL, NULL},
+	{demand_held, "bound", PA_SEV_NOTE, NULL, NULL},
 	{refused, "grant-refused", PA_SEV_ERROR, NULL, NULL},
 	{refused_later, "grant-refused", PA_SEV_WARNING, "bound", "still used"},
 	{trouble, "network-failed", PA_SEV_ERROR, NULL, NULL},

@@ -46,6 +46,7 @@ Test(relay, bodies_come_back)
 	round_trip(PA_RELAY_BYE, &(struct pa_relay_body){.error = PA_RELAY_E_SHUTDOWN});
 	round_trip(PA_RELAY_RESOLVE, &(struct pa_relay_body){.family = 4, .name = "sip.example.net"});
 	round_trip(PA_RELAY_RESOLVED, &resolved);
+	round_trip(PA_RELAY_UNDELIVERED, &(struct pa_relay_body){.error = PA_RELAY_E_REFUSED, .remote = peer});
 	round_trip(PA_RELAY_ACK, &(struct pa_relay_body){.count = UINT64_MAX});
 	round_trip(PA_RELAY_PING, &(struct pa_relay_body){.count = 1});
 }
@@ -69,6 +70,8 @@ Test(relay, values_outside_their_range_are_refused)
 	REFUSED(PA_RELAY_RESOLVE, .name = "a b");
 	REFUSED(PA_RELAY_RESOLVED, .n_addrs = PA_RELAY_ADDRS_MAX + 1);
 	REFUSED(PA_RELAY_INCOMING, .listener = 0, .remote = peer);
+	REFUSED(PA_RELAY_UNDELIVERED, .error = PA_RELAY_E_OK, .remote = peer);
+	REFUSED(PA_RELAY_UNDELIVERED, .error = PA_RELAY_E_HOST);
 	REFUSED(PA_RELAY_DATA, .error = 0);
 #undef REFUSED
 }

@@ -46,7 +46,7 @@ struct end {
 	size_t input_len;
 	const struct pa_rsession *more; /* whose data have to come next */
 	unsigned mores;
-	unsigned incoming, tunnel, pongs, byes, outputs, resolved, datagrams;
+	unsigned incoming, tunnel, pongs, byes, outputs, resolved, datagrams, undelivered;
 	struct pa_relay_body answer; /* server: how to answer OPEN */
 };
 
@@ -179,6 +179,16 @@ static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoi
 	e->datagrams++;
 }
 
+static void on_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	struct end *e = ctx;
+
+	(void)s;
+	cr_assert_eq(peer->port, 53);
+	cr_assert_eq(error, PA_RELAY_E_REFUSED);
+	e->undelivered++;
+}
+
 static void on_fin(void *ctx, struct pa_rsession *s)
 {
 	struct stream *st = pa_rsession_user(s);
@@ -235,8 +245,8 @@ static void on_output(void *ctx)
 	e->outputs++;
 }
 
-static const struct pa_rlink_ops ops = {on_open,  on_resolve,  on_result, on_incoming, on_data, on_datagram, on_fin,
-					on_reset, on_writable, on_tunnel, on_pong,     on_bye,	on_output};
+static const struct pa_rlink_ops ops = {on_open,  on_resolve,  on_result, on_incoming, on_data, on_datagram, on_undelivered,
+					on_fin,	  on_reset,    on_writable, on_tunnel,	on_pong, on_bye,      on_output};
 
 static struct end *end_new(bool server)
 {
@@ -493,6 +503,12 @@ Test(relay_link, names_datagrams_and_pings)
 	settle(c, s);
 	cr_assert_eq(c->datagrams, 1);
 	cr_assert_eq(s->datagrams, 1);
+	cr_assert(pa_rlink_undelivered(s->streams[0].s, &peer, PA_RELAY_E_REFUSED));
+	settle(c, s);
+	cr_assert_eq(c->undelivered, 1);
+	pa_rlink_lost(s->link);
+	cr_assert_not(pa_rlink_undelivered(s->streams[0].s, &peer, PA_RELAY_E_REFUSED), "nothing of it waits for a connection");
+	cr_assert_eq(pa_rlink_resume(s->link, pa_rlink_received(c->link)), 0);
 	pa_rlink_bye(s->link, PA_RELAY_E_SHUTDOWN);
 	settle(c, s);
 	cr_assert_eq(c->byes, 1);
@@ -623,6 +639,9 @@ Test(relay_link, rules_are_kept)
 	cr_assert_eq(feed(s, PA_RELAY_INCOMING, 5, incoming, (size_t)len), PA_EFORMAT, "nobody calls a server");
 	cr_assert_eq(feed(c, PA_RELAY_OPEN, 2, open, sizeof(open) < 22 ? 0 : 22), PA_EFORMAT, "a server opens nothing");
 	cr_assert_eq(feed(s, PA_RELAY_RESULT, 3, (uint8_t[40]){0}, 40), PA_EFORMAT, "a client does not answer");
+	b.error = PA_RELAY_E_REFUSED;
+	len = pa_relay_encode(PA_RELAY_UNDELIVERED, &b, open, sizeof(open));
+	cr_assert_eq(feed(s, PA_RELAY_UNDELIVERED, 3, open, (size_t)len), PA_EFORMAT, "a client sends to the server alone");
 	cr_assert_eq(feed(s, PA_RELAY_ACK, 0, ack, 8), PA_EFORMAT, "an end inside a frame");
 	cr_assert_eq(feed(s, PA_RELAY_WINDOW_ADD, 3, more, 4), PA_EFORMAT, "more than the window");
 	cr_assert_eq(feed(s, PA_RELAY_AUTH, 0, big, 100), PA_EFORMAT, "a second AUTH");
