@@ -59,7 +59,6 @@ static void on_closed(uv_handle_t *h)
 
 	close(p->fd);
 	p->budget->used--;
-	free(p->queue);
 	free(p);
 }
 
@@ -69,9 +68,9 @@ void pa_peer_close(struct pa_peer *p, bool reset)
 
 	if (reset && p->state == PA_PEER_OPEN)
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	p->owner->share->queued -= p->queued;
+	p->owner->share->queued -= p->queue.len;
 	p->owner->share->calling -= p->state == PA_PEER_CALLING;
-	p->queued = 0;
+	pa_rqueue_fini(&p->queue);
 	if (p->s != NULL)
 		pa_rsession_set_user(p->s, NULL);
 	p->s = NULL;

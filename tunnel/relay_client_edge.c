@@ -14,6 +14,7 @@
 #include "tunnel/net_udp.h"
 
 #define RING_LIMIT (4u << 20)
+#define GROWN_MAX (16u << 20) /* octets that sessions' windows grow by, all together */
 #define CONNECT_MS 5000	 /* until both ends are proved */
 #define PING_MS 1500	   /* while there are sessions, */
 #define PING_IDLE_MS 25000 /* and while there are none: the NAT shall remember us */
@@ -111,7 +112,11 @@ static const struct pa_rlink_ops link_ops = {.result = fwd_result,
 /* An empty link that waits for a connection. */
 static int new_link(struct pa_relay_client *c)
 {
-	struct pa_rlink_config cfg = {.window = PA_RELAY_WINDOW, .sessions_max = PA_RELAY_SESSIONS_MAX, .ring_limit = RING_LIMIT};
+	struct pa_rlink_config cfg = {.window = PA_RELAY_WINDOW,
+				      .window_max = PA_RELAY_WINDOW_MAX,
+				      .grown_max = GROWN_MAX,
+				      .sessions_max = PA_RELAY_SESSIONS_MAX,
+				      .ring_limit = RING_LIMIT};
 	struct pa_rlink *link;
 	int rc = pa_rlink_new(&cfg, &link_ops, c, &link);
 

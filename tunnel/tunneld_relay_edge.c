@@ -236,6 +236,7 @@ static void on_timer(uv_timer_t *timer)
 	watch(r);
 	connect_if_wanted(r);
 	settle(r);
+	pa_turelay_tell_held(r);
 	if (r->n_wants == 0 && r->client == NULL)
 		(void)uv_timer_stop(&r->timer);
 }
