@@ -23,6 +23,7 @@ watch $client_pid
 retry "$tool" call "$dir/tunneld-eth0.sock" version-get >/dev/null
 key=$("$bin/pubaddr" --key-file "$dir/client.key" key)
 chmod 755 "$dir"
+# shellcheck disable=SC3045 # dash has it
 ulimit -n 16384
 # The tool where every user finds it.
 cp "$tools/relay_local_tool" "$dir/tool"
