@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/cred.h"
 #include "common/edge_daemon.h"
@@ -91,6 +92,8 @@ int main(int argc, char **argv)
 		return PA_EXIT_USAGE;
 	pa_log_init(relayd.program, o.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.gateway.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Names: of libuv's threads half may wait for a resolver, and four are nothing against clients that ask for names whose servers are silent. */
+	(void)setenv("UV_THREADPOOL_SIZE", "64", 1);
 	if (o.test) {
 		rc = test(&o, &conf);
 	} else if (o.cleanup) {
