@@ -23,6 +23,7 @@ static const struct {
 	[PA_RELAY_RESET] = {"RESET", 1, 1},
 	[PA_RELAY_RESOLVE] = {"RESOLVE", 2, 1 + PA_RELAY_NAME_MAX},
 	[PA_RELAY_RESOLVED] = {"RESOLVED", 2, PA_RELAY_FIELDS_MAX},
+	[PA_RELAY_UNDELIVERED] = {"UNDELIVERED", 1 + ENDPOINT_LEN, 1 + ENDPOINT_LEN},
 	[PA_RELAY_ACK] = {"ACK", 8, 8},
 	[PA_RELAY_TUNNEL] = {"TUNNEL", 1, PA_RELAY_BODY_MAX},
 	[PA_RELAY_PING] = {"PING", 8, 8},
@@ -198,8 +199,10 @@ static bool values_ok(uint8_t type, const struct pa_relay_body *b)
 		return b->listener != 0 && !pa_addr_is_none(&b->remote.addr);
 	case PA_RELAY_DATAGRAM:
 		return !pa_addr_is_none(&b->remote.addr) && b->remote.port != 0;
+	case PA_RELAY_UNDELIVERED:
+		return b->error != PA_RELAY_E_OK && !pa_addr_is_none(&b->remote.addr) && b->remote.port != 0;
 	case PA_RELAY_WINDOW_ADD:
-		return b->window > 0 && b->window <= PA_RELAY_WINDOW;
+		return b->window > 0 && b->window <= PA_RELAY_WINDOW_MAX;
 	case PA_RELAY_RESET:
 	case PA_RELAY_BYE:
 		return b->error != PA_RELAY_E_OK;
@@ -240,6 +243,10 @@ static bool put_fields(uint8_t type, struct pa_writer *w, const struct pa_relay_
 	case PA_RELAY_RESOLVED:
 		put_resolved(w, b);
 		return true;
+	case PA_RELAY_UNDELIVERED:
+		pa_put_u8(w, b->error);
+		pa_put_endpoint(w, &b->remote);
+		return true;
 	case PA_RELAY_ACK:
 	case PA_RELAY_PING:
 	case PA_RELAY_PONG:
@@ -278,6 +285,10 @@ static void get_fields(uint8_t type, struct pa_reader *r, struct pa_relay_body *
 		break;
 	case PA_RELAY_RESOLVED:
 		get_resolved(r, b);
+		break;
+	case PA_RELAY_UNDELIVERED:
+		b->error = pa_get_u8(r);
+		pa_get_endpoint(r, &b->remote);
 		break;
 	case PA_RELAY_ACK:
 	case PA_RELAY_PING:

@@ -21,7 +21,8 @@
 #define PA_RELAY_BODY_MAX 65535
 #define PA_RELAY_DATA_MAX 16376 /* of one DATA: with its header one TLS record (RFC 8446, 5.1) */
 #define PA_RELAY_UNCOUNTED 64
-#define PA_RELAY_WINDOW 524288u	     /* bytes that a session's sender may be ahead of its receiver */
+#define PA_RELAY_WINDOW 524288u	     /* bytes that a session's sender may be ahead of its receiver, to begin with */
+#define PA_RELAY_WINDOW_MAX 2097152u /* and never more than that */
 #define PA_RELAY_SESSIONS_MAX 16384u /* of one connection */
 #define PA_RELAY_HOLD_S 30	     /* seconds that sessions outlive a lost connection */
 #define PA_RELAY_AUTH_S 5	     /* seconds that a connection has for its first message */
@@ -41,6 +42,7 @@ enum pa_relay_type {
 	PA_RELAY_RESET = 8,	 /* the session is over, now; with an enum pa_relay_error */
 	PA_RELAY_RESOLVE = 9,	 /* c->s: which addresses has this name; a session number of its own */
 	PA_RELAY_RESOLVED = 10,	 /* s->c */
+	PA_RELAY_UNDELIVERED = 11, /* s->c: the network says that datagrams do not reach this peer; may be dropped */
 
 	PA_RELAY_ACK = PA_RELAY_UNCOUNTED, /* so many bytes of counted frames have arrived in all */
 	PA_RELAY_TUNNEL = 65,		   /* one UDP datagram of the tunnel, to or from the gateway; may be dropped */
@@ -85,10 +87,10 @@ struct pa_relay_header {
  * type. */
 struct pa_relay_body {
 	uint8_t kind;			  /* OPEN: enum pa_relay_kind */
-	uint8_t error;			  /* RESULT RESET RESOLVED BYE AUTH_NO: enum pa_relay_error */
+	uint8_t error;			  /* RESULT RESET RESOLVED UNDELIVERED BYE AUTH_NO: enum pa_relay_error */
 	uint32_t listener;		  /* INCOMING: the session that listens */
 	struct pa_endpoint local;	  /* OPEN: only the port counts, 0: any; RESULT INCOMING: P and the port */
-	struct pa_endpoint remote;	  /* OPEN of TCP, RESULT, INCOMING, DATAGRAM: the peer; else none */
+	struct pa_endpoint remote;	  /* OPEN of TCP, RESULT, INCOMING, DATAGRAM, UNDELIVERED: the peer; else none */
 	uint32_t window;		  /* WINDOW_ADD: bytes, above 0 */
 	uint64_t count;			  /* ACK: bytes; PING PONG: opaque */
 	uint8_t family;			  /* RESOLVE: 4, 6, or 0 for both */

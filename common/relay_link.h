@@ -36,6 +36,8 @@ struct pa_rlink_ops {
 	/* A datagram from (client) or to (server) peer. Drop it if it cannot go on at once. */
 	void (*datagram)(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
 			 size_t len);
+	/* Client: datagrams to peer do not arrive, the network says why. NULL: nobody wants to know. */
+	void (*undelivered)(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error);
 	/* No more bytes will come. */
 	void (*fin)(void *ctx, struct pa_rsession *s);
 	/* The other side has ended the session: s is gone when this returns. */
@@ -54,7 +56,9 @@ struct pa_rlink_ops {
 
 struct pa_rlink_config {
 	bool server;
-	uint32_t window;       /* bytes, 1 .. PA_RELAY_WINDOW; the same at both ends */
+	uint32_t window;       /* bytes that a session begins with, 1 .. PA_RELAY_WINDOW; the same at both ends */
+	uint32_t window_max;   /* bytes that one grows to while its reader keeps up, window .. PA_RELAY_WINDOW_MAX; the same */
+	size_t grown_max;      /* bytes that the windows of all sessions, as a receiver, have grown by */
 	uint32_t sessions_max; /* further OPENs are answered LIMIT */
 	size_t ring_limit;     /* bytes kept until acknowledged, a power of two from PA_RRING_MIN */
 };
@@ -71,7 +75,10 @@ void pa_rlink_free(struct pa_rlink *l);
  * PA_ELIMIT or PA_ENOMEM: the other side broke the rules or memory is out: end the connection for good.
  */
 int64_t pa_rlink_input(struct pa_rlink *l, const uint8_t *buf, size_t len);
-/* What to send next, in one piece; 0: nothing. Valid until the next call. sent: so many of those bytes went out. */
+/*
+ * What to send next, in one piece; 0: nothing. Valid until the next call. May call the writable op before, for it is
+ * now that those who wait have room. sent: so many of those bytes went out.
+ */
 size_t pa_rlink_peek(struct pa_rlink *l, const uint8_t **ptr);
 void pa_rlink_sent(struct pa_rlink *l, size_t n);
 /* Acknowledges what has arrived, if that has not been done; call it each PA_RLINK_TICK_MS. */
@@ -111,6 +118,8 @@ size_t pa_rlink_reserve_pieces(struct pa_rsession *s, struct iovec *pieces, unsi
 void pa_rlink_commit(struct pa_rsession *s, size_t n);
 /* False: dropped, as UDP may. len at most PA_RELAY_BODY_MAX - PA_RELAY_DATAGRAM_LEN. */
 bool pa_rlink_datagram(struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes, size_t len);
+/* Server: datagrams to peer do not arrive. False: dropped, as what tells of it on a network may be. error: not OK. */
+bool pa_rlink_undelivered(struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error);
 /* In the data op: will it be called for s again, before anything else happens? Who collects what came saves calls of
  * the system. */
 bool pa_rlink_more(const struct pa_rsession *s);

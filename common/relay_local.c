@@ -12,6 +12,7 @@
 #define ID_DIGITS 16
 #define IFACE_MAX 15
 #define FLAG_NONBLOCK 1u
+#define FLAG_ABRUPT 1u
 
 /* The relay's own body of that type, as it is on the wire. */
 static int put_relay(struct pa_writer *w, uint8_t type, const struct pa_relay_body *b)
@@ -84,6 +85,24 @@ static int get_info(struct pa_reader *r, struct pa_rlocal *m)
 	return rc == 0 && !info_ok(m) ? PA_EFORMAT : rc;
 }
 
+static void put_set(struct pa_writer *w, const struct pa_rlocal *m)
+{
+	pa_put_u64(w, m->id);
+	pa_put_u8(w, m->abrupt ? FLAG_ABRUPT : 0);
+	pa_put_endpoint(w, &m->body.remote);
+}
+
+static void get_set(struct pa_reader *r, struct pa_rlocal *m)
+{
+	uint8_t flags;
+
+	m->id = pa_get_u64(r);
+	flags = pa_get_u8(r);
+	m->abrupt = flags == FLAG_ABRUPT;
+	r->failed |= flags > FLAG_ABRUPT;
+	pa_get_endpoint(r, &m->body.remote);
+}
+
 static void put_address(struct pa_writer *w, const struct pa_rlocal *m)
 {
 	pa_put_u8(w, m->body.error);
@@ -123,6 +142,9 @@ static int put_body(struct pa_writer *w, const struct pa_rlocal *m)
 		return 0;
 	case PA_RLOCAL_INFO_IS:
 		return put_info(w, m);
+	case PA_RLOCAL_SET:
+		put_set(w, m);
+		return 0;
 	case PA_RELAY_RESOLVE:
 	case PA_RELAY_RESOLVED:
 		return put_relay(w, m->type, &m->body);
@@ -155,6 +177,9 @@ static int get_body(struct pa_reader *r, struct pa_rlocal *m)
 		return 0;
 	case PA_RLOCAL_INFO_IS:
 		return get_info(r, m);
+	case PA_RLOCAL_SET:
+		get_set(r, m);
+		return 0;
 	case PA_RELAY_RESOLVE:
 	case PA_RELAY_RESOLVED:
 		return get_relay(r, m->type, r->left, &m->body);
@@ -237,6 +262,33 @@ bool pa_rlocal_name_parse(const struct sockaddr_un *name, socklen_t len, uint64_
 		return false;
 	pa_reader_init(&r, id, sizeof(id));
 	*ret_id = pa_get_u64(&r);
+	return true;
+}
+
+void pa_rlocal_trouble_encode(enum pa_relay_error error, uint16_t port, uint8_t ret[PA_RELAY_DATAGRAM_LEN])
+{
+	struct pa_endpoint e = {.port = port};
+	struct pa_writer w;
+
+	e.addr.b[sizeof(e.addr.b) - 1] = (uint8_t)error;
+	pa_writer_init(&w, ret, PA_RELAY_DATAGRAM_LEN);
+	pa_put_endpoint(&w, &e);
+}
+
+bool pa_rlocal_trouble_decode(const uint8_t buf[PA_RELAY_DATAGRAM_LEN], unsigned *ret_error, uint16_t *ret_port)
+{
+	static const uint8_t zeros[sizeof(((struct pa_addr *)NULL)->b) - 1];
+	struct pa_endpoint e;
+	struct pa_reader r;
+	unsigned error;
+
+	pa_reader_init(&r, buf, PA_RELAY_DATAGRAM_LEN);
+	pa_get_endpoint(&r, &e);
+	error = e.addr.b[sizeof(zeros)];
+	if (memcmp(e.addr.b, zeros, sizeof(zeros)) != 0 || error == PA_RELAY_E_OK || error > PA_RELAY_E_MAX)
+		return false;
+	*ret_error = error;
+	*ret_port = e.port;
 	return true;
 }
 

@@ -24,6 +24,7 @@
  *	OPEN, TCP_LISTEN RESULT, with the program's descriptor where the error is OK
  *	OPEN, UDP        the same
  *	INFO             INFO_IS
+ *	SET              INFO_IS: the session is from now on as SET says
  *	RESOLVE          RESOLVED
  *
  * A program whom the configuration does not permit gets the answer with PA_RELAY_E_DENIED. A connection that ends without an answer:
@@ -39,6 +40,7 @@
  * not wait. Take one with recvmsg; a packet of length 0 is the end: the daemon or the session has gone.
  * UDP: SOCK_SEQPACKET; each packet in either direction is the other end's endpoint (18 octets as of DATAGRAM in common/relay.h:
  * pa_relay_encode and pa_relay_decode of PA_RELAY_DATAGRAM) and then the datagram. What the program sends is dropped if it cannot go on.
+ * A packet to the program of pa_rlocal_trouble says that datagrams to the peer of its last SET do not arrive.
  */
 #define PA_RLOCAL_ENV "PUBADDR_RELAY" /* the socket's path, for the library */
 #define PA_RLOCAL_NAME "pubaddr-relay/" /* descriptors' names: a NUL, this, IFACE, a slash, the id as 16 digits */
@@ -51,6 +53,7 @@ enum pa_rlocal_type {
 	PA_RLOCAL_CALLED = 130,
 	PA_RLOCAL_INFO = 131,
 	PA_RLOCAL_INFO_IS = 132,
+	PA_RLOCAL_SET = 133,
 };
 
 /* What INFO_IS tells. A session that failed or is over is remembered for PA_RLOCAL_REMEMBER_S. */
@@ -66,13 +69,15 @@ enum pa_rlocal_state {
 /* A message. One struct for all; a type uses the fields named beside it and leaves the others zero. A value type. */
 struct pa_rlocal {
 	uint8_t type;
-	uint64_t id;	  /* CALLED INCOMING INFO INFO_IS RESULT: of the session; RESULT: 0 where nothing was begun */
+	uint64_t id;	  /* CALLED INCOMING INFO INFO_IS SET RESULT: of the session; RESULT: 0 where nothing was begun */
 	uint8_t state;	  /* INFO_IS: enum pa_rlocal_state */
 	bool nonblock;	  /* OPEN, TCP: nobody will wait for RESULT */
+	bool abrupt;	  /* SET, TCP: when the program closes its descriptor the peer is told by a reset */
 	uint16_t backlog; /* OPEN, TCP_LISTEN: calls that may wait to be accepted; a hint */
 	/*
 	 * OPEN: kind, local.port, remote. INFO_IS: kind, error, local, remote. RESULT: error, local, remote. INCOMING: local, remote.
 	 * ADDRESS_IS: error, and local.addr is the public address. RESOLVE: family, name. RESOLVED: error, addrs, n_addrs.
+	 * SET: remote, of UDP: whose troubles the program wants to know; none: nobody's.
 	 */
 	struct pa_relay_body body;
 };
@@ -86,6 +91,13 @@ int pa_rlocal_decode(const uint8_t *buf, size_t len, struct pa_rlocal *ret);
 socklen_t pa_rlocal_name(const char *iface, uint64_t id, struct sockaddr_un *ret);
 /* Is that, of len octets as getsockname told, such a name? Then *ret_id is set. */
 bool pa_rlocal_name_parse(const struct sockaddr_un *name, socklen_t len, uint64_t *ret_id);
+
+/*
+ * What stands in a datagram's place when datagrams to the peer with that port do not arrive: PA_RELAY_DATAGRAM_LEN octets, an endpoint
+ * that nobody has, ::ERROR. decode is false for everything else.
+ */
+void pa_rlocal_trouble_encode(enum pa_relay_error error, uint16_t port, uint8_t ret[PA_RELAY_DATAGRAM_LEN]);
+bool pa_rlocal_trouble_decode(const uint8_t buf[PA_RELAY_DATAGRAM_LEN], unsigned *ret_error, uint16_t *ret_port);
 
 /* The errno by which a program is told of error: 0 for OK, ECONNREFUSED for REFUSED and so on; EIO for a number that is none. */
 int pa_relay_errno(unsigned error);

@@ -24,6 +24,8 @@ enum pa_relay_limit {
 
 /* Bytes that a client's link keeps until they are acknowledged. */
 #define PA_RELAY_RING (4u << 20)
+/* Bytes that the windows of a client's sessions grow by, all together. */
+#define PA_RELAY_GROWN (16u << 20)
 
 struct pa_relay_limits {
 	uint64_t tat_us[PA_RELAY_LIMITS]; /* boot time, see pa_limit_one */

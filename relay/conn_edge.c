@@ -14,7 +14,7 @@
 #include "relay/client_edge.h"
 
 #define PENDING_MAX 2
-#define ASKED_MS 10000 /* until the gateway has answered about a client */
+#define ASKED_MS 4000 /* until the gateway has answered about a client, who waits 5 s for our answer */
 
 /* ---------------------------------------------------------------- the list of those that have no client */
 

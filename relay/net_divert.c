@@ -29,9 +29,11 @@ static int add_routing(struct pa_nl *nl, const struct pa_divert_config *cfg)
 
 /*
  * In front of routing, and of connection tracking too, for packets of a relay's session need none. "socket transparent"
- * finds connections, listening sockets and those of UDP that have IP_TRANSPARENT.
+ * finds connections, listening sockets and those of UDP that have IP_TRANSPARENT. It cannot know whose a fragment is that is not the
+ * first. A rule with tproxy makes the kernel put packets together in front of all chains (nf_defrag_ipv4), as connection tracking would;
+ * so there is one, in a chain that no packet comes to.
  */
-static char *ruleset(const struct pa_divert_config *cfg)
+static char *ruleset(const struct pa_divert_config *cfg, bool whole)
 {
 	size_t cap = 1024 + cfg->n_pools * (PA_PREFIX_STRLEN + 2), len;
 	char *text = malloc(cap), prefix[PA_PREFIX_STRLEN];
@@ -48,14 +50,14 @@ static char *ruleset(const struct pa_divert_config *cfg)
 	(void)snprintf(
 		text + len, cap - len,
 		" }\n\t}\n\tchain divert {\n\t\ttype filter hook prerouting priority mangle\n"
-		"\t\tip daddr @pools meta l4proto { icmp, tcp, udp } socket transparent 1 meta mark set %u\n\t}\n}\n",
-		cfg->mark);
+		"\t\tip daddr @pools meta l4proto { icmp, tcp, udp } socket transparent 1 meta mark set %u\n\t}\n%s}\n",
+		cfg->mark, whole ? "\tchain whole {\n\t\tmeta l4proto udp tproxy to :1\n\t}\n" : "");
 	return text;
 }
 
-static int load_rules(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN])
+static int load_rules(const struct pa_divert_config *cfg, bool whole, char err[PA_DIVERT_ERRLEN])
 {
-	char *text = ruleset(cfg), why[PA_NFT_ERRLEN];
+	char *text = ruleset(cfg, whole), why[PA_NFT_ERRLEN];
 	struct pa_nft *nft = NULL;
 	int rc = text != NULL ? pa_nft_open(&nft, why) : PA_ENOMEM;
 
@@ -82,8 +84,9 @@ static void remove_routing(const struct pa_divert_config *cfg)
 	pa_nl_close(nl);
 }
 
-int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN])
+int pa_divert_open(const struct pa_divert_config *cfg, bool *ret_whole, char err[PA_DIVERT_ERRLEN])
 {
+	bool whole = true;
 	struct pa_nl *nl;
 	int rc = pa_nl_open(&nl);
 
@@ -101,9 +104,15 @@ int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN
 		remove_routing(cfg);
 		return rc;
 	}
-	rc = load_rules(cfg, err);
+	rc = load_rules(cfg, true, err);
+	if (rc < 0) {
+		whole = false;
+		rc = load_rules(cfg, false, err);
+	}
 	if (rc < 0)
 		pa_divert_close(cfg);
+	else
+		*ret_whole = whole;
 	return rc;
 }
 

@@ -2,6 +2,7 @@
 #ifndef PA_NET_DIVERT_H
 #define PA_NET_DIVERT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,8 +23,11 @@ struct pa_divert_config {
 	size_t n_pools;
 };
 
-/* Sets all of it up; what a former run has left is replaced. PA_EIO or PA_ENOMEM with what and the remedy in err. */
-int pa_divert_open(const struct pa_divert_config *cfg, char err[PA_DIVERT_ERRLEN]);
+/*
+ * Sets all of it up; what a former run has left is replaced. *ret_whole: packets that come in fragments are found, too; else the kernel
+ * cannot (nft_tproxy), and they go to the tunnel. PA_EIO or PA_ENOMEM with what and the remedy in err.
+ */
+int pa_divert_open(const struct pa_divert_config *cfg, bool *ret_whole, char err[PA_DIVERT_ERRLEN]);
 /* Takes all of it away; what is not there is fine. */
 void pa_divert_close(const struct pa_divert_config *cfg);
 

@@ -64,7 +64,6 @@ static void on_closed(uv_handle_t *h)
 
 	close(p->fd);
 	p->budget->used--;
-	free(p->queue);
 	free(p);
 }
 
@@ -77,10 +76,10 @@ void pa_peer_close(struct pa_peer *p, bool reset)
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	else if (p->state == PA_PEER_OPEN) /* the kernel would offer it for minutes to a peer that takes nothing */
 		(void)setsockopt(p->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &last_ms, sizeof(last_ms));
-	p->owner->share->queued -= p->queued;
+	p->owner->share->queued -= p->queue.len;
 	p->owner->share->calling -= p->state == PA_PEER_CALLING;
 	p->owner->share->sockets--;
-	p->queued = 0;
+	pa_rqueue_fini(&p->queue);
 	if (p->s != NULL)
 		pa_rsession_set_user(p->s, NULL);
 	p->s = NULL;

@@ -106,6 +106,7 @@ struct pa_pre_tag {
 	enum pa_pre_kind kind;
 	bool v6;	/* the program made it an AF_INET6 socket */
 	bool told;	/* TCP: the program has been told the call's result */
+	bool stood;	/* TCP: and that the call was answered, or it came in: how it ends, the kernel tells once, as of TCP */
 	bool over_told; /* TCP: and that the connection was torn down */
 	bool any_port;	/* UDP: the program did not choose the port */
 	bool packetinfo; /* UDP: it asked for IP_PKTINFO */
@@ -155,6 +156,11 @@ int pa_pre_await(int wait, const struct timeval *limit);
 int pa_pre_open(enum pa_pre_kind kind, uint16_t port, int backlog, int *ret_fd, struct pa_endpoint *ret_local);
 /* One message with a descriptor, or -1; close-on-exec. EAGAIN, EINTR, EMFILE; ENETUNREACH: it is the last. */
 int pa_pre_hear(int fd, struct pa_rlocal *ret, int *ret_fd);
+/*
+ * Tells the daemon how one of ours is to be from now on: of TCP whether closing it is a reset, of UDP whose troubles are to be told (an
+ * address of zeros: nobody's). errno stays.
+ */
+void pa_pre_set(int fd, bool abrupt, const struct pa_endpoint *peer);
 /* What the daemon knows of one of ours. */
 int pa_pre_info(int fd, struct pa_rlocal *ret);
 /* Resolves at the server; ENOENT: there is no such name. */
@@ -167,6 +173,8 @@ int pa_pre_tcp_connect(int fd, const struct pa_pre_plain *p, const struct pa_end
 int pa_pre_tcp_again(int fd, struct pa_pre_tag *t, const struct sockaddr *sa, socklen_t len);
 int pa_pre_tcp_listen(int fd, const struct pa_pre_plain *p, int backlog);
 int pa_pre_tcp_accept(int fd, const struct pa_pre_tag *t, struct sockaddr *sa, socklen_t *len, int flags);
+/* Has the program set SO_LINGER (socket(7)) to 0 s, by which closing it is a reset? The kernel keeps it with a socket of ours, too. */
+bool pa_pre_is_abrupt(int fd);
 /* The pending error, which is told once, as SO_ERROR does; 0: none. */
 int pa_pre_tcp_error(int fd, struct pa_pre_tag *t);
 /* What libc's function returned at one of ours, as TCP would: n, or -1 with the errno that ended the session. */
@@ -179,6 +187,8 @@ int pa_pre_udp_open(int fd, const struct pa_pre_plain *p, uint16_t port, bool an
 int pa_pre_udp_connect(int fd, struct pa_pre_tag *t, const struct sockaddr *sa, socklen_t len);
 ssize_t pa_pre_udp_send(int fd, const struct pa_pre_tag *t, const struct msghdr *m, int flags);
 ssize_t pa_pre_udp_recv(int fd, const struct pa_pre_tag *t, struct msghdr *m, int flags);
+/* The pending error of a connected socket, told once; 0: none. What came before it is read first. */
+int pa_pre_udp_error(int fd, const struct pa_pre_tag *t);
 /* Octets of the next datagram, as FIONREAD tells; 0 if there is none. */
 int pa_pre_udp_next(int fd);
 /* Before the program sends to sa by a socket of the kernel's. 0: it is one of ours now; -1: it stays the kernel's; or an errno. */

@@ -162,5 +162,7 @@ PA_PRE_EXPORT int shutdown(int fd, int how)
 		return has_peer(fd, &t) ? 0 : fail(ENOTCONN);
 	if (t.kind == PA_PRE_TCP && t.told && !has_peer(fd, &t))
 		return fail(ENOTCONN);
+	if (t.kind == PA_PRE_TCP && pa_pre_is_abrupt(fd)) /* this end is a good one, which looks the same from the other side */
+		pa_pre_set(fd, false, &(struct pa_endpoint){0});
 	return pa_pre_real()->shutdown(fd, how);
 }

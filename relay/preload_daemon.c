@@ -197,17 +197,31 @@ int pa_pre_open(enum pa_pre_kind kind, uint16_t port, int backlog, int *ret_fd, 
 	return 0;
 }
 
-int pa_pre_info(int fd, struct pa_rlocal *ret)
+/* About one of ours; *request gets its id. */
+static int ask_about(int fd, struct pa_rlocal *request, struct pa_rlocal *ret)
 {
-	struct pa_rlocal request = {.type = PA_RLOCAL_INFO};
 	struct sockaddr_un name;
 	socklen_t len = sizeof(name);
 	int saved = errno, rc = pa_pre_real()->getsockname(fd, (struct sockaddr *)&name, &len);
 
 	errno = saved;
-	if (rc < 0 || !pa_rlocal_name_parse(&name, len, &request.id))
+	if (rc < 0 || !pa_rlocal_name_parse(&name, len, &request->id))
 		return ENOTSOCK;
-	return ask(&request, PA_RLOCAL_INFO_IS, ret, NULL, NULL);
+	return ask(request, PA_RLOCAL_INFO_IS, ret, NULL, NULL);
+}
+
+int pa_pre_info(int fd, struct pa_rlocal *ret)
+{
+	struct pa_rlocal request = {.type = PA_RLOCAL_INFO};
+
+	return ask_about(fd, &request, ret);
+}
+
+void pa_pre_set(int fd, bool abrupt, const struct pa_endpoint *peer)
+{
+	struct pa_rlocal request = {.type = PA_RLOCAL_SET, .abrupt = abrupt, .body.remote = *peer}, now;
+
+	(void)ask_about(fd, &request, &now); /* a daemon that has gone has ended it anyway */
 }
 
 int pa_pre_resolve(const char *name, int family, struct pa_addr addrs[PA_RELAY_ADDRS_MAX], unsigned *ret_n)

@@ -34,7 +34,7 @@ static int get_socket(int fd, struct pa_pre_tag *t, int name, void *value, sockl
 {
 	switch (name) {
 	case SO_ERROR:
-		return give_int(pa_pre_tcp_error(fd, t), value, len);
+		return give_int(t->kind == PA_PRE_UDP ? pa_pre_udp_error(fd, t) : pa_pre_tcp_error(fd, t), value, len);
 	case SO_DOMAIN:
 		return give_int(t->v6 ? AF_INET6 : AF_INET, value, len);
 	case SO_TYPE:
@@ -108,7 +108,18 @@ PA_PRE_EXPORT int getsockopt(int fd, int level, int name, void *restrict value, 
 
 /* ---- set */
 
-static int set_socket(int fd, int name, const void *value, socklen_t len)
+static int set_linger(int fd, const struct pa_pre_tag *t, const void *value, socklen_t len)
+{
+	bool was = pa_pre_is_abrupt(fd), is;
+	int rc = pa_pre_real()->setsockopt(fd, SOL_SOCKET, SO_LINGER, value, len);
+
+	is = pa_pre_is_abrupt(fd);
+	if (t->kind == PA_PRE_TCP && is != was)
+		pa_pre_set(fd, is, &(struct pa_endpoint){0});
+	return rc;
+}
+
+static int set_socket(int fd, const struct pa_pre_tag *t, int name, const void *value, socklen_t len)
 {
 	switch (name) {
 	case SO_RCVTIMEO:
@@ -117,6 +128,8 @@ static int set_socket(int fd, int name, const void *value, socklen_t len)
 	case SO_REUSEPORT:
 	case SO_KEEPALIVE:
 		return pa_pre_real()->setsockopt(fd, SOL_SOCKET, name, value, len);
+	case SO_LINGER:
+		return set_linger(fd, t, value, len);
 	case SO_ZEROCOPY:
 	case SO_ATTACH_FILTER:
 	case SO_ATTACH_BPF:
@@ -157,7 +170,7 @@ PA_PRE_EXPORT int setsockopt(int fd, int level, int name, const void *value, soc
 		return pa_pre_real()->setsockopt(fd, level, name, value, len);
 	switch (level) {
 	case SOL_SOCKET:
-		return set_socket(fd, name, value, len);
+		return set_socket(fd, &t, name, value, len);
 	case IPPROTO_TCP:
 		return name == TCP_ULP_OPTION || name == TCP_CONGESTION || t.kind == PA_PRE_UDP ? fail(ENOPROTOOPT) : 0;
 	case IPPROTO_IP:

@@ -142,8 +142,12 @@ static void copy_settings(int from, int to)
 	static const int limits[] = {SO_RCVTIMEO, SO_SNDTIMEO};
 	const struct pa_pre_real *real = pa_pre_real();
 	int flags = real->fcntl(from, F_GETFL), has = real->fcntl(to, F_GETFL);
+	struct linger linger;
 	struct timeval tv;
+	socklen_t size = sizeof(linger);
 
+	if (real->getsockopt(from, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff != 0)
+		(void)real->setsockopt(to, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	if (flags >= 0 && has >= 0)
 		(void)real->fcntl(to, F_SETFL, (has & ~(O_NONBLOCK | O_ASYNC)) | (flags & (O_NONBLOCK | O_ASYNC)));
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {

@@ -38,7 +38,10 @@ int pa_pre_udp_open(int fd, const struct pa_pre_plain *p, uint16_t port, bool an
 		return rc;
 	if (peer != NULL)
 		tag.peer = *peer;
-	return pa_pre_replace(fd, ours, &tag);
+	rc = pa_pre_replace(fd, ours, &tag);
+	if (rc == 0 && peer != NULL)
+		pa_pre_set(fd, false, peer);
+	return rc;
 }
 
 int pa_pre_udp_leave(int fd, const struct pa_pre_tag *t)
@@ -67,6 +70,7 @@ int pa_pre_udp_connect(int fd, struct pa_pre_tag *t, const struct sockaddr *sa, 
 		return rc != 0 ? (int)fail(rc) : pa_pre_real()->connect(fd, sa, len);
 	}
 	pa_pre_tag_set(fd, t);
+	pa_pre_set(fd, false, &t->peer);
 	return 0;
 }
 
@@ -82,6 +86,40 @@ int pa_pre_udp_sends_to(int fd, const struct sockaddr *sa, socklen_t len, struct
 	if (rc == 0 && !pa_pre_tag(fd, ret))
 		rc = EBADF;
 	return rc;
+}
+
+/* ---- troubles */
+
+/* The packet that was looked at is not for the program. */
+static void drop(int fd)
+{
+	uint8_t octet;
+
+	(void)pa_pre_real()->recv(fd, &octet, sizeof(octet), MSG_DONTWAIT);
+}
+
+/* Is a packet of n octets a trouble? *ret_errno is its errno if the program is connected to that peer, else 0. */
+static bool is_trouble(const struct pa_pre_tag *t, const uint8_t head[PA_RELAY_DATAGRAM_LEN], ssize_t n, int *ret_errno)
+{
+	unsigned error;
+	uint16_t port;
+
+	if (n != PA_RELAY_DATAGRAM_LEN || !pa_rlocal_trouble_decode(head, &error, &port))
+		return false;
+	*ret_errno = !pa_addr_is_none(&t->peer.addr) && port == t->peer.port ? pa_relay_errno(error) : 0;
+	return true;
+}
+
+int pa_pre_udp_error(int fd, const struct pa_pre_tag *t)
+{
+	uint8_t head[PA_RELAY_DATAGRAM_LEN];
+	int saved = errno, error = 0;
+
+	if (!pa_addr_is_none(&t->peer.addr) &&
+	    is_trouble(t, head, pa_pre_real()->recv(fd, head, sizeof(head), MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT), &error))
+		drop(fd);
+	errno = saved;
+	return error;
 }
 
 /* ---- sending */
@@ -124,6 +162,8 @@ ssize_t pa_pre_udp_send(int fd, const struct pa_pre_tag *t, const struct msghdr 
 	struct pa_endpoint to = t->peer;
 	int rc = check_length(m);
 
+	if (rc == 0)
+		rc = pa_pre_udp_error(fd, t);
 	if (rc == 0 && m->msg_name != NULL && m->msg_namelen > 0) {
 		if (!pa_pre_is_public(m->msg_name, m->msg_namelen, &to)) {
 			rc = pa_pre_udp_leave(fd, t);
@@ -137,14 +177,6 @@ ssize_t pa_pre_udp_send(int fd, const struct pa_pre_tag *t, const struct msghdr 
 }
 
 /* ---- receiving */
-
-/* The packet that was looked at is not for a program that has connected to somebody else. */
-static void drop(int fd)
-{
-	uint8_t octet;
-
-	(void)pa_pre_real()->recv(fd, &octet, sizeof(octet), MSG_DONTWAIT);
-}
 
 /* IP_PKTINFO, for programs that answer from the address that was asked: there is but one. */
 static void put_packetinfo(struct msghdr *m, size_t room)
@@ -166,6 +198,7 @@ static ssize_t receive_one(int fd, const struct pa_pre_tag *t, struct msghdr *ou
 {
 	const uint8_t *head = ours->msg_iov[0].iov_base;
 	struct pa_relay_body b;
+	int error = 0;
 
 	for (;;) {
 		ssize_t n = pa_pre_real()->recvmsg(fd, ours, flags);
@@ -174,6 +207,13 @@ static ssize_t receive_one(int fd, const struct pa_pre_tag *t, struct msghdr *ou
 			return n;
 		if (n == 0)
 			return fail(ENETDOWN); /* the daemon or the session has gone */
+		if (is_trouble(t, head, n, &error)) {
+			if ((flags & MSG_PEEK) != 0)
+				drop(fd);
+			if (error != 0)
+				return fail(error);
+			continue;
+		}
 		if (n >= PA_RELAY_DATAGRAM_LEN && pa_relay_decode(PA_RELAY_DATAGRAM, head, PA_RELAY_DATAGRAM_LEN, &b) == 0 &&
 		    (pa_addr_is_none(&t->peer.addr) || pa_endpoint_eq(&t->peer, &b.remote))) {
 			*ret_from = b.remote;

@@ -129,7 +129,7 @@ static void on_tick(uv_timer_t *timer)
 			continue;
 		r->count.timed_out += c->until_ms != 0;
 		if (c->asked)
-			pa_rclient_end(c->client, PA_RELAY_E_AGAIN); /* and with it the connection */
+			on_admitted(r, &c->client->grant, PA_RELAY_E_AGAIN); /* the gateway does not tell */
 		else
 			pa_conn_close(c);
 	}
@@ -159,32 +159,55 @@ int pa_relayd_new(uv_loop_t *loop, const struct pa_relayd_conf *conf, struct pa_
 	return 0;
 }
 
-static int fail_at(const struct pa_relayd *r, const char *path, const char *text, int rc, char err[PA_RELAYD_ERRLEN])
+static int fail_in(const struct pa_relayd_conf *conf, const char *path, const char *text, int rc, char err[PA_RELAYD_ERRLEN])
 {
 	char place[PA_CONF_PLACELEN];
 
-	(void)snprintf(err, PA_RELAYD_ERRLEN, "%s%s", pa_conf_place(r->conf->gateway.source, path, place), text);
+	(void)snprintf(err, PA_RELAYD_ERRLEN, "%s%s", pa_conf_place(conf->gateway.source, path, place), text);
 	return rc;
+}
+
+static int fail_at(const struct pa_relayd *r, const char *path, const char *text, int rc, char err[PA_RELAYD_ERRLEN])
+{
+	return fail_in(r->conf, path, text, rc, err);
+}
+
+int pa_relayd_keys_load(const struct pa_relayd_conf *conf, struct pa_keyring **ret_keys, struct pa_stream_tls **ret_tls,
+			char err[PA_RELAYD_ERRLEN])
+{
+	struct pa_stream_tls *tls;
+	struct pa_keyring *keys;
+	char why[PA_STREAM_ERRLEN];
+	int rc = pa_gatewayd_keys_load(&conf->gateway, &keys, err, PA_RELAYD_ERRLEN);
+
+	if (rc < 0)
+		return rc;
+	rc = pa_stream_tls_server(conf->certificate, conf->key, &tls, why);
+	if (rc < 0) {
+		pa_keyring_free(keys);
+		return fail_in(conf, "relay", why, rc, err);
+	}
+	*ret_keys = keys;
+	if (ret_tls != NULL)
+		*ret_tls = tls;
+	else
+		pa_stream_tls_free(tls);
+	return 0;
 }
 
 static int load_keys(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
 	struct pa_stream_tls *tls;
 	struct pa_keyring *keys;
-	char why[PA_STREAM_ERRLEN];
-	int rc = pa_gatewayd_keys_load(&r->conf->gateway, &keys, err, PA_RELAYD_ERRLEN);
+	int rc = pa_relayd_keys_load(r->conf, &keys, &tls, err);
 
 	if (rc < 0)
 		return rc;
-	rc = pa_stream_tls_server(r->conf->certificate, r->conf->key, &tls, why);
-	if (rc < 0) {
-		pa_keyring_free(keys);
-		return fail_at(r, "relay", why, rc, err);
-	}
 	pa_keyring_free(r->keys);
 	pa_stream_tls_free(r->tls);
 	r->keys = keys;
 	r->tls = tls;
+	(void)pa_gatewayd_keys_check(&r->conf->gateway, keys);
 	pa_keypair_public(pa_keyring_first(keys, PA_KEY_GATEWAY)->key, r->public_key);
 	return 0;
 }
@@ -223,6 +246,7 @@ static int open_network(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 	struct pa_divert_config divert;
 	char why[PA_DIVERT_ERRLEN];
 	int rc = pa_nl_open(&r->nl);
+	bool whole = true;
 
 	if (rc == 0)
 		rc = make_deny(r);
@@ -231,9 +255,12 @@ static int open_network(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 		return rc;
 	}
 	divert = divert_of(r);
-	rc = pa_divert_open(&divert, why);
+	rc = pa_divert_open(&divert, &whole, why);
 	if (rc < 0)
 		return fail_at(r, "relay", why, rc, err);
+	if (!whole)
+		pa_log(PA_LOG_WARN, "relay.fragments", "reason=\"the kernel has no nft_tproxy: datagrams that come in fragments go to the "
+							"tunnel\"");
 	r->diverted = true;
 	return 0;
 }

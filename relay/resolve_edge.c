@@ -126,8 +126,8 @@ void pa_resolve_start(uv_loop_t *loop, struct pa_resolve_share *share, const str
 		answer(s, &now);
 		return;
 	}
-	/* With a point at its end it is nobody's short name. */
-	(void)snprintf(name, sizeof(name), "%s%s", b->name, b->name[strlen(b->name) - 1] == '.' ? "" : ".");
+	/* With a point at its end it is nobody's short name. The others are as hosts(5) has them; see relayd_main.c for what is appended. */
+	(void)snprintf(name, sizeof(name), "%s%s", b->name, strchr(b->name, '.') != NULL ? "" : ".");
 	q->s = s;
 	q->share = share;
 	q->deny = deny;

@@ -18,9 +18,33 @@ static void no_option(const struct pa_facts *f, struct pa_findings *l)
 			       f->asked_known ? ", although it was asked for one" : "");
 }
 
+/* The daemon itself asks for a grant, and needs nothing of the DHCP client but a lease. */
+static bool is_on_demand(const struct pa_facts *f)
+{
+	return f->demand[0] != '\0' && f->seen != PA_SEEN_BAD && f->seen != PA_SEEN_GONE;
+}
+
+static void no_demand(const struct pa_facts *f, struct pa_findings *l)
+{
+	if (f->demand_trouble[0] != '\0' || strcmp(f->demand, "pausing") == 0)
+		pa_finding_add(l, "demand-failed", PA_SEV_ERROR,
+			       "Ask the operator: the broker may be down or have no free address, or the network may not offer any. Kea's log "
+			       "has lines with PUBADDR about it. The next program asks again.",
+			       "The last program on %s that needed a public address got none: %s.", f->iface,
+			       f->demand_trouble[0] != '\0' ? f->demand_trouble : "the DHCP server gave none when it was asked");
+	else
+		pa_finding_add(l, "on-demand", PA_SEV_NOTE, "",
+			       "%s has no public address now: none has come by DHCP, and no program needs one. It is asked for when one does "
+			       "(pubaddr exec).", f->iface);
+}
+
 /* There is no grant: what did the DHCP client's script see? */
 static void no_grant(const struct pa_facts *f, struct pa_findings *l)
 {
+	if (is_on_demand(f)) {
+		no_demand(f, l);
+		return;
+	}
 	switch (f->seen) {
 	case PA_SEEN_NOTHING:
 		pa_finding_add(l, "dhcp-silent", PA_SEV_ERROR,

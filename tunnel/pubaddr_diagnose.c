@@ -204,16 +204,20 @@ static void print_folded(unsigned indent, const char *text)
 static void print_verdict(const struct diag *d, const struct pa_finding *list, size_t n)
 {
 	const char *iface = d->f.iface[0] != '\0' ? d->f.iface : "this host";
+	const char *works = "the public address works";
 	unsigned warnings = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		warnings += list[i].severity == PA_SEV_WARNING;
+		if (strcmp(list[i].id, "on-demand") == 0)
+			works = "no program needs a public address now";
+	}
 	if (list[0].severity == PA_SEV_ERROR)
 		printf("%s: there is no usable public address. Why:\n", iface);
 	else if (warnings > 0)
-		printf("%s: the public address works; %u thing%s you should know.\n", iface, warnings, warnings == 1 ? "" : "s");
+		printf("%s: %s; %u thing%s you should know.\n", iface, works, warnings, warnings == 1 ? "" : "s");
 	else
-		printf("%s: the public address works, and nothing is wrong.\n", iface);
+		printf("%s: %s, and nothing is wrong.\n", iface, works);
 }
 
 static void print_findings(const struct diag *d, const struct pa_finding *list, size_t n)

@@ -14,9 +14,8 @@
 #include "tunnel/net_udp.h"
 
 #define RING_LIMIT (4u << 20)
+#define GROWN_MAX (16u << 20) /* octets that sessions' windows grow by, all together */
 #define CONNECT_MS 5000	 /* until both ends are proved */
-#define RETRY_MIN_MS 250 /* between attempts, doubling; the first one after a loss is made at once */
-#define RETRY_MAX_MS 8000
 #define PING_MS 1500	   /* while there are sessions, */
 #define PING_IDLE_MS 25000 /* and while there are none: the NAT shall remember us */
 #define SILENCE_MS 3000	   /* after a ping: the connection is dead, whatever TCP thinks */
@@ -30,15 +29,16 @@ struct pa_relay_client {
 	struct pa_stream *stream; /* NULL: none */
 	bool asked, up, closing, halted, over_wanted;
 	enum pa_relay_error over_error;
+	const char *refusal; /* why the server has not taken the proof; NULL: it has not said */
 	uint8_t id[PA_RELAY_ID_LEN]; /* zeros: nothing to resume */
 	uint8_t nonce[PA_NONCE_LEN], g2c[PA_KEY_LEN];
 	uint8_t out[PA_RELAY_HEADER_LEN + PA_RELAY_AUTH_LEN];
 	size_t out_len, out_at;
 	struct pa_endpoint mapped;
 	/* boot time; 0: not */
-	uint64_t started_ms, retry_at_ms, heard_ms, pinged_ms;
+	uint64_t started_ms, heard_ms, pinged_ms;
 	uint64_t down_ms; /* since when there has been no connection */
-	uint64_t retry_ms;
+	struct pa_rretry *retry, own_retry; /* the configuration's, or else our own */
 };
 
 static uint64_t now_ms(void)
@@ -88,10 +88,19 @@ FORWARD(reset, (void *ctx, struct pa_rsession *s, enum pa_relay_error e), (c->cf
 FORWARD(writable, (void *ctx, struct pa_rsession *s), (c->cfg.ctx, s))
 FORWARD(tunnel, (void *ctx, const uint8_t *p, size_t len), (c->cfg.ctx, p, len))
 
+static void fwd_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error e)
+{
+	struct pa_relay_client *c = ctx;
+
+	if (c->cfg.ops->undelivered != NULL)
+		c->cfg.ops->undelivered(c->cfg.ctx, s, peer, e);
+}
+
 static const struct pa_rlink_ops link_ops = {.result = fwd_result,
 					     .incoming = fwd_incoming,
 					     .data = fwd_data,
 					     .datagram = fwd_datagram,
+					     .undelivered = fwd_undelivered,
 					     .fin = fwd_fin,
 					     .reset = fwd_reset,
 					     .writable = fwd_writable,
@@ -103,7 +112,11 @@ static const struct pa_rlink_ops link_ops = {.result = fwd_result,
 /* An empty link that waits for a connection. */
 static int new_link(struct pa_relay_client *c)
 {
-	struct pa_rlink_config cfg = {.window = PA_RELAY_WINDOW, .sessions_max = PA_RELAY_SESSIONS_MAX, .ring_limit = RING_LIMIT};
+	struct pa_rlink_config cfg = {.window = PA_RELAY_WINDOW,
+				      .window_max = PA_RELAY_WINDOW_MAX,
+				      .grown_max = GROWN_MAX,
+				      .sessions_max = PA_RELAY_SESSIONS_MAX,
+				      .ring_limit = RING_LIMIT};
 	struct pa_rlink *link;
 	int rc = pa_rlink_new(&cfg, &link_ops, c, &link);
 
@@ -120,8 +133,10 @@ static int new_link(struct pa_relay_client *c)
 
 static void schedule_retry(struct pa_relay_client *c)
 {
-	c->retry_at_ms = now_ms() + c->retry_ms;
-	c->retry_ms = c->retry_ms == 0 ? RETRY_MIN_MS : 2 * c->retry_ms > RETRY_MAX_MS ? RETRY_MAX_MS : 2 * c->retry_ms;
+	uint16_t chance;
+
+	pa_random((uint8_t *)&chance, sizeof(chance));
+	pa_rretry_lost(c->retry, now_ms(), pa_rlink_sessions(c->link) > 0, chance);
 }
 
 /* The stream is gone already. */
@@ -130,6 +145,7 @@ static void lost(struct pa_relay_client *c, const char *reason)
 	bool was_up = c->up;
 
 	c->stream = NULL;
+	c->refusal = NULL;
 	c->up = c->asked = false;
 	c->out_len = c->out_at = 0;
 	c->started_ms = c->pinged_ms = 0;
@@ -230,10 +246,45 @@ static int take_ok(struct pa_relay_client *c, const uint8_t *body, size_t len)
 	memcpy(c->id, ok.id, sizeof(c->id));
 	c->mapped = ok.mapped;
 	c->up = true;
-	c->retry_ms = 0;
+	pa_rretry_up(c->retry, now_ms());
 	c->cfg.up(c->cfg.ctx, ok.resumed);
 	pa_stream_output(c->stream);
 	return 0;
+}
+
+/* AUTH_NO and BYE, for who has to mend it: mostly the operator, to whom the user tells this. */
+static const char *refusal_of(int error)
+{
+	switch (error) {
+	case PA_RELAY_E_EXPIRED:
+		return "the server says that the grant has expired; does its clock agree with the broker's?";
+	case PA_RELAY_E_REPLACED:
+		return "the server says that the address has another lease, or another client, by now";
+	case PA_RELAY_E_DENIED:
+		return "the server may not serve this grant";
+	case PA_RELAY_E_LIMIT:
+		return "the server has as many clients as it may";
+	case PA_RELAY_E_SHUTDOWN:
+		return "the server was stopped";
+	case PA_RELAY_E_AGAIN:
+		return "the server cannot serve this grant now; does the gateway beside it run (gateway.lost in its log)?";
+	default:
+		return "the server has ended it";
+	}
+}
+
+/* It hung up instead of an answer, or said nothing: who proves nothing gets none. */
+static const char *no_answer(const struct pa_relay_client *c, const char *reason)
+{
+	static const uint8_t unpinned[PA_FINGERPRINT_LEN];
+
+	if (c->refusal != NULL)
+		return c->refusal;
+	if (!c->asked || c->up)
+		return reason;
+	if (memcmp(c->grant.claims.fingerprint, unpinned, sizeof(unpinned)) == 0)
+		return "the grant names no client key, and the server wants one: let the DHCP client send it (pubaddr dhclient-conf)";
+	return "the server does not take the proof of the grant; its log tells why (relay.unproved, or a counter)";
 }
 
 static int64_t take_answer(struct pa_relay_client *c, const uint8_t *buf, size_t len)
@@ -252,6 +303,8 @@ static int64_t take_answer(struct pa_relay_client *c, const uint8_t *buf, size_t
 		return rc < 0 ? rc : PA_RELAY_HEADER_LEN + (int64_t)h.length;
 	}
 	rc = pa_relay_auth_no_decode(buf + PA_RELAY_HEADER_LEN, h.length, c->nonce, c->g2c);
+	if (rc > 0)
+		c->refusal = refusal_of(rc);
 	if (rc > 0 && is_final((enum pa_relay_error)rc)) {
 		c->over_wanted = true;
 		c->over_error = (enum pa_relay_error)rc;
@@ -309,6 +362,7 @@ static void on_closed(void *ctx, const char *reason)
 {
 	struct pa_relay_client *c = ctx;
 
+	reason = no_answer(c, reason);
 	finish_over(c);
 	lost(c, reason);
 }
@@ -338,10 +392,8 @@ static const char *open_stream(struct pa_relay_client *c)
 
 static void start(struct pa_relay_client *c)
 {
-	const char *wrong;
+	const char *wrong = open_stream(c);
 
-	c->retry_at_ms = 0;
-	wrong = open_stream(c);
 	if (wrong != NULL) {
 		lost(c, wrong);
 		return;
@@ -388,12 +440,12 @@ static void on_tick(uv_timer_t *timer)
 		return;
 	if (c->over_wanted) { /* BYE */
 		finish_over(c);
-		drop(c, "the server has ended it");
+		drop(c, refusal_of(c->over_error));
 	} else if (c->up) {
 		watch(c, now);
 	} else if (c->stream != NULL && now >= c->started_ms + CONNECT_MS) {
-		drop(c, "no answer in time");
-	} else if (c->stream == NULL && !c->halted && now >= c->retry_at_ms) {
+		drop(c, no_answer(c, "no answer in time"));
+	} else if (c->stream == NULL && !c->halted && pa_rretry_due(c->retry, now)) {
 		start(c);
 	}
 }
@@ -409,6 +461,7 @@ int pa_relay_client_new(const struct pa_relay_client_config *cfg, const struct p
 	c->cfg = *cfg;
 	c->grant = *g;
 	c->down_ms = now_ms();
+	c->retry = cfg->retry != NULL ? cfg->retry : &c->own_retry;
 	memcpy(c->secret_key, cfg->secret_key, sizeof(c->secret_key));
 	c->timer.data = c;
 	if (new_link(c) < 0 || uv_timer_init(cfg->loop, &c->timer) < 0) {
@@ -427,7 +480,7 @@ void pa_relay_client_grant(struct pa_relay_client *c, const struct pa_grant *g)
 	c->grant = *g;
 	if (c->halted) {
 		c->halted = false;
-		c->retry_at_ms = c->retry_ms = 0;
+		*c->retry = (struct pa_rretry){0};
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "common/edge_tls_stream.h"
 #include "common/grant.h"
 #include "common/relay_link.h"
+#include "tunnel/relay_retry.h"
 
 /*
  * The client's end of a relay connection: connects to the server, proves the grant, and keeps sessions alive over lost connections. Who
@@ -28,6 +29,7 @@ struct pa_relay_client_config {
 	const char *name;	   /* that the certificate has to have; NULL: any, where tls asks for no authority */
 	const uint8_t *secret_key; /* the client's X25519 key; copied */
 	uint64_t (*next_bind)(void *ctx); /* as pa_client_ops' */
+	struct pa_rretry *retry; /* how attempts at this server have gone, which outlives the client; borrowed. NULL: the client's own */
 	/* The connection stands, at first or again; resumed: with the sessions that there were. */
 	void (*up)(void *ctx, bool resumed);
 	/* It is gone, why in words; the next one is tried. */

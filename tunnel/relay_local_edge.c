@@ -110,6 +110,15 @@ static void tell_info(struct pa_rasker *a)
 	answer(a, &m);
 }
 
+static void set(struct pa_rasker *a)
+{
+	struct pa_rprog *p = pa_rprog_find(a->d, a->request.id);
+
+	if (p != NULL)
+		pa_rprog_set(p, a->request.abrupt, &a->request.body.remote);
+	tell_info(a);
+}
+
 /* ---------------------------------------------------------------- names */
 
 static void tell_name(struct pa_rasker *a, const struct pa_relay_body *b)
@@ -185,7 +194,7 @@ static void deny(struct pa_rasker *a)
 		m.type = PA_RLOCAL_ADDRESS_IS;
 	else if (a->request.type == PA_RELAY_RESOLVE)
 		m.type = PA_RELAY_RESOLVED;
-	else if (a->request.type == PA_RLOCAL_INFO)
+	else if (a->request.type == PA_RLOCAL_INFO || a->request.type == PA_RLOCAL_SET)
 		m.type = PA_RLOCAL_INFO_IS;
 	answer(a, &m);
 }
@@ -205,6 +214,9 @@ static void handle(struct pa_rasker *a)
 		break;
 	case PA_RLOCAL_INFO:
 		tell_info(a);
+		break;
+	case PA_RLOCAL_SET:
+		set(a);
 		break;
 	case PA_RELAY_RESOLVE:
 		ask_name(a);

@@ -58,6 +58,7 @@ struct pa_rprog {
 	int fd;			 /* our end, while there is no pipe; -1 */
 	int program_fd;		 /* the program's, while it is ours to give or to mend; -1 */
 	size_t filler;
+	bool abrupt; /* TCP: the program's end is a reset */
 	uv_poll_t *poll; /* of a listening or datagram session: a program that closes; NULL */
 	uint64_t over_ms;
 };
@@ -90,6 +91,8 @@ void pa_rasker_close(struct pa_rasker *a);
 /* ---- relay_local_prog.c */
 /* Does what OPEN asks of who asked, who is answered now or later. */
 void pa_rprog_open(struct pa_rasker *a);
+/* What SET says: of TCP whether the program's end is a reset, of UDP whose troubles it wants to know. */
+void pa_rprog_set(struct pa_rprog *p, bool abrupt, const struct pa_endpoint *peer);
 /* NULL: nothing is known of it. */
 struct pa_rprog *pa_rprog_find(const struct pa_rlocald *d, uint64_t id);
 /* Ends all, for good. */

@@ -193,7 +193,7 @@ static void on_pipe_ended(void *ctx, enum pa_relay_error error)
 /* False: the session and our descriptor are still the caller's. */
 static bool tie(struct pa_rprog *p)
 {
-	struct pa_rpipe_config cfg = {.fd = p->fd, .filler = p->filler, .ended = on_pipe_ended, .ctx = p};
+	struct pa_rpipe_config cfg = {.fd = p->fd, .filler = p->filler, .abrupt = p->abrupt, .ended = on_pipe_ended, .ctx = p};
 
 	if (pa_rpipe_new(p->d->cfg.pipes, p->s, &cfg, &p->pipe) < 0)
 		return false;
@@ -355,8 +355,24 @@ static void on_datagram(struct pa_relay_user *u, struct pa_rsession *s, const st
 		p->d->dropped++;
 }
 
-static const struct pa_relay_user_ops user_ops = {
-	.result = on_result, .incoming = on_incoming, .datagram = on_datagram, .reset = on_reset};
+/* As a kernel does it: a socket that is connected is told, another one sends to many and is not. */
+static void on_undelivered(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	struct pa_rprog *p = (struct pa_rprog *)u;
+	uint8_t trouble[PA_RELAY_DATAGRAM_LEN];
+
+	(void)s;
+	if (p->kind != PA_RELAY_UDP || !pa_endpoint_eq(peer, &p->remote))
+		return;
+	pa_rlocal_trouble_encode(error, peer->port, trouble);
+	(void)pa_rfd_send(p->fd, trouble, sizeof(trouble), NULL, 0, -1);
+}
+
+static const struct pa_relay_user_ops user_ops = {.result = on_result,
+						  .incoming = on_incoming,
+						  .datagram = on_datagram,
+						  .undelivered = on_undelivered,
+						  .reset = on_reset};
 
 /* ---------------------------------------------------------------- what the program says */
 
@@ -390,6 +406,17 @@ static void on_program(uv_poll_t *poll, int status, int events)
 			continue;
 		p->d->dropped++;
 	}
+}
+
+void pa_rprog_set(struct pa_rprog *p, bool abrupt, const struct pa_endpoint *peer)
+{
+	if (p->kind == PA_RELAY_UDP)
+		p->remote = *peer;
+	if (p->kind != PA_RELAY_TCP)
+		return;
+	p->abrupt = abrupt;
+	if (p->pipe != NULL)
+		pa_rpipe_set_abrupt(p->pipe, abrupt);
 }
 
 /* ---------------------------------------------------------------- beginning */

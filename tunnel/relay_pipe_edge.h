@@ -27,6 +27,7 @@ struct pa_rpipe_config {
 	 * TCP socket is set to do the same (SO_LINGER).
 	 */
 	size_t filler;
+	bool abrupt; /* of a Unix socket, see pa_rpipe_set_abrupt */
 	const uint8_t *early; /* octets that were read from fd already, for the session; copied */
 	size_t early_len;     /* at most PA_RPIPE_EARLY_MAX */
 	/* The session is over (OK: both sides have ended it; else why it was torn down), fd closed and the pipe gone when this returns. */
@@ -40,6 +41,11 @@ struct pa_rpipe_config {
  * as for later, but before any data op for s is missed. 0, PA_ENOMEM or PA_EIO; then fd and s stay the caller's.
  */
 int pa_rpipe_new(struct pa_rpipes *ps, struct pa_rsession *s, const struct pa_rpipe_config *cfg, struct pa_rpipe **ret);
+/*
+ * When the program closes its end of a Unix socket, the session ends by a reset (socket(7), SO_LINGER of 0 s), once what has room in it has
+ * gone. To be false when the program only shuts its end down.
+ */
+void pa_rpipe_set_abrupt(struct pa_rpipe *p, bool abrupt);
 /* Tears both sides down, the session with error; ended is not called. NULL is fine. */
 void pa_rpipe_free(struct pa_rpipe *p, enum pa_relay_error error);
 

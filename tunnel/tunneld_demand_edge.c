@@ -57,6 +57,7 @@ struct pa_tundemand {
 	uint8_t public_key[PA_KEY_LEN];
 	uint8_t release[PA_RELEASE_LEN]; /* what gives the grant back */
 	char why[PA_TUNNELD_ERRLEN];	 /* no address came, if none does */
+	char trouble[PA_TUNNELD_ERRLEN]; /* that, of the last time that one was needed; empty: it came */
 };
 
 /* ---- wants ---- */
@@ -270,6 +271,7 @@ static void op_failed(void *ctx)
 	struct pa_tundemand *d = ctx;
 
 	d->open = false;
+	(void)snprintf(d->trouble, sizeof(d->trouble), "%s", d->why);
 	pa_log(PA_LOG_WARN, "demand.failed", "iface=%s reason=\"%s\"", d->iface, d->why);
 	tell(d, PA_TUNWANT_BOUND, UINT64_MAX, PA_EEXPIRED, NULL, d->why);
 }
@@ -288,6 +290,8 @@ static void op_event(void *ctx, enum pa_demand_state state)
 {
 	struct pa_tundemand *d = ctx;
 
+	if (state == PA_DEMAND_HELD)
+		d->trouble[0] = '\0';
 	pa_log(PA_LOG_INFO, "demand.state", "iface=%s state=%s", d->iface, pa_demand_state_name(state));
 }
 
@@ -485,10 +489,19 @@ void pa_tundemand_kick(struct pa_tundemand *d)
 		(void)uv_timer_start(&d->timer, on_timer, 0, 0);
 }
 
+const char *pa_tundemand_trouble(const struct pa_tundemand *d)
+{
+	return d != NULL ? d->trouble : "";
+}
+
 json_t *pa_tundemand_json(const struct pa_tundemand *d)
 {
-	return json_pack("{s:s, s:i, s:b}", "state", pa_demand_state_name(pa_demand_state_of(d->core)), "wants", (int)count_wants(d),
-			 "programs", (int)d->programs);
+	json_t *obj = json_pack("{s:s, s:i, s:b}", "state", pa_demand_state_name(pa_demand_state_of(d->core)), "wants",
+				(int)count_wants(d), "programs", (int)d->programs);
+
+	if (obj != NULL && d->trouble[0] != '\0')
+		(void)json_object_set_new(obj, "problem", json_string(d->trouble));
+	return obj;
 }
 
 /* ---- life ---- */

@@ -103,6 +103,9 @@ struct pa_relay_user_ops {
 	void (*data)(struct pa_relay_user *u, struct pa_rsession *s, const uint8_t *bytes, size_t len);
 	void (*datagram)(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_endpoint *peer, const uint8_t *bytes,
 			 size_t len);
+	/* Datagrams to peer do not arrive. NULL: not wanted. */
+	void (*undelivered)(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_endpoint *peer,
+			    enum pa_relay_error error);
 	void (*fin)(struct pa_relay_user *u, struct pa_rsession *s);
 	/*
 	 * s is gone when this returns, by the server or because the connection is lost for good (LOST). Do not end it, nor, from in

@@ -13,6 +13,7 @@
 #include "test/fuzz/fuzz.h"
 
 #define WINDOW 4096u
+#define WINDOW_MAX 16384u
 
 struct end {
 	struct pa_rlink *link;
@@ -62,7 +63,7 @@ static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size
 	size_t room;
 
 	(void)ctx;
-	PA_REQUIRE(len > 0 && pa_rsession_unread(s) <= WINDOW);
+	PA_REQUIRE(len > 0 && pa_rsession_unread(s) <= WINDOW_MAX);
 	room = pa_rlink_reserve(s, &to);
 	if (room > 0) {
 		to[0] = bytes[len - 1];
@@ -80,6 +81,13 @@ static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoi
 	(void)ctx;
 	PA_REQUIRE(peer->port != 0);
 	(void)pa_rlink_datagram(s, peer, bytes, len);
+}
+
+static void on_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	(void)ctx;
+	(void)s;
+	PA_REQUIRE(peer->port != 0 && error != PA_RELAY_E_OK && error <= PA_RELAY_E_MAX);
 }
 
 static void on_fin(void *ctx, struct pa_rsession *s)
@@ -128,8 +136,8 @@ static void on_output(void *ctx)
 	(void)ctx;
 }
 
-static const struct pa_rlink_ops ops = {on_open,  on_resolve,  on_result, on_incoming, on_data, on_datagram, on_fin,
-					on_reset, on_writable, on_tunnel, on_pong,     on_bye,	on_output};
+static const struct pa_rlink_ops ops = {on_open,  on_resolve,  on_result, on_incoming, on_data, on_datagram, on_undelivered,
+					on_fin,	  on_reset,    on_writable, on_tunnel,	on_pong, on_bye,      on_output};
 
 /* A body that decodes is encoded to the same octets. */
 static void check_body(const uint8_t *data, size_t len)
@@ -158,7 +166,11 @@ static void drain(struct pa_rlink *l)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct pa_rlink_config cfg = {.window = WINDOW, .sessions_max = 8, .ring_limit = PA_RRING_MIN};
+	struct pa_rlink_config cfg = {.window = WINDOW,
+				      .window_max = WINDOW_MAX,
+				      .grown_max = 2 * WINDOW,
+				      .sessions_max = 8,
+				      .ring_limit = PA_RRING_MIN};
 	struct pa_relay_body call = {.kind = PA_RELAY_TCP, .remote = {pa_addr_from_ipv4(0xc6336432), 80}};
 	struct end e = {0};
 	struct pa_relay_auth auth;

@@ -7,7 +7,7 @@ set -u
 . "${top_srcdir:?}/test/netns/relay-net.sh"
 need_root
 net_up
-plan 42
+plan 45
 
 block_udp
 
@@ -104,8 +104,22 @@ has dgram.out "^$PEER:7003 one"
 ok $? 'a datagram is answered'
 has dgram.out "$PUB"
 ok $? 'it came from the public address'
+head -c 3000 /dev/zero | tr '\0' b >"$dir/long"
+p socat -u -b 65536 "OPEN:$dir/long" "UDP4-SENDTO:$PUB:7004,bind=$PEER:7103"
+has dgram.out "^$PEER:7103 b\{3000\}\$"
+ok $? 'a datagram that comes in fragments arrives whole'
 exec 3>&-
 kill "$dgram_pid"
+g nft list table ip pubaddr-relay | grep -q 'chain whole'
+ok $? 'for which the kernel puts packets together'
+relay lost udp 7014 $PEER:7998
+exec 3<>"$dir/lost.in"
+has lost.err listening
+echo hello >&3
+has lost.err "^undelivered $PEER:7998 refused"
+ok $? 'nobody listens there, as the peer says: the client is told'
+exec 3>&-
+kill "$lost_pid"
 relay names resolve localhost
 : >"$dir/names.in"
 wait "$names_pid"

@@ -18,7 +18,7 @@ net_up
 # What `ip netns exec` shows the server for its resolver.
 trap 'cleanup; rm -rf "/etc/netns/${net}g"' EXIT
 mkdir -p "/etc/netns/${net}g"
-printf '127.0.0.1 localhost\n%s peer.example peer.example.\n' $PEER >"/etc/netns/${net}g/hosts"
+printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts"
 echo 'hosts: files' >"/etc/netns/${net}g/nsswitch.conf"
 plan 57
 

@@ -64,6 +64,7 @@ calls_behind() { # calls_behind NAT
 		check "$1, $way: media that is sent to P arrives through the tunnel" counter_above client1 media 5
 		check "$1, $way: and the client's at the peer" counter_above peer media 5
 	done
+	check "$1: what comes in fragments and is for no session goes on by the tunnel" on peer ping -c 2 -i 0.2 -W 5 -s 3000 "$CLIENT_PUBLIC_IP"
 	check "$1: no private or foreign source on the Internet" no_leaks
 }
 

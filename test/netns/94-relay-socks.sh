@@ -31,11 +31,11 @@ done
 net_up
 trap 'cleanup; rm -rf "/etc/netns/${net}g"' EXIT
 mkdir -p "/etc/netns/${net}g"
-printf '127.0.0.1 localhost\n%s peer.example peer.example.\n' $PEER >"/etc/netns/${net}g/hosts"
+printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts"
 echo 'hosts: files' >"/etc/netns/${net}g/nsswitch.conf"
 chmod 755 "$dir"
 cp "$top_srcdir/test/netns/socks_client.py" "$dir"
-plan 57
+plan 63
 
 ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked transit { type filter hook forward priority 0; };
 	add rule ip blocked transit meta l4proto udp counter drop' || exit 99
@@ -134,6 +134,24 @@ listens t 7002
 is "$(c nc -N -X 5 -x 127.0.0.1:1080 $PEER 7002 <"$dir/www/data")" "$sum" \
 	'16 MB to the peer, then our half is closed, and the answer comes (nc)'
 
+# ---- resets
+# shellcheck disable=SC2016 # python's
+p $python -u -c 'import socket, struct
+s = socket.create_server(("", 7005))
+for how in "watch", "reset":
+    c, _ = s.accept()
+    try:
+        while c.recv(1024) and how == "watch": pass
+        print("end")
+    except ConnectionResetError: print("reset")
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    c.close()' >"$dir/resets" & watch $!
+listens t 7005
+is "$(socks abort $PEER 7005)" 'aborted' 'a program closes with SO_LINGER of 0 s'
+retry test -s "$dir/resets" >/dev/null
+is "$(cat "$dir/resets")" reset 'the peer sees a reset'
+is "$(socks torn $PEER 7005)" reset 'and a reset of the peer is one to the program'
+
 # ---- who does not read
 p socat -u OPEN:/dev/zero TCP-LISTEN:7003,reuseaddr,fork & watch $!
 listens t 7003
@@ -172,14 +190,18 @@ ok $? 'with half-close'
 grep -q "^called $PEER:" "$dir/bind.out" && grep -qx question "$dir/bind.out"
 ok $? 'the program was told who called, and heard the question'
 
-p socat UDP-RECVFROM:7004,fork EXEC:cat & watch $!
+p socat UDP-RECVFROM:7004,fork "SYSTEM:tee -a $dir/heard" & watch $!
 listens u 7004
 socks udp $PEER 7004 hello >"$dir/udp.out" 2>&1
 sed 's/^/# /' "$dir/udp.out"
 grep -qx "from $PEER:7004 hello" "$dir/udp.out"
 ok $? 'UDP ASSOCIATE: a datagram is answered'
 grep -qx 'intruder not heard' "$dir/udp.out"
-ok $? 'another user of this host cannot send by it'
+ok $? 'another user of this host cannot use it'
+grep -q hello "$dir/heard" && ! grep -q intruder "$dir/heard"
+ok $? 'nothing of his has reached the peer'
+! grep -q second "$dir/heard"
+ok $? "nor of the same user's other socket"
 grep -qx 'fragment dropped' "$dir/udp.out" && grep -qx 'long 1400' "$dir/udp.out"
 ok $? 'fragments are dropped, long datagrams pass'
 grep -qx 'flow ended' "$dir/udp.out"
@@ -260,6 +282,8 @@ is "$(counter logins-failed)" 1 'counted'
 grep -q 'secret\|wrong' "$dir/tunneld.log"
 test $? -ne 0
 ok $? 'no password is in the log'
+"$bin/pubaddr" --run-dir "$dir" status | grep -q 'SOCKS5 *at 127.0.0.1:1080: [0-9]* connections now, [1-9][0-9]* requests, [0-9]* failed'
+ok $? 'pubaddr status tells of it'
 stop
 ok $? 'the daemon ends well'
 [ $failed -eq 0 ] || sed 's/^/# /' "$dir/relayd.log" "$dir/curl.err"

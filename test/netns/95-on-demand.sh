@@ -6,7 +6,7 @@
 . "$(dirname "$0")/tap.sh"
 # shellcheck source=test/netns/relayed.sh
 . "$(dirname "$0")/relayed.sh"
-need socat python3 dhclient
+need socat python3 dhclient dhcpcd udhcpc
 
 lab_up --no-hook --outbound policy --clients 2
 LOG=$LAB_DIR/log
@@ -46,6 +46,10 @@ check "the lease came without a grant" grep -q '"option": *"none"' "$LAB_DIR/hos
 is "nobody has a public address" "$(leases)" 0
 is "the daemon runs and waits for somebody to need one" "$(state client1)" idle
 check "the host has no interface for it" not on client1 ip link show pub0
+on client1 pubaddr diagnose >"$TMP/diagnose" 2>&1
+is "pubaddr diagnose finds nothing wrong in that" $? 0
+check "and says why there is none" grep -q '(on-demand)' "$TMP/diagnose"
+check "not that it works" sh -c "! grep -q 'address works' '$TMP/diagnose'"
 
 # ---- the first program's question
 
@@ -138,5 +142,29 @@ is "a program by the relay has it on demand, too" "$(relayed python3 -c "$own_ad
 is "which is leased" "$(own_leases)" 1
 check "question, INFORM, grant and connection, in this order" logged demand.want demand.ask demand.answer grant.put relay.connect
 eventually 45 "and it is given back after the program" own_leases_are 0
+
+# ---- beside other DHCP clients, which do not ask for one either
+
+"$LAB" release client1 >/dev/null 2>&1
+dhcpcd_PID='' udhcpc_PID='' # set by in_background
+has_lease() { on client1 sh -c 'ip -4 -o addr show dev eth0 | grep -q "inet 10\." && grep -q "\"option\": *\"none\"" /run/pubaddr/dhcp-eth0.json'; }
+released_since() { [ "$(said brokerd 'lease.release ')" -gt "$1" ]; }
+beside() { # beside CLIENT
+	local before
+	before=$(said brokerd 'lease.release ')
+	eventually 20 "$1 has a lease without a grant" has_lease
+	check "$1: a program has a public address on demand" sh -c "'$LAB' exec client1 -- pubaddr exec --relay -- python3 -c '$own_address' | grep -q '^203\.0\.113\.'"
+	eventually 45 "$1: and it is given back" released_since "$before"
+}
+on client1 rm -f /run/pubaddr/dhcp-eth0.json
+in_background client1 dhcpcd dhcpcd -4 -B --noarp eth0
+beside dhcpcd
+on client1 dhcpcd -4 -k eth0 >/dev/null 2>&1
+wait "$dhcpcd_PID"
+on client1 rm -f /run/pubaddr/dhcp-eth0.json
+in_background client1 udhcpc udhcpc -f -R -T 1 -t 5 -A 2 -i eth0 -s /usr/libexec/pubaddr/udhcpc-script
+beside udhcpc
+kill "$udhcpc_PID"
+wait "$udhcpc_PID"
 
 done_testing

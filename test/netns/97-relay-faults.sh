@@ -12,7 +12,7 @@ done
 net_up
 # What `ip netns exec` shows the server for its resolver.
 trap 'rm -rf "/etc/netns/${net}g"; cleanup' EXIT
-plan 32
+plan 41
 block_udp
 start_gateway
 add_relay
@@ -58,6 +58,35 @@ retry test -s "$dir/sum" >/dev/null
 is "$(cat "$dir/sum")" "$(sha256sum <"$dir/up")" 'nor one to the peer'
 ip netns exec "${net}n" tc qdisc del dev wan root
 ip netns exec "${net}n" tc qdisc del dev lan root
+
+# ---- a path on which no connection lasts: the server takes the grant, and the connection is cut as soon as it is used
+ip netns exec "${net}n" sysctl -qw net.netfilter.nf_conntrack_acct=1 || exit 99
+blocked 'add rule ip blocked transit tcp dport 443 ct original packets > 20 reject with tcp reset'
+p socat -u TCP-LISTEN:7104,reuseaddr "SYSTEM:sha256sum >$dir/sum" & watch $!
+listens 7104
+: >"$dir/sum"
+relay cut call $PEER:7104
+cat "$dir/up" >"$dir/cut.in" & watch $!
+has cut.err 'up resumed'
+ok $? 'no connection lasts: each is resumed'
+sleep 10 # what is tried in a given time is the question
+tries=$(grep -c '^down' "$dir/cut.err")
+echo "# $tries attempts in 10 s"
+test "$tries" -ge 4
+ok $? 'again and again'
+test "$tries" -le 14
+ok $? 'but not without pauses'
+blocked flush chain ip blocked transit
+block_udp
+before=$(date +%s%N)
+wait "$cut_pid"
+ok $? 'connections last again: the transfer ends well'
+took=$((($(date +%s%N) - before) / 1000000))
+echo "# after $took ms"
+test $took -lt 10000
+ok $? 'soon, for the pauses are bounded'
+retry test -s "$dir/sum" >/dev/null
+is "$(cat "$dir/sum")" "$(sha256sum <"$dir/up")" 'no byte is lost or doubled'
 
 # ---- the server dies
 peer echo 7102
@@ -133,9 +162,10 @@ block_udp
 
 # ---- names: nobody's short ones, nobody's private ones
 mkdir -p "/etc/netns/${net}g"
+printf '127.0.0.1 localhost\n%s written.test short\n' $PEER >"/etc/netns/${net}g/hosts"
 printf 'nameserver %s\nsearch example\n' $GW >"/etc/netns/${net}g/resolv.conf"
 ip netns exec "${net}g" dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --user=root --pid-file \
-	--bind-interfaces --listen-address=$GW --local=/peer/ --address=/peer.example/$PEER --address=/inside.example/10.0.0.1 \
+	--bind-interfaces --listen-address=$GW --local=/peer/ --local=/short/ --address=/peer.example/$PEER --address=/inside.example/10.0.0.1 \
 	--address=/self.example/$GW 2>"$dir/dnsmasq.log" & watch $!
 retry g sh -c "ss -Hlun src $GW:53 | grep -q ." >/dev/null
 stop_relay
@@ -147,7 +177,9 @@ names() { # names NAME
 }
 names peer.example
 is "$(cat "$dir/names.out")" $PEER 'a name is resolved at the server'
-for short in peer inside.example self.example; do
+names written.test
+is "$(cat "$dir/names.out")" $PEER 'as one that stands in the hosts file of the server'
+for short in peer short a.peer inside.example self.example; do
 	names $short
 	is "$(cat "$dir/names.err" "$dir/names.out" | grep -v '^up')" 'failed not-found' "but not $short"
 done

@@ -3,7 +3,8 @@
  * relay_peer PORT: the other side of relay_probe, by TCP and UDP at that port. The first octet of a connection says what is to be done:
  * e: all that comes is sent back, then it ends;  h: it says "head" and no more, and sends back what came after the other's end to nobody
  * but the log;  r: reset at once;  R: "bytes", then reset when something comes;  cPORT\n: calls that port of the caller, says "called" and
- * reads what it is answered, which goes to the log. UDP: everything comes back; what begins with "stranger" comes from another port first.
+ * reads what it is answered, which goes to the log;  l: it reads until the connection has ended;  CPORT\n: as c, and reads so from what it
+ * called;  u: it says "unread" and reads so;  q: it says how the last one that was read so has ended, "end" or "reset". UDP: everything comes back; what begins with "stranger" comes from another port first.
  * What is seen is logged to standard output.
  */
 #include <arpa/inet.h>
@@ -13,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static void reset(int fd)
@@ -47,7 +50,29 @@ static void head(int fd)
 	printf("after our half: %zd octets, then %s\n", all, n == 0 ? "the end" : "an error");
 }
 
-static void call_back(int fd, struct sockaddr_in to)
+static volatile char *how; /* the last one has ended: e, r; shared by all; 0: it has not */
+
+static void watch_end(int fd)
+{
+	char buf[16384];
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		;
+	*how = n == 0 ? 'e' : 'r';
+}
+
+static void tell_end(int fd)
+{
+	struct timespec moment = {.tv_nsec = 10000000};
+
+	for (int i = 0; *how == 0 && i < 1000; i++)
+		nanosleep(&moment, NULL);
+	(void)!write(fd, *how == 'e' ? "end" : *how == 'r' ? "reset" : "nothing", *how == 'e' ? 3 : *how == 'r' ? 5 : 7);
+	*how = 0;
+}
+
+static void call_back(int fd, struct sockaddr_in to, int to_end)
 {
 	char buf[64] = {0}, c;
 	size_t n = 0;
@@ -63,6 +88,10 @@ static void call_back(int fd, struct sockaddr_in to)
 		return;
 	}
 	(void)!write(out, "called", 6);
+	if (to_end) {
+		watch_end(out);
+		return;
+	}
 	shutdown(out, SHUT_WR);
 	memset(buf, 0, sizeof(buf));
 	n = 0;
@@ -82,10 +111,16 @@ static void serve(int fd, const struct sockaddr_in *from)
 		echo(fd);
 	else if (what == 'h')
 		head(fd);
-	else if (what == 'c')
-		call_back(fd, *from);
+	else if (what == 'c' || what == 'C')
+		call_back(fd, *from, what == 'C');
 	else if (what == 'r')
 		reset(fd);
+	else if (what == 'q')
+		tell_end(fd);
+	if (what == 'u')
+		(void)!write(fd, "unread", 6);
+	if (what == 'u' || what == 'l')
+		watch_end(fd);
 	if (what == 'R') {
 		(void)!write(fd, "bytes", 5);
 		(void)!read(fd, &what, 1);
@@ -116,6 +151,9 @@ int main(int argc, char **argv)
 
 	in.sin_port = htons(argc == 2 ? (uint16_t)strtoul(argv[1], NULL, 10) : 0);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	how = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (how == MAP_FAILED)
+		return 1;
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));

@@ -336,6 +336,109 @@ static void resets(void)
 	close(fd);
 }
 
+/* How the peer has seen the end of the connection that it watches. */
+static void say_end(const char *what)
+{
+	char buf[16] = {0};
+	int fd = tcp(0);
+
+	(void)call(fd, &peer);
+	(void)!write(fd, "q", 1);
+	(void)recv(fd, buf, sizeof(buf) - 1, MSG_WAITALL);
+	printf("abort: %s: the peer sees %s\n", what, buf);
+	close(fd);
+}
+
+static void set_linger(int fd, int on, int seconds)
+{
+	struct linger l = {.l_onoff = on, .l_linger = seconds};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) < 0)
+		say("abort", "SO_LINGER", -1);
+}
+
+static int watched(void)
+{
+	int fd = tcp(0);
+
+	(void)call(fd, &peer);
+	(void)!write(fd, "lsome octets", 12);
+	return fd;
+}
+
+/* SO_LINGER of 0 s: closing is a reset. */
+static void aborts(void)
+{
+	struct linger l = {0};
+	socklen_t len = sizeof(l);
+	int fd = watched();
+
+	close(fd);
+	say_end("a good end");
+	fd = watched();
+	set_linger(fd, 1, 0);
+	printf("abort: SO_LINGER %d %d %d\n", getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len), l.l_onoff, l.l_linger);
+	close(fd);
+	say_end("set after the call");
+	fd = tcp(0);
+	set_linger(fd, 1, 0);
+	(void)call(fd, &peer);
+	len = sizeof(l);
+	printf("abort: SO_LINGER %d %d %d\n", getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len), l.l_onoff, l.l_linger);
+	(void)!write(fd, "l", 1);
+	close(fd);
+	say_end("set before the call");
+	fd = watched();
+	set_linger(fd, 1, 5);
+	close(fd);
+	say_end("5 seconds");
+	fd = watched();
+	set_linger(fd, 1, 0);
+	set_linger(fd, 0, 0);
+	close(fd);
+	say_end("unset again");
+	fd = watched();
+	set_linger(fd, 1, 0);
+	shutdown(fd, SHUT_WR);
+	say_end("shut down first");
+	close(fd);
+}
+
+/* The last one who has the socket decides, and need not close it. */
+static void inherited_aborts(void)
+{
+	int fd = watched(), status;
+	char buf[8];
+	pid_t pid;
+
+	set_linger(fd, 1, 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		close(fd);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	(void)!write(fd, "more", 4);
+	pid = fork();
+	if (pid == 0) {
+		struct timespec moment = {.tv_nsec = 100000000};
+
+		nanosleep(&moment, NULL);
+		_exit(0);
+	}
+	close(fd);
+	waitpid(pid, &status, 0);
+	say_end("the last one exits");
+
+	fd = tcp(0);
+	(void)call(fd, &peer);
+	(void)!write(fd, "u", 1);
+	(void)recv(fd, buf, 6, MSG_WAITALL | MSG_PEEK);
+	close(fd);
+	say_end("something unread");
+}
+
 static void *blocked_read(void *arg)
 {
 	char c;
@@ -435,6 +538,24 @@ static void called(const char *part, bool at_own, int port)
 	rc = port_of(got) == ntohs(at.sin_port);
 	printf("%s: its own port is the listener's: %s\n", part, rc ? "yes" : "no");
 	answer(part, got, control);
+	close(fd);
+}
+
+/* Of the listener the connection has it, too. */
+static void called_and_aborted(void)
+{
+	char text[16], buf[8];
+	int fd = tcp(0), got, control = tcp(0);
+
+	set_linger(fd, 1, 0);
+	listen(fd, 5);
+	(void)call(control, &peer);
+	(void)!write(control, text, (size_t)snprintf(text, sizeof(text), "C%d\n", port_of(fd)));
+	got = accept(fd, NULL, NULL);
+	(void)recv(got, buf, 6, MSG_WAITALL);
+	close(got);
+	say_end("called");
+	close(control);
 	close(fd);
 }
 
@@ -592,6 +713,38 @@ static void connected(void)
 	close(fd);
 }
 
+/* Nobody listens there, and the peer's host says so: a connected socket is told, once each time. */
+static void undelivered(void)
+{
+	char buf[8];
+	int fd = udp(0);
+
+	(void)call(fd, &refused);
+	say("undelivered", "send", send(fd, "one", 3, 0));
+	printf("undelivered: told %d\n", wait_for(fd, POLLIN, 10000) != 0);
+	say("undelivered", "read", read(fd, buf, sizeof(buf)));
+	say("undelivered", "once", recv(fd, buf, sizeof(buf), MSG_DONTWAIT));
+	say("undelivered", "send", send(fd, "two", 3, 0));
+	printf("undelivered: told %d\n", wait_for(fd, POLLIN, 10000) != 0);
+	say("undelivered", "send", send(fd, "three", 5, 0));
+	say("undelivered", "and again", send(fd, "four", 4, 0));
+	printf("undelivered: told %d\n", wait_for(fd, POLLIN, 10000) != 0);
+	printf("undelivered: SO_ERROR %s\n", name_of(so_error(fd)));
+	printf("undelivered: SO_ERROR %s\n", name_of(so_error(fd)));
+	(void)call(fd, &peer);
+	say("undelivered", "elsewhere", send(fd, "five", 4, 0));
+	say("undelivered", "is answered", recv(fd, buf, sizeof(buf), 0));
+	close(fd);
+
+	/* One that is not connected sends to many, and is not told. */
+	fd = udp(0);
+	say("undelivered", "sendto", sendto(fd, "six", 3, 0, (struct sockaddr *)&refused, sizeof(refused)));
+	printf("undelivered: told %d\n", wait_for(fd, POLLIN, 300) != 0);
+	say("undelivered", "sendto elsewhere", sendto(fd, "seven", 5, 0, (struct sockaddr *)&peer, sizeof(peer)));
+	say("undelivered", "is answered", recv(fd, buf, sizeof(buf), 0));
+	close(fd);
+}
+
 static void messages(void)
 {
 	char a[8] = {0}, b[8] = {0};
@@ -665,13 +818,17 @@ int main(int argc, char **argv)
 	interrupted();
 	halves();
 	resets();
+	aborts();
+	inherited_aborts();
 	woken();
 	called("called", false, 0);
 	called("called at own", true, 7302);
+	called_and_aborted();
 	families();
 	threads();
 	boundaries();
 	connected();
+	undelivered();
 	messages();
 	bound_datagrams();
 	return 0;

@@ -215,6 +215,15 @@ static void on_datagram(void *ctx, struct pa_rsession *s, const struct pa_endpoi
 	(void)fflush(stdout);
 }
 
+static void on_undelivered(void *ctx, struct pa_rsession *s, const struct pa_endpoint *peer, enum pa_relay_error error)
+{
+	char text[PA_ENDPOINT_STRLEN];
+
+	(void)ctx;
+	(void)s;
+	fprintf(stderr, "undelivered %s %s\n", pa_endpoint_format(peer, text), pa_relay_error_name(error));
+}
+
 static void on_fin(void *ctx, struct pa_rsession *s)
 {
 	struct tool *t = ctx;
@@ -247,7 +256,7 @@ static void on_tunnel(void *ctx, const uint8_t *bytes, size_t len)
 }
 
 static const struct pa_rlink_ops ops = {.result = on_result, .incoming = on_incoming, .data = on_data, .datagram = on_datagram,
-					.fin = on_fin, .reset = on_reset, .writable = on_writable, .tunnel = on_tunnel};
+					.undelivered = on_undelivered, .fin = on_fin, .reset = on_reset, .writable = on_writable, .tunnel = on_tunnel};
 
 static bool read_grant(const char *hex, struct pa_grant *ret)
 {

@@ -6,6 +6,8 @@
   socks_client.py PORT idle SECONDS          says nothing, prints whether the server ends it within that time
   socks_client.py PORT hold N                holds N connections that say nothing until standard input ends; prints how many stay
   socks_client.py PORT stall ADDRESS PORT    calls and never reads, until standard input ends
+  socks_client.py PORT abort ADDRESS PORT    calls, says something, and closes with SO_LINGER of 0 s
+  socks_client.py PORT torn ADDRESS PORT     calls, says something, and prints "reset" or "end", whichever comes
   socks_client.py PORT bind ADDRESS          prints "listening" and "called" with endpoints, the first line that comes, and answers
   socks_client.py PORT udp ADDRESS PORT TEXT prints the answer and whose it is; then tries what must not pass
 Each line of output is flushed. Exit code 1: the server refused, with the reply's number printed.
@@ -106,6 +108,25 @@ def stall(port, host, to):
     s.close()
 
 
+def abort(port, host, to):
+    s, _ = request(port, 1, host, int(to))
+    s.sendall(b"some octets")
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+    say("aborted")
+
+
+def torn(port, host, to):
+    s, _ = request(port, 1, host, int(to))
+    s.sendall(b"x")
+    try:
+        while s.recv(1024):
+            pass
+        say("end")
+    except ConnectionResetError:
+        say("reset")
+
+
 def bind(port, host):
     s, at = request(port, 2, host, 0)
     say("listening", "%s:%d" % at)
@@ -137,6 +158,7 @@ def udp(port, host, to, text):
             os._exit(0)
         os.waitpid(pid, 0)
     u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.settimeout(30)
     for _ in range(20):
         u.sendto(header + text.encode(), at)
         if answered(u, 0.5):
@@ -145,6 +167,8 @@ def udp(port, host, to, text):
     say("from", socket.inet_ntoa(data[4:8]) + ":%d" % struct.unpack("!H", data[8:10])[0], data[10:].decode().strip())
     while answered(u, 0.5):
         u.recv(65536)
+    second = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    second.sendto(header + b"second", at)
     u.sendto(b"\x00\x00\x01" + address(host, to) + text.encode(), at)
     say("fragment passes" if answered(u, 1) else "fragment dropped")
     big = header + b"x" * 1400
@@ -163,5 +187,5 @@ def udp(port, host, to, text):
 
 
 if __name__ == "__main__":
-    commands = {"raw": raw, "idle": idle, "hold": hold, "stall": stall, "bind": bind, "udp": udp}
+    commands = {"raw": raw, "idle": idle, "hold": hold, "stall": stall, "abort": abort, "torn": torn, "bind": bind, "udp": udp}
     commands[sys.argv[2]](int(sys.argv[1]), *sys.argv[3:])

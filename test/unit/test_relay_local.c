@@ -28,6 +28,7 @@ static void round_trip(const struct pa_rlocal *m)
 	cr_assert_eq(back.id, m->id);
 	cr_assert_eq(back.state, m->state);
 	cr_assert_eq(back.nonblock, m->nonblock);
+	cr_assert_eq(back.abrupt, m->abrupt);
 	cr_assert_eq(back.backlog, m->backlog);
 	cr_assert_eq(back.body.kind, m->body.kind);
 	cr_assert_eq(back.body.error, m->body.error);
@@ -57,6 +58,8 @@ Test(relay_local, messages_come_back)
 				       .id = 5,
 				       .state = PA_RLOCAL_OVER,
 				       .body = {.kind = PA_RELAY_TCP, .error = PA_RELAY_E_RESET, .local = local, .remote = peer}});
+	round_trip(&(struct pa_rlocal){.type = PA_RLOCAL_SET, .id = 6, .abrupt = true});
+	round_trip(&(struct pa_rlocal){.type = PA_RLOCAL_SET, .id = 7, .body.remote = peer});
 	round_trip(&(struct pa_rlocal){.type = PA_RELAY_RESOLVE, .body = {.family = 4, .name = "sip.example.net"}});
 }
 
@@ -79,7 +82,7 @@ Test(relay_local, values_outside_their_range_are_refused)
 #define REFUSED(...) cr_assert_eq(pa_rlocal_encode(&(struct pa_rlocal){__VA_ARGS__}, buf, sizeof(buf)), PA_EINVAL)
 	REFUSED(.type = 0);
 	REFUSED(.type = PA_RELAY_DATA);
-	REFUSED(.type = PA_RLOCAL_INFO_IS + 1);
+	REFUSED(.type = PA_RLOCAL_SET + 1);
 	REFUSED(.type = PA_RELAY_OPEN, .body.kind = PA_RELAY_TCP);
 	REFUSED(.type = PA_RELAY_OPEN, .nonblock = true, .body.kind = PA_RELAY_UDP);
 	REFUSED(.type = PA_RELAY_OPEN, .backlog = 1, .body.kind = PA_RELAY_UDP);
@@ -122,6 +125,27 @@ Test(relay_local, any_octets_are_refused_or_read)
 		for (size_t k = 0; k < len; k++)
 			buf[k] = (uint8_t)rnd_next(&seed);
 		(void)pa_rlocal_decode(buf, len, &m);
+	}
+}
+
+Test(relay_local, troubles_come_back_and_are_no_endpoints)
+{
+	uint8_t buf[PA_RELAY_DATAGRAM_LEN];
+	struct pa_relay_body peer_of = {.remote = peer};
+	unsigned error = 77;
+	uint16_t port = 78;
+
+	cr_assert_eq(pa_relay_encode(PA_RELAY_DATAGRAM, &peer_of, buf, sizeof(buf)), (int)sizeof(buf));
+	cr_expect_not(pa_rlocal_trouble_decode(buf, &error, &port), "a datagram's endpoint");
+	memset(buf, 0, sizeof(buf));
+	cr_expect_not(pa_rlocal_trouble_decode(buf, &error, &port), "no error");
+	buf[15] = PA_RELAY_E_MAX + 1;
+	cr_expect_not(pa_rlocal_trouble_decode(buf, &error, &port), "an error that is none");
+	cr_expect(error == 77 && port == 78, "touched on failure");
+	for (unsigned e = 1; e <= PA_RELAY_E_MAX; e++) {
+		pa_rlocal_trouble_encode((enum pa_relay_error)e, 5060, buf);
+		cr_assert(pa_rlocal_trouble_decode(buf, &error, &port));
+		cr_expect(error == e && port == 5060);
 	}
 }
 
