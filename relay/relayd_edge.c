@@ -144,9 +144,12 @@ static void on_tick(uv_timer_t *timer)
 int pa_relayd_new(uv_loop_t *loop, const struct pa_relayd_conf *conf, struct pa_relayd **ret)
 {
 	struct pa_relayd *r = calloc(1, sizeof(*r));
+	uint8_t key[PA_LIMIT_KEY_LEN];
 
 	if (r == NULL)
 		return PA_ENOMEM;
+	pa_random(key, sizeof(key));
+	pa_limit_init(&r->door, key, PA_RELAY_STRANGERS_EACH_MS, PA_RELAY_STRANGERS_BURST);
 	r->loop = loop;
 	r->conf = conf;
 	r->started_ms = pa_now_get().boot_ms;
@@ -304,11 +307,13 @@ static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 
 /*
  * A descriptor for each session, and two for each client: its connection and its tunnel's socket. All clients and the
- * sessions of one of them have to fit, or the configuration promises what cannot be; what is above that is shared.
+ * sessions of one of them have to fit, or the configuration promises what cannot be; what is above that is shared. The
+ * last ones are not for a client that has many already.
  */
 static int take_descriptors(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
 	const unsigned clients = FILES_OTHER + PA_RELAY_STRANGERS_MAX + 2 * r->conf->clients_max;
+	const unsigned assured = PA_PEER_ASSURED * r->conf->clients_max;
 	const rlim_t needed = clients + r->conf->sessions_max;
 	struct rlimit limit;
 	char text[256];
@@ -331,6 +336,7 @@ static int take_descriptors(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 		return fail_at(r, "relay", text, PA_ELIMIT, err);
 	}
 	r->budget.max = limit.rlim_max - clients < UINT_MAX ? (unsigned)(limit.rlim_max - clients) : UINT_MAX;
+	r->budget.reserve = assured < r->budget.max / 4 ? assured : r->budget.max / 4;
 	return 0;
 }
 

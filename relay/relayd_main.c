@@ -92,6 +92,8 @@ int main(int argc, char **argv)
 		return PA_EXIT_USAGE;
 	pa_log_init(relayd.program, o.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.gateway.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Half of libuv's threads may wait for a resolver; of four two, which one client keeps busy with names whose servers are silent. */
+	(void)setenv("UV_THREADPOOL_SIZE", "64", 1);
 	(void)setenv("LOCALDOMAIN", "", 1); /* resolv.conf(5): no domain of this host is appended to what a client asks for */
 	if (o.test) {
 		rc = test(&o, &conf);

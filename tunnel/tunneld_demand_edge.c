@@ -24,6 +24,7 @@
 #define LOOK_MS 1000	  /* how often the end of programs is looked for */
 #define BROADCAST_FROM 3  /* attempts; the server of the lease may be silent, or behind a relay agent that we are not seen through */
 #define LEASE_SLACK_S 10  /* the server counts a lease from its answer, we from when it was told to the script */
+#define TURN 64		  /* packets taken before others have their turn: any neighbour can send them */
 #define REASON "INFORM"	  /* of a grant-put of ours */
 
 struct pa_tunwant {
@@ -381,7 +382,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
 
 	if (status < 0 || (events & UV_READABLE) == 0)
 		return;
-	while ((n = pa_inform_read(d->fd, buf, sizeof(buf))) >= 0)
+	for (int i = 0; i < TURN && (n = pa_inform_read(d->fd, buf, sizeof(buf))) >= 0; i++)
 		if (d->open && pa_dhcp_packet_decode(buf, (size_t)n, &from, &payload) == 0 &&
 		    pa_dhcp_ack_decode(payload.p, payload.left, &d->question, &ack) == 0)
 			answered(d, &ack);
