@@ -24,6 +24,8 @@
 #define RECORD_MORE 256u  /* that a record may be longer when it is encrypted (5.2) */
 /* Records wait for one call of the system: what is sent at once crosses hosts in packets of up to 64 KiB. */
 #define OUTPUT_LEN (8 * (RECORD_MAX + RECORD_MORE))
+/* Octets in the socket's queue that are not on the wire: on a slow path what is urgent would wait behind megabytes for seconds. */
+#define UNSENT_MAX 131072
 /* Key updates (RFC 8446, 4.6.3) and session tickets (4.6.1) of the other side: so many, and one more for each so many octets. Nobody
  * needs a new key before 2^24.5 records (5.5), nor do we any ticket, but each costs us a derivation, and perhaps an answer. */
 #define UPDATES_MAX 32u
@@ -286,6 +288,8 @@ static void give_output(struct pa_stream *s)
 {
 	size_t given = 0, n;
 
+	if (!drain(s)) /* else what was left could leave no room, and that would look like nothing to say */
+		return;
 	do {
 		n = fill_output(s);
 		given += n;
@@ -394,7 +398,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 		      struct pa_stream **ret)
 {
 	struct pa_stream *s = calloc(1, sizeof(*s));
-	int on = 1;
+	int on = 1, lowat = UNSENT_MAX;
 
 	if (s == NULL)
 		return PA_ENOMEM;
@@ -415,6 +419,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 	(void)uv_prepare_init(loop, &s->prepare);
 	s->open = HANDLES;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 	*ret = s;
 	return 0;
 }

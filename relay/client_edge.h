@@ -40,6 +40,8 @@ struct pa_relayd_counters {
 	uint64_t broken;			  /* clients that broke the rules after all */
 	uint64_t throttled;			  /* what clients wanted too often: calls, names, resuming */
 	uint64_t unlogged;			  /* lines of the log */
+	uint64_t tunnel_in, tunnel_out;		  /* the tunnel's datagrams to the gateway, and from it */
+	uint64_t tunnel_dropped, tunnel_limited;  /* of another's P, or without room; above a client's rate */
 };
 
 struct pa_relayd {
@@ -71,6 +73,8 @@ struct pa_relayd {
 	struct pa_limit door; /* connections, by their network */
 	struct pa_relayd_counters count;
 	uint64_t started_ms;
+	struct pa_rtunnel *resting; /* ports that the gateway has not forgotten yet */
+	unsigned n_resting;
 };
 
 /* One TLS connection. */
@@ -139,6 +143,10 @@ struct pa_rtunnel;
 /* NULL: the system refused. */
 struct pa_rtunnel *pa_rtunnel_new(struct pa_rclient *c);
 void pa_rtunnel_send(struct pa_rtunnel *t, const uint8_t *bytes, size_t len);
+/* Its port rests until the gateway has forgotten it. NULL is fine. */
 void pa_rtunnel_close(struct pa_rtunnel *t);
+/* Frees the ports that have rested; stop: all of them. */
+void pa_rtunnel_tick(struct pa_relayd *r, uint64_t now_ms);
+void pa_rtunnel_stop(struct pa_relayd *r);
 
 #endif

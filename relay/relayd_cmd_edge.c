@@ -32,7 +32,11 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"denied", c->denied},
 		    {"broken", c->broken},
 		    {"throttled", c->throttled},
-		    {"unlogged", c->unlogged}};
+		    {"unlogged", c->unlogged},
+		    {"tunnel-in", c->tunnel_in},
+		    {"tunnel-out", c->tunnel_out},
+		    {"tunnel-dropped", c->tunnel_dropped},
+		    {"tunnel-limited", c->tunnel_limited}};
 	json_t *obj = json_object();
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)

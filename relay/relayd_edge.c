@@ -120,6 +120,7 @@ static void on_tick(uv_timer_t *timer)
 
 	if (r->paused)
 		resume_listening(r);
+	pa_rtunnel_tick(r, now.boot_ms);
 	if (now.boot_ms >= r->own_read_ms + OWN_READ_MS)
 		(void)read_own(r);
 
@@ -306,13 +307,13 @@ static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 }
 
 /*
- * A descriptor for each session, and two for each client: its connection and its tunnel's socket. All clients and the
- * sessions of one of them have to fit, or the configuration promises what cannot be; what is above that is shared. The
- * last ones are not for a client that has many already.
+ * A descriptor for each session, and three for each client: its connection, its tunnel's socket, and one of those that rest
+ * (tunnel_edge.c). All clients and the sessions of one of them have to fit, or the configuration promises what cannot be; what is
+ * above that is shared. The last ones are not for a client that has many already.
  */
 static int take_descriptors(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
-	const unsigned clients = FILES_OTHER + PA_RELAY_STRANGERS_MAX + 2 * r->conf->clients_max;
+	const unsigned clients = FILES_OTHER + PA_RELAY_STRANGERS_MAX + 3 * r->conf->clients_max;
 	const unsigned assured = PA_PEER_ASSURED * r->conf->clients_max;
 	const rlim_t needed = clients + r->conf->sessions_max;
 	struct rlimit limit;
@@ -407,6 +408,7 @@ void pa_relayd_stop(struct pa_relayd *r)
 		pa_rclient_end(r->clients, PA_RELAY_E_SHUTDOWN);
 	while (r->conns != NULL)
 		pa_conn_close(r->conns);
+	pa_rtunnel_stop(r);
 	pa_gate_stop(r->gate);
 	pa_server_close(r->server);
 	r->server = NULL;

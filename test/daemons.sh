@@ -128,7 +128,7 @@ pids=
 fresh && edit relayd '/"relay"/,$s|198.51.100.10|198.51.100.99|'
 bad relayd 1 'relayd.conf:13: relay.listen\[0\]: .*it must be an address of this host' "an address of another host"
 fresh && edit relayd 's|"max-sessions": 1000|"max-sessions": 9000|'
-bad relayd 1 'relayd.conf:12: relay: max-clients 100 and max-sessions 9000 need 9584 file descriptors, the limit is 4000; raise it .*or lower them' \
+bad relayd 1 'relayd.conf:12: relay: max-clients 100 and max-sessions 9000 need 9684 file descriptors, the limit is 4000; raise it .*or lower them' \
 	'not enough file descriptors' prlimit --nofile=4000:4000 setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource
 fresh && edit gatewayd '2s|198.51.100.10|198.51.100.99|'
 bad gatewayd 1 'gatewayd.conf:2: listen\[0\]: .*it must be an address of this host' "an address of another host"

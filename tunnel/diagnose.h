@@ -57,7 +57,8 @@ struct pa_facts {
 	char trouble[PA_FACT_TEXTLEN]; /* why device, routes or rules could not be set */
 	char ended[PA_FACT_NAMELEN];   /* why the gateway ended the last binding */
 	char demand[PA_FACT_NAMELEN];  /* state of addresses on demand (demand.h); empty: not configured */
-	struct pa_endpoint gateway;    /* of the binding */
+	struct pa_endpoint gateway;    /* of the binding, or the relay's server, */
+	bool relayed;		       /* by which the tunnel goes, for UDP does not pass */
 	unsigned misses;
 	char demand_trouble[PA_FACT_TEXTLEN]; /* why that gave none the last time */
 	char relay[PA_FACT_NAMELEN * 4];      /* the session relay's server; empty: nobody names one */

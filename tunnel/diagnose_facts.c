@@ -73,6 +73,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	s = json_string_value(json_object_get(status, "gateway"));
 	if (s != NULL)
 		(void)pa_endpoint_parse(s, 0, &f->gateway);
+	f->relayed = is_text(status, "path", "relay");
 	copy_text(status, "refusal", f->refusal, sizeof(f->refusal));
 	copy_text(status, "trouble", f->trouble, sizeof(f->trouble));
 	copy_text(status, "last-reason", f->ended, sizeof(f->ended));

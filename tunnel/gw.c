@@ -206,7 +206,7 @@ static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entr
 	uint64_t now = rx->now.boot_ms;
 
 	if (rests(gw, e, now) || !limit_binding(tat, now, BINDING_INTERVAL_MS, BINDING_BURST) ||
-	    (!known && !pa_limit_source(&gw->rechallenge_limit, now, &rx->from->addr))) {
+	    (!known && !pa_gw_limit(gw, &gw->rechallenge_limit, now, rx->local, rx->from))) {
 		gw->count.limited++;
 		return;
 	}
@@ -524,7 +524,7 @@ static void send_hint(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = PA_REASON_UNKNOWN};
 
-	if (!pa_limit_source(&gw->hint_limit, rx->now.boot_ms, &rx->from->addr)) {
+	if (!pa_gw_limit(gw, &gw->hint_limit, rx->now.boot_ms, rx->local, rx->from)) {
 		gw->count.limited++;
 		return;
 	}
@@ -714,7 +714,7 @@ enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned l
 	}
 	rotate_cookies(gw, now.boot_ms);
 	if (gw->limits_handshakes && (rx.m.type == PA_MSG_HELLO || rx.m.type == PA_MSG_CONFIRM) &&
-	    !pa_limit_source(&gw->handshake_limit, now.boot_ms * 1000, &from->addr)) {
+	    !pa_gw_limit(gw, &gw->handshake_limit, now.boot_ms * 1000, local, from)) {
 		gw->count.limited++;
 		return gw->refusal;
 	}

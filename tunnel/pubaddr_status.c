@@ -56,7 +56,10 @@ static void print_mtu(const json_t *s)
 
 static void print_bound(const json_t *s)
 {
-	printf("  gateway         %s\n", text_of(s, "gateway"));
+	bool relayed = strcmp(text_of(s, "path"), "relay") == 0;
+
+	printf("  gateway         %s%s%s%s\n", relayed ? "by the relay " : "", text_of(s, "gateway"), relayed ? "; " : "",
+	       relayed ? text_of(s, "path-reason") : "");
 	printf("  mapped address  %s (this host as the gateway sees it behind the NAT)\n", text_of(s, "mapped"));
 	if (json_object_get(s, "rtt-us") != NULL)
 		printf("  round trip      %.1f ms\n", (double)number_of(s, "rtt-us") / 1000.0);

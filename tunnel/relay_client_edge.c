@@ -16,7 +16,7 @@
 #define RING_LIMIT (4u << 20)
 #define GROWN_MAX (16u << 20) /* octets that sessions' windows grow by, all together */
 #define CONNECT_MS 5000	 /* until both ends are proved */
-#define PING_MS 1500	   /* while there are sessions, */
+#define PING_MS 1500	   /* while there are sessions, or something was sent that nothing came after, */
 #define PING_IDLE_MS 25000 /* and while there are none: the NAT shall remember us */
 #define SILENCE_MS 3000	   /* after a ping: the connection is dead, whatever TCP thinks */
 
@@ -36,7 +36,7 @@ struct pa_relay_client {
 	size_t out_len, out_at;
 	struct pa_endpoint mapped;
 	/* boot time; 0: not */
-	uint64_t started_ms, heard_ms, pinged_ms;
+	uint64_t started_ms, heard_ms, sent_ms, pinged_ms;
 	uint64_t down_ms; /* since when there has been no connection */
 	struct pa_rretry *retry, own_retry; /* the configuration's, or else our own */
 };
@@ -348,6 +348,7 @@ static void on_sent(void *ctx, size_t n)
 		c->out_at += n;
 	else
 		pa_rlink_sent(c->link, n);
+	c->sent_ms = now_ms();
 }
 
 static void finish_over(struct pa_relay_client *c)
@@ -405,7 +406,7 @@ static void start(struct pa_relay_client *c)
 
 static void watch(struct pa_relay_client *c, uint64_t now)
 {
-	uint64_t each = pa_rlink_sessions(c->link) > 0 ? PING_MS : PING_IDLE_MS;
+	uint64_t each = pa_rlink_sessions(c->link) > 0 || c->sent_ms > c->heard_ms ? PING_MS : PING_IDLE_MS;
 
 	if (c->pinged_ms != 0 && now >= c->pinged_ms + SILENCE_MS) {
 		drop(c, "the server is silent");

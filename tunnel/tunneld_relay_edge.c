@@ -246,8 +246,9 @@ bool pa_turelay_want(struct pa_turelay *r, struct pa_turelay_want *w)
 	PA_REQUIRE(!w->held);
 	w->held = true;
 	w->until_ms = now_ms() + PA_TURELAY_WAIT_S * 1000;
-	r->n_link += w->need == PA_TURELAY_LINK;
-	if (r->n_wants++ == 0)
+	r->n_wants++;
+	r->n_link += w->need != PA_TURELAY_ADDRESS;
+	if (w->need != PA_TURELAY_FERRY && r->n_demand++ == 0)
 		r->worth_waiting = r->cfg.demand != NULL && r->cfg.demand(r->cfg.ctx, true);
 	w->told = TAILQ_EMPTY(&r->waiting) && state_of(r, w) == PA_RELAY_E_OK; /* nobody overtakes */
 	if (!w->told)
@@ -264,8 +265,9 @@ void pa_turelay_unwant(struct pa_turelay *r, struct pa_turelay_want *w)
 	w->held = false;
 	if (!w->told)
 		TAILQ_REMOVE(&r->waiting, w, waiting);
-	r->n_link -= w->need == PA_TURELAY_LINK;
-	if (--r->n_wants == 0 && r->cfg.demand != NULL)
+	r->n_wants--;
+	r->n_link -= w->need != PA_TURELAY_ADDRESS;
+	if (w->need != PA_TURELAY_FERRY && --r->n_demand == 0 && r->cfg.demand != NULL)
 		(void)r->cfg.demand(r->cfg.ctx, false);
 }
 

@@ -40,7 +40,7 @@ struct pa_turelay {
 	bool worth_waiting;		/* as demand said */
 	uint64_t down_ms, idle_ms;	/* boot time, since when; 0: not */
 	TAILQ_HEAD(pa_turelay_waiting, pa_turelay_want) waiting; /* who came first is told first: a call before the port that it was to leave free */
-	unsigned n_wants, n_link; /* in all; those that need the link */
+	unsigned n_wants, n_link, n_demand; /* in all; those that need the link; those that need an address */
 	uv_timer_t timer, soon;	  /* every now and then while something is wanted; and right after this round */
 	unsigned open;		  /* handles */
 	bool closing;

@@ -103,6 +103,7 @@ CAUSE(dead, reach(f, PA_REACH_SILENT, PA_REACH_SILENT))
 CAUSE(gateway_refuses, reach(f, PA_REACH_ANSWERED, PA_REACH_REFUSED))
 CAUSE(forgot, f->probe.probed = false)
 CAUSE(one_dead, f->probe.gateways[1].udp = PA_REACH_SILENT)
+CAUSE(by_relay, f->relayed = true; f->probe.gateways[0].udp = PA_REACH_SILENT; f->probe.gateways[1].udp = PA_REACH_SILENT)
 CAUSE(one_down, f->probe.gateways[1].udp = PA_REACH_REFUSED)
 CAUSE(misses, f->misses = 2)
 CAUSE(vpn, (void)snprintf(f->route, sizeof(f->route), "wg0"))
@@ -167,6 +168,7 @@ static const struct {
 	{dead, "gateway-unreachable", PA_SEV_ERROR, NULL, NULL},
 	{gateway_refuses, "gateway-refuses", PA_SEV_ERROR, NULL, "203.0.113.7"},
 	{forgot, "gateway-forgot", PA_SEV_WARNING, "bound", NULL},
+	{by_relay, "by-relay", PA_SEV_WARNING, "bound", "198.51.100.10:6080"},
 	{one_dead, "gateway-dead", PA_SEV_WARNING, "bound", "198.51.100.26:6080 does not answer"},
 	{one_down, "gateway-dead", PA_SEV_WARNING, "bound", "does not serve"},
 	{misses, "gateway-misses", PA_SEV_WARNING, NULL, "last 2 keepalives"},

@@ -240,6 +240,37 @@ Test(gw, handshakes_of_a_source_are_limited)
 	fx_free(f);
 }
 
+/* Whom the relay server on this host sends for: a source each, by the port. From elsewhere a prefix is one, whatever the port. */
+Test(gw, clients_by_the_relay_are_sources_of_their_own)
+{
+	static const char *const froms[] = {"198.51.100.10", "127.0.0.1", "198.51.100.11", "[2001:db8::10]"};
+	const struct pa_gw_socket sockets[] = {{peer_at("198.51.100.10:6080"), 0}, {peer_at("[2001:db8::10]:6080"), 1}};
+	struct fx *f = fx_new(10);
+	struct pa_gw_config cfg = {.keys = f->ring, .pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = 25, .max_bindings = 10,
+				   .handshakes = 20, .sockets = sockets, .n_sockets = 2};
+	uint8_t buf[PA_CTL_MAX];
+	struct peer p;
+	size_t n;
+
+	pa_gw_free(f->gw);
+	cr_assert_eq(pa_gw_new(&cfg, &ops, f, &f->gw), 0);
+	make_peer(&p, 0, 5, 1, 100);
+	n = peer_hello(&p, buf);
+	for (unsigned k = 0; k < 4; k++) {
+		unsigned answered = 0;
+		char from[PA_ENDPOINT_STRLEN];
+
+		for (unsigned i = 0; i < 3 * 30; i++) {
+			(void)snprintf(from, sizeof(from), "%s:%u", froms[k], 40000 + i / 30);
+			give(f, k == 3, from, buf, n);
+			answered += f->n_sent > 0;
+		}
+		cr_expect_eq(answered, k < 2 ? 60u : 20u, "%s: %u answers", froms[k], answered);
+		advance(f, 5000);
+	}
+	fx_free(f);
+}
+
 /* A client that sends nothing but KEEPALIVEs, each in order, is answered some times a second. */
 Test(gw, keepalives_of_a_binding_are_limited)
 {
