@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +49,7 @@ struct pa_stream {
 	uint64_t received;		    /* octets */
 	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
 	int events;			    /* that poll waits for */
+	char why[128];			    /* of the end, where the text is our own */
 	size_t len;			    /* in input */
 	uint8_t input[INPUT_LEN];
 };
@@ -103,7 +105,7 @@ static void fail(struct pa_stream *s, const char *reason)
 		s->ops->closed(s->ctx, reason);
 }
 
-static const char *why(const struct pa_stream *s, int error)
+static const char *why(struct pa_stream *s, int error)
 {
 	long verify = SSL_get_verify_result(s->ssl);
 	unsigned long code = ERR_peek_last_error();
@@ -111,8 +113,10 @@ static const char *why(const struct pa_stream *s, int error)
 
 	if (s->flooded)
 		return "too many key updates or session tickets";
-	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK)
-		return X509_verify_cert_error_string(verify);
+	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK) {
+		(void)snprintf(s->why, sizeof(s->why), "the certificate is not accepted: %s", X509_verify_cert_error_string(verify));
+		return s->why;
+	}
 	if (error == SSL_ERROR_ZERO_RETURN)
 		return "the other side closed the connection";
 	if (code != 0 && ERR_reason_error_string(code) != NULL)
@@ -295,12 +299,21 @@ static void give_output(struct pa_stream *s)
 	wait_for(s, UV_READABLE | (n > 0 ? UV_WRITABLE : 0));
 }
 
+/* libuv calls whatever befalls a socket EBADF; the socket knows better. */
+static const char *error_of(const struct pa_stream *s, int status)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0 ? strerror(error) : uv_strerror(status);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct pa_stream *s = poll->data;
 
 	if (status < 0) {
-		fail(s, uv_strerror(status));
+		fail(s, error_of(s, status));
 		return;
 	}
 	if (!s->ready) {

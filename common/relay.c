@@ -202,7 +202,7 @@ static bool values_ok(uint8_t type, const struct pa_relay_body *b)
 	case PA_RELAY_UNDELIVERED:
 		return b->error != PA_RELAY_E_OK && !pa_addr_is_none(&b->remote.addr) && b->remote.port != 0;
 	case PA_RELAY_WINDOW_ADD:
-		return b->window > 0 && b->window <= PA_RELAY_WINDOW;
+		return b->window > 0 && b->window <= PA_RELAY_WINDOW_MAX;
 	case PA_RELAY_RESET:
 	case PA_RELAY_BYE:
 		return b->error != PA_RELAY_E_OK;

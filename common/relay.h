@@ -21,7 +21,8 @@
 #define PA_RELAY_BODY_MAX 65535
 #define PA_RELAY_DATA_MAX 16376 /* of one DATA: with its header one TLS record (RFC 8446, 5.1) */
 #define PA_RELAY_UNCOUNTED 64
-#define PA_RELAY_WINDOW 524288u	     /* bytes that a session's sender may be ahead of its receiver */
+#define PA_RELAY_WINDOW 524288u	     /* bytes that a session's sender may be ahead of its receiver, to begin with */
+#define PA_RELAY_WINDOW_MAX 2097152u /* and never more than that */
 #define PA_RELAY_SESSIONS_MAX 16384u /* of one connection */
 #define PA_RELAY_HOLD_S 30	     /* seconds that sessions outlive a lost connection */
 #define PA_RELAY_AUTH_S 5	     /* seconds that a connection has for its first message */

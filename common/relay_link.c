@@ -12,7 +12,8 @@ int pa_rlink_new(const struct pa_rlink_config *cfg, const struct pa_rlink_ops *o
 {
 	struct pa_rlink *l = calloc(1, sizeof(*l));
 
-	PA_REQUIRE(cfg->window > 0 && cfg->window <= PA_RELAY_WINDOW);
+	PA_REQUIRE(cfg->window > 0 && cfg->window <= PA_RELAY_WINDOW && cfg->window <= cfg->window_max &&
+		   cfg->window_max <= PA_RELAY_WINDOW_MAX);
 	if (l == NULL)
 		return PA_ENOMEM;
 	if (pa_rring_init(&l->ring, cfg->ring_limit) < 0 || pa_rtable_init(&l->table) < 0) {
@@ -56,7 +57,7 @@ static struct pa_rsession *add_session(struct pa_rlink *l, uint32_t id, void *us
 	s->link = l;
 	s->user = user;
 	s->credit = l->cfg.window;
-	s->may_get = l->cfg.window;
+	s->may_get = s->window = l->cfg.window;
 	pa_rtable_add(&l->table, s);
 	return s;
 }
@@ -64,6 +65,7 @@ static struct pa_rsession *add_session(struct pa_rlink *l, uint32_t id, void *us
 static void drop_session(struct pa_rsession *s)
 {
 	pa_rlink_unblock(s);
+	s->link->grown -= s->window - s->link->cfg.window;
 	pa_rtable_remove(&s->link->table, s);
 	free(s);
 }
@@ -161,7 +163,7 @@ size_t pa_rlink_reserve_pieces(struct pa_rsession *s, struct iovec *pieces, unsi
 		s->starved = true;
 		return 0;
 	}
-	if (l->late == NULL)
+	if (l->late == NULL && l->ring.end - l->ring.sent < PA_RLINK_UNSENT_MAX)
 		room = pa_rring_reserve(&l->ring, want, PA_RLINK_KEEP, pieces, n);
 	if (room == 0)
 		pa_rlink_block(s);
@@ -230,6 +232,28 @@ bool pa_rlink_more(const struct pa_rsession *s)
 	       h.length <= s->may_get;
 }
 
+/*
+ * A window has to hold what is on its way and what waits while the processor does something else. It doubles when its reader has taken
+ * several of them and never let half of one lie. One that does is as good with a small window, and costs us less: it gives back
+ * whatever the other side has not been promised.
+ */
+static void adapt(struct pa_rsession *s, uint32_t n)
+{
+	const struct pa_rlink_config *cfg = &s->link->cfg;
+	uint32_t promised = s->may_get + s->unread, least = promised > cfg->window ? promised : cfg->window;
+
+	s->steady = s->steady < UINT32_MAX - n ? s->steady + n : UINT32_MAX;
+	if (s->steady < s->window && s->window > least) {
+		s->link->grown -= s->window - least;
+		s->window = least;
+	} else if (s->steady / PA_RLINK_STEADY >= s->window && s->window <= cfg->window_max / 2 &&
+		   s->link->grown + s->window <= cfg->grown_max) {
+		s->link->grown += s->window;
+		s->window *= 2;
+		s->steady = s->window;
+	}
+}
+
 /* Half a window at a time, so that a stream of small pieces does not cost a frame each. */
 void pa_rlink_consumed(struct pa_rsession *s, size_t n)
 {
@@ -238,8 +262,11 @@ void pa_rlink_consumed(struct pa_rsession *s, size_t n)
 
 	PA_REQUIRE(n <= s->unread);
 	s->unread -= (uint32_t)n;
-	b.window = s->link->cfg.window - s->may_get - s->unread;
-	if (s->over || s->fin_got || b.window < s->link->cfg.window / 2)
+	if (s->over || s->fin_got)
+		return;
+	adapt(s, (uint32_t)n);
+	b.window = s->window - s->may_get - s->unread;
+	if (b.window < s->window / 2)
 		return;
 	(void)pa_relay_encode(PA_RELAY_WINDOW_ADD, &b, body, sizeof(body));
 	s->may_get += b.window;
@@ -322,13 +349,15 @@ static int on_data(struct pa_rlink *l, struct pa_rsession *s, const uint8_t *bod
 		return PA_EFORMAT;
 	s->may_get -= (uint32_t)len;
 	s->unread += (uint32_t)len;
+	if (s->unread > s->window / 2)
+		s->steady = 0;
 	l->ops->data(l->ctx, s, body, len);
 	return 0;
 }
 
 static int on_window(struct pa_rlink *l, struct pa_rsession *s, uint32_t more)
 {
-	if (more > l->cfg.window - s->credit)
+	if (more > l->cfg.window_max - s->credit)
 		return PA_EFORMAT;
 	s->credit += more;
 	if (s->starved) {

@@ -56,7 +56,9 @@ struct pa_rlink_ops {
 
 struct pa_rlink_config {
 	bool server;
-	uint32_t window;       /* bytes, 1 .. PA_RELAY_WINDOW; the same at both ends */
+	uint32_t window;       /* bytes that a session begins with, 1 .. PA_RELAY_WINDOW; the same at both ends */
+	uint32_t window_max;   /* bytes that one grows to while its reader keeps up, window .. PA_RELAY_WINDOW_MAX; the same */
+	size_t grown_max;      /* bytes that the windows of all sessions, as a receiver, have grown by */
 	uint32_t sessions_max; /* further OPENs are answered LIMIT */
 	size_t ring_limit;     /* bytes kept until acknowledged, a power of two from PA_RRING_MIN */
 };
@@ -73,7 +75,10 @@ void pa_rlink_free(struct pa_rlink *l);
  * PA_ELIMIT or PA_ENOMEM: the other side broke the rules or memory is out: end the connection for good.
  */
 int64_t pa_rlink_input(struct pa_rlink *l, const uint8_t *buf, size_t len);
-/* What to send next, in one piece; 0: nothing. Valid until the next call. sent: so many of those bytes went out. */
+/*
+ * What to send next, in one piece; 0: nothing. Valid until the next call. May call the writable op before, for it is
+ * now that those who wait have room. sent: so many of those bytes went out.
+ */
 size_t pa_rlink_peek(struct pa_rlink *l, const uint8_t **ptr);
 void pa_rlink_sent(struct pa_rlink *l, size_t n);
 /* Acknowledges what has arrived, if that has not been done; call it each PA_RLINK_TICK_MS. */

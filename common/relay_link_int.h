@@ -9,6 +9,9 @@
 
 #define PA_RLINK_KEEP 16384u	   /* room in the ring that data leaves to what keeps sessions going */
 #define PA_RLINK_ACK_BYTES 262144u /* acknowledged at once when so many have arrived */
+#define PA_RLINK_UNSENT_MAX                                                                                            \
+	262144u /* bytes that wait to be sent: however large windows are, what others say next is not far behind */
+#define PA_RLINK_STEADY 4u /* windows that a reader takes without falling behind before it gets a larger one */
 #define PA_RLINK_DATAGRAMS_MAX                                                                                         \
 	262144u /* bytes that may wait before a datagram: it is no use to anybody late, and others wait behind it */
 #define PA_RLINK_LATE_MAX                                                                                              \
@@ -26,6 +29,8 @@ struct pa_rsession {
 	uint32_t credit;  /* bytes that we may send */
 	uint32_t may_get; /* bytes that the other side may send */
 	uint32_t unread;  /* bytes given by the data op and not consumed */
+	uint32_t window;  /* bytes that may_get and unread make up when all is given out */
+	uint32_t steady;  /* bytes consumed since the reader fell behind, or the window grew */
 	bool name;	  /* a RESOLVE */
 	bool open;	  /* the result was good */
 	bool over;	  /* the result was not, or it is a name that was answered: no frame of it will come */
@@ -56,6 +61,7 @@ struct pa_rlink {
 	const struct pa_rlink_ops *ops;
 	void *ctx;
 	struct pa_rtable table;
+	size_t grown;	  /* bytes that windows are larger than cfg.window, in all */
 	uint32_t next_id; /* ours */
 	uint32_t highest; /* the other side's */
 	struct pa_rring ring;

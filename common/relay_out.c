@@ -114,14 +114,19 @@ void pa_rlink_unblock(struct pa_rsession *s)
 		l->blocked_last = s->prev_blocked;
 }
 
+static bool has_room(const struct pa_rlink *l)
+{
+	return l->late == NULL && l->ring.end - l->ring.sent < PA_RLINK_UNSENT_MAX &&
+	       pa_rring_room(&l->ring) > PA_RLINK_KEEP + PA_RELAY_HEADER_LEN;
+}
+
 /* Each once, in the order in which they came, as long as there is room; who is refused again goes to the end. */
 void pa_rlink_unblock_all(struct pa_rlink *l)
 {
 	const struct pa_rsession *last = l->blocked_last;
 	bool more = last != NULL;
 
-	while (more && l->blocked != NULL && l->late == NULL &&
-	       pa_rring_room(&l->ring) > PA_RLINK_KEEP + PA_RELAY_HEADER_LEN) {
+	while (more && l->blocked != NULL && has_room(l)) {
 		struct pa_rsession *s = l->blocked;
 
 		more = s != last;
@@ -246,6 +251,9 @@ size_t pa_rlink_peek(struct pa_rlink *l, const uint8_t **ptr)
 		return 0;
 	if (l->received - l->told >= PA_RLINK_ACK_BYTES)
 		put_ack(l);
+	/* Before nothing is left, or a whole record would not be full. */
+	if (l->blocked != NULL && l->ring.end - l->ring.sent < PA_RLINK_UNSENT_MAX / 2)
+		pa_rlink_unblock_all(l);
 	if (express_turn(l)) {
 		*ptr = l->express.buf + l->express.sent;
 		return l->express.turn;

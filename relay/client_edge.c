@@ -205,6 +205,8 @@ struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, con
 {
 	struct pa_rlink_config cfg = {.server = true,
 				      .window = PA_RELAY_WINDOW,
+				      .window_max = PA_RELAY_WINDOW_MAX,
+				      .grown_max = PA_RELAY_GROWN,
 				      .sessions_max = r->conf->sessions_max,
 				      .ring_limit = PA_RELAY_RING};
 	struct pa_rclient *c = calloc(1, sizeof(*c));

@@ -15,6 +15,7 @@
 #include "relay/client_limits.h"
 #include "relay/peer_edge.h"
 #include "relay/relayd_conf.h"
+#include "tunnel/limit.h"
 
 /* Inside of the relay server: its connections and its clients. relayd_edge.c, conn_edge.c, client_edge.c,
  * tunnel_edge.c. */
@@ -24,10 +25,16 @@ struct pa_rclient;
 /* Connections that have proved nothing: in all, and from one address, for many clients share one behind a NAT. */
 #define PA_RELAY_STRANGERS_MAX 256
 #define PA_RELAY_STRANGERS_OF_ONE_MAX 16
+/*
+ * A TLS handshake costs us a signature, and who began it nothing: so often from one network, besides the bound for all
+ * (client_limits). All clients may come back at once.
+ */
+#define PA_RELAY_STRANGERS_EACH_MS 10
+#define PA_RELAY_STRANGERS_BURST 512
 
 struct pa_relayd_counters {
 	uint64_t connections, authenticated, resumed; /* accepted by TCP; and of these those that proved their grant */
-	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited,
+	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited, flood,
 		timed_out;			  /* those that did not */
 	uint64_t calls, incoming, failed, denied; /* sessions */
 	uint64_t broken;			  /* clients that broke the rules after all */
@@ -63,6 +70,7 @@ struct pa_relayd {
 	unsigned n_clients;
 	struct pa_peer_budget budget; /* sockets towards peers */
 	struct pa_relay_limits limits;
+	struct pa_limit door; /* connections, by their network */
 	struct pa_relayd_counters count;
 	uint64_t started_ms;
 	struct pa_rtunnel *resting; /* ports that the gateway has not forgotten yet */

@@ -18,11 +18,14 @@ enum pa_relay_limit {
 	PA_RELAY_LIMIT_LINE,	/* of the log, about one client's sessions */
 	PA_RELAY_LIMIT_LINES,	/* and about all of them */
 	PA_RELAY_LIMIT_REFUSAL, /* of the log, about who proved a grant and is not served */
+	PA_RELAY_LIMIT_STRANGER, /* TLS handshakes, of all */
 	PA_RELAY_LIMITS
 };
 
 /* Bytes that a client's link keeps until they are acknowledged. */
 #define PA_RELAY_RING (4u << 20)
+/* Bytes that the windows of a client's sessions grow by, all together. */
+#define PA_RELAY_GROWN (16u << 20)
 
 struct pa_relay_limits {
 	uint64_t tat_us[PA_RELAY_LIMITS]; /* boot time, see pa_limit_one */

@@ -15,8 +15,7 @@
 #define BACKLOG 128
 #define ACCEPTS 32	 /* calls taken in one turn */
 #define TURN_MAX 131072u /* bytes read from one peer before others have their turn */
-#define QUEUE_MIN 4096u
-#define QUEUED_MAX (32u << 20) /* bytes of one client that wait for its peers */
+#define QUEUED_MAX (48u << 20) /* bytes of one client that wait for its peers */
 #define CALLING_MAX 4096       /* sessions of one client whose peer has not answered yet */
 
 static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay_error error)
@@ -49,7 +48,7 @@ static bool done(struct pa_peer *p)
 
 static void wait_again(struct pa_peer *p)
 {
-	pa_peer_wait(p, (p->stuffed || p->eof_in ? 0 : UV_READABLE) | (p->queued > 0 ? UV_WRITABLE : 0));
+	pa_peer_wait(p, (p->stuffed || p->eof_in ? 0 : UV_READABLE) | (p->queue.len > 0 ? UV_WRITABLE : 0));
 }
 
 /* From the peer straight into what is sent to the client. False: the peer is gone. */
@@ -88,7 +87,7 @@ static bool take_bytes(struct pa_peer *p)
 
 static bool shut(struct pa_peer *p)
 {
-	if (!p->fin_wanted || p->fin_out || p->queued > 0)
+	if (!p->fin_wanted || p->fin_out || p->queue.len > 0)
 		return true;
 	p->fin_out = true;
 	(void)shutdown(p->fd, SHUT_WR);
@@ -98,8 +97,11 @@ static bool shut(struct pa_peer *p)
 /* What waits for the peer. False: the peer is gone. */
 static bool give_bytes(struct pa_peer *p)
 {
-	while (p->queued > 0) {
-		ssize_t n = send(p->fd, p->queue + p->queue_at, p->queued, MSG_NOSIGNAL);
+	struct iovec pieces[2];
+	struct msghdr m = {.msg_iov = pieces};
+
+	while ((m.msg_iovlen = pa_rqueue_peek(&p->queue, pieces)) > 0) {
+		ssize_t n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
@@ -107,39 +109,17 @@ static bool give_bytes(struct pa_peer *p)
 			pa_peer_fail(p, pa_peer_error(errno));
 			return false;
 		}
-		p->queue_at += (size_t)n;
-		p->queued -= (size_t)n;
+		pa_rqueue_drop(&p->queue, (size_t)n);
 		p->owner->share->queued -= (size_t)n;
 		pa_rlink_consumed(p->s, (size_t)n);
 	}
-	free(p->queue); /* most of the time nothing waits */
-	p->queue = NULL;
-	p->queue_at = p->queue_cap = 0;
 	return shut(p);
 }
 
 static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 {
-	if (p->owner->share->queued + len > QUEUED_MAX)
+	if (p->owner->share->queued + len > QUEUED_MAX || !pa_rqueue_add(&p->queue, bytes, len))
 		return false;
-	if (p->queue_at > 0 && p->queue_at + p->queued + len > p->queue_cap) {
-		memmove(p->queue, p->queue + p->queue_at, p->queued);
-		p->queue_at = 0;
-	}
-	if (p->queued + len > p->queue_cap) {
-		size_t cap = p->queue_cap > 0 ? p->queue_cap : QUEUE_MIN;
-		uint8_t *more;
-
-		while (cap < p->queued + len)
-			cap *= 2;
-		more = realloc(p->queue, cap);
-		if (more == NULL)
-			return false;
-		p->queue = more;
-		p->queue_cap = cap;
-	}
-	memcpy(p->queue + p->queue_at + p->queued, bytes, len);
-	p->queued += len;
 	p->owner->share->queued += len;
 	return true;
 }
@@ -151,7 +131,7 @@ static bool give_pieces(struct pa_peer *p)
 	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
 	ssize_t n = 0;
 
-	if (p->queued == 0) {
+	if (p->queue.len == 0) {
 		n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			pa_peer_fail(p, pa_peer_error(errno));

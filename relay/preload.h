@@ -106,6 +106,7 @@ struct pa_pre_tag {
 	enum pa_pre_kind kind;
 	bool v6;	/* the program made it an AF_INET6 socket */
 	bool told;	/* TCP: the program has been told the call's result */
+	bool stood;	/* TCP: and that the call was answered, or it came in: how it ends, the kernel tells once, as of TCP */
 	bool over_told; /* TCP: and that the connection was torn down */
 	bool any_port;	/* UDP: the program did not choose the port */
 	bool packetinfo; /* UDP: it asked for IP_PKTINFO */

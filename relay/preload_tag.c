@@ -18,6 +18,7 @@
 #define OVER_TOLD 0x10u
 #define ANY_PORT 0x20u
 #define PACKETINFO 0x40u
+#define STOOD 0x80u
 
 _Static_assert(sizeof(unsigned long) == 8, "SO_MAX_PACING_RATE has 32 bits on systems of 32 bits");
 
@@ -37,6 +38,7 @@ bool pa_pre_tag(int fd, struct pa_pre_tag *ret)
 	*ret = (struct pa_pre_tag){.kind = (enum pa_pre_kind)(flags & KIND),
 				   .v6 = flags & V6,
 				   .told = flags & TOLD,
+				   .stood = flags & STOOD,
 				   .over_told = flags & OVER_TOLD,
 				   .any_port = flags & ANY_PORT,
 				   .packetinfo = flags & PACKETINFO};
@@ -48,7 +50,7 @@ bool pa_pre_tag(int fd, struct pa_pre_tag *ret)
 void pa_pre_tag_set(int fd, const struct pa_pre_tag *t)
 {
 	unsigned flags = (unsigned)t->kind | (t->v6 ? V6 : 0) | (t->told ? TOLD : 0) | (t->over_told ? OVER_TOLD : 0) |
-			 (t->any_port ? ANY_PORT : 0) | (t->packetinfo ? PACKETINFO : 0);
+			 (t->any_port ? ANY_PORT : 0) | (t->packetinfo ? PACKETINFO : 0) | (t->stood ? STOOD : 0);
 	uint64_t v = (uint64_t)MARK << 56 | (uint64_t)flags << 48 | (uint64_t)t->peer.port << 32 |
 		     pa_addr_to_ipv4(&t->peer.addr);
 	int saved = errno;

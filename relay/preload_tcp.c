@@ -67,6 +67,7 @@ int pa_pre_tcp_connect(int fd, const struct pa_pre_plain *p, const struct pa_end
 	if (rc == EINPROGRESS || rc == EINTR)
 		return fail(rc);
 	tag.told = true;
+	tag.stood = rc == 0;
 	tell(fd, &tag);
 	return rc == 0 ? 0 : fail(rc);
 }
@@ -133,6 +134,7 @@ int pa_pre_tcp_again(int fd, struct pa_pre_tag *t, const struct sockaddr *sa, so
 		return fail(told ? EISCONN : ECONNABORTED);
 	default:
 		/* The first one after the result tells that it is connected; only the next that it was so before. */
+		t->stood = true;
 		tell(fd, t);
 		return told ? fail(EISCONN) : 0;
 	}
@@ -140,18 +142,20 @@ int pa_pre_tcp_again(int fd, struct pa_pre_tag *t, const struct sockaddr *sa, so
 
 /* ---- errors */
 
-int pa_pre_tcp_error(int fd, struct pa_pre_tag *t)
+/* What of that the program has not been told yet, which it is now. */
+static int take_error(int fd, struct pa_pre_tag *t, const struct pa_rlocal *info)
 {
-	struct pa_rlocal info;
 	int pending = 0, saved = errno;
 	socklen_t len = sizeof(pending);
 
-	if (t->kind != PA_PRE_TCP || pa_pre_info(fd, &info) != 0)
-		return 0;
-	if (info.state == PA_RLOCAL_FAILED && !t->told) {
+	if (info->state == PA_RLOCAL_FAILED && !t->told) {
 		t->told = true;
-	} else if (info.state == PA_RLOCAL_OVER && info.body.error != PA_RELAY_E_OK && !t->over_told) {
-		t->over_told = true;
+	} else if (info->state == PA_RLOCAL_OVER && info->body.error != PA_RELAY_E_OK && !t->over_told) {
+		t->stood = t->over_told = true;
+	} else if ((info->state == PA_RLOCAL_CONNECTED || info->state == PA_RLOCAL_OVER) && !t->stood) {
+		t->stood = true;
+		tell(fd, t);
+		return 0;
 	} else {
 		return 0;
 	}
@@ -159,7 +163,14 @@ int pa_pre_tcp_error(int fd, struct pa_pre_tag *t)
 	/* The kernel's own notion of it is told, too. */
 	(void)pa_pre_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len);
 	errno = saved;
-	return pa_relay_errno(info.body.error);
+	return pa_relay_errno(info->body.error);
+}
+
+int pa_pre_tcp_error(int fd, struct pa_pre_tag *t)
+{
+	struct pa_rlocal info;
+
+	return t->kind == PA_PRE_TCP && pa_pre_info(fd, &info) == 0 ? take_error(fd, t, &info) : 0;
 }
 
 ssize_t pa_pre_tcp_explain(int fd, const struct pa_pre_tag *t, ssize_t n)
@@ -168,9 +179,9 @@ ssize_t pa_pre_tcp_explain(int fd, const struct pa_pre_tag *t, ssize_t n)
 	struct pa_rlocal info;
 	int error = errno, pending;
 
-	if (t->kind != PA_PRE_TCP || pa_pre_info(fd, &info) != 0)
+	if (t->kind != PA_PRE_TCP || (n == 0 && t->stood) || pa_pre_info(fd, &info) != 0)
 		return n;
-	pending = pa_pre_tcp_error(fd, &now);
+	pending = take_error(fd, &now, &info);
 	if (pending != 0)
 		return fail(pending);
 	errno = error;
@@ -197,7 +208,7 @@ int pa_pre_tcp_listen(int fd, const struct pa_pre_plain *p, int backlog)
 int pa_pre_tcp_accept(int fd, const struct pa_pre_tag *t, struct sockaddr *sa, socklen_t *len, int flags)
 {
 	const struct pa_pre_real *real = pa_pre_real();
-	struct pa_pre_tag tag = {.kind = PA_PRE_TCP, .v6 = t->v6, .told = true};
+	struct pa_pre_tag tag = {.kind = PA_PRE_TCP, .v6 = t->v6, .told = true, .stood = true};
 	struct pa_rlocal call;
 	int got, rc, has;
 

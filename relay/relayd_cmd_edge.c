@@ -24,6 +24,7 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"unpinned", c->unpinned},
 		    {"refused", c->refused},
 		    {"limited", c->limited},
+		    {"flood", c->flood},
 		    {"timed-out", c->timed_out},
 		    {"calls", c->calls},
 		    {"incoming", c->incoming},

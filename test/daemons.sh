@@ -85,11 +85,19 @@ ok $? 'gatewayd -t: tells a pool without a key'
 fresh && rm "$d/gateway.key"
 bad relayd 2 "relayd.conf:5: key-file: $d/gateway.key: cannot open: .*'pubaddrctl key new-gateway' makes one" 'no key'
 fresh && edit relayd "s|\"max-clients\": 100|\"certificate\": \"$d/none.crt\", \"key\": \"$d/none.key\"|"
-bad relayd 2 "relayd.conf:12: relay: $d/none.crt: cannot use this certificate" 'no certificate'
+bad relayd 2 "relayd.conf:12: relay: $d/none.crt: cannot use this certificate: No such file or directory" 'no certificate'
+"$bin_r/pubaddr-relayd" -t -c "$d/relayd.conf" >"$dir/out" 2>&1
+test $? -eq 2 && grep -q "relay: $d/none.crt: cannot use this certificate" "$dir/out"
+ok $? 'relayd -t: tells it, too'
 fresh && chmod 640 "$d/client.key"
 bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: .*run: chmod 600 $d/client.key" 'a key that others can read'
 fresh && cp "$d/gateway.key" "$d/client.key"
 bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: holds no client key; move it away" 'a file with other keys'
+fresh && edit tunneld "s|\"table\": 6080|\"relay\": {\"name\": \"r.example\", \"ca\": \"$d/none.crt\"}|"
+bad tunneld 2 "tunneld.conf:6: relay.ca: $d/none.crt: cannot use these certificates of an authority: No such file or directory" 'no authority'
+"$bin_t/pubaddr-tunneld" -t -i eth0 -c "$d/tunneld.conf" >"$dir/out" 2>&1
+test $? -eq 2 && grep -q "relay.ca: $d/none.crt: cannot use these certificates" "$dir/out"
+ok $? 'tunneld -t: tells it, too'
 
 # ---- what is taken ----
 fresh && start brokerd "$d/run/broker.sock"

@@ -10,21 +10,26 @@
 #include "common/err.h"
 #include "tunnel/relay_local_int.h"
 
+#define FILLER_LEN 4096u
 #define BUFFER_BYTES (256 << 10) /* asked for; the kernel has its own idea of the most, and doubles it */
 
 /*
- * A socket with the smallest of buffers, full: who waits until it can be written waits until we read. Messages of one octet, each of
- * which the kernel counts with all its overhead, so a handful is enough.
+ * A socket with the smallest of buffers, full: who waits until it can be written waits until we read. One message that is too large
+ * for it, as far as it goes; then single octets, each of which the kernel counts with all its overhead, until none goes.
  */
 static size_t fill(int fd, size_t most)
 {
+	static const uint8_t octets[FILLER_LEN];
+	size_t want = most < FILLER_LEN ? most : FILLER_LEN, n = 0;
 	int small = 1;
-	size_t n = 0;
+	ssize_t sent;
 
 	if (most > 1)
 		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	while (n < most && send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
-		n++;
+	while (n < most && (sent = send(fd, octets, want, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0) {
+		n += (size_t)sent;
+		want = 1;
+	}
 	return n;
 }
 

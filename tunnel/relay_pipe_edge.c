@@ -16,12 +16,13 @@
 
 #include "common/clock.h"
 #include "common/err.h"
+#include "common/relay_queue.h"
 #include "tunnel/net_waiting.h"
 
 #define EVENTS 128
 #define TURN_MAX 262144u /* octets read from one socket before others have their turn */
-#define QUEUE_MIN 4096u
-#define QUEUED_MAX (64u << 20) /* octets that wait for all programs */
+#define READS_MAX 64	 /* and calls of the system for that: descriptors sent with each octet part them */
+#define QUEUED_MAX (80u << 20) /* octets that wait for all programs */
 #define ORPHAN_MS 60000	       /* as Linux' tcp_fin_timeout: the program has gone, and the peer says neither yes nor no */
 #define SWEEP_MS 5000
 
@@ -43,8 +44,7 @@ struct pa_rpipe {
 	size_t early_at, early_len;
 	struct iovec pieces[PA_RLINK_PIECES]; /* inside of one input: from the session, not yet offered to the socket */
 	unsigned n_pieces;
-	uint8_t *queue; /* from the session, not yet taken by the socket; at most the session's window */
-	size_t queued, queue_at, queue_cap;
+	struct pa_rqueue queue; /* from the session, not yet taken by the socket; at most the session's window */
 	void (*ended)(void *ctx, enum pa_relay_error error);
 	void *ctx;
 };
@@ -97,8 +97,8 @@ static void drop(struct pa_rpipe *p, bool well)
 	close(p->fd); /* with something unread, or lingering for 0 s: a reset */
 	p->fd = -1;
 	p->s = NULL;
-	ps->queued -= p->queued;
-	free(p->queue);
+	ps->queued -= p->queue.len;
+	pa_rqueue_fini(&p->queue);
 	free(p->early);
 	unlink_pipe(p);
 	p->next = ps->dead;
@@ -258,13 +258,13 @@ static bool take_bytes(struct pa_rpipe *p)
 	size_t taken = 0;
 
 	p->stuffed = !send_early(p);
-	while (!p->stuffed && !p->eof_in) {
+	for (unsigned reads = 0; !p->stuffed && !p->eof_in; reads++) {
 		struct iovec to[PA_RLINK_PIECES];
 		unsigned n_to = PA_RLINK_PIECES;
 		size_t room;
 		ssize_t n;
 
-		if (taken >= TURN_MAX) {
+		if (taken >= TURN_MAX || reads == READS_MAX) {
 			again(p);
 			return true;
 		}
@@ -293,7 +293,7 @@ static bool take_bytes(struct pa_rpipe *p)
 /* False: the pipe is gone. */
 static bool shut(struct pa_rpipe *p)
 {
-	if (!p->fin_wanted || p->fin_out || p->queued > 0)
+	if (!p->fin_wanted || p->fin_out || p->queue.len > 0)
 		return true;
 	p->fin_out = true;
 	(void)shutdown(p->fd, SHUT_WR);
@@ -303,8 +303,11 @@ static bool shut(struct pa_rpipe *p)
 /* What waits for the program. False: the pipe is gone. */
 static bool give_bytes(struct pa_rpipe *p)
 {
-	while (p->queued > 0) {
-		ssize_t n = send(p->fd, p->queue + p->queue_at, p->queued, MSG_NOSIGNAL | MSG_DONTWAIT);
+	struct iovec pieces[2];
+	struct msghdr m = {.msg_iov = pieces};
+
+	while ((m.msg_iovlen = pa_rqueue_peek(&p->queue, pieces)) > 0) {
+		ssize_t n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
@@ -312,39 +315,17 @@ static bool give_bytes(struct pa_rpipe *p)
 			fail(p, PA_RELAY_E_RESET);
 			return false;
 		}
-		p->queue_at += (size_t)n;
-		p->queued -= (size_t)n;
+		pa_rqueue_drop(&p->queue, (size_t)n);
 		p->ps->queued -= (size_t)n;
 		pa_rlink_consumed(p->s, (size_t)n);
 	}
-	free(p->queue); /* most of the time nothing waits */
-	p->queue = NULL;
-	p->queue_at = p->queue_cap = 0;
 	return shut(p);
 }
 
 static bool queue_bytes(struct pa_rpipe *p, const uint8_t *bytes, size_t len)
 {
-	if (p->ps->queued + len > QUEUED_MAX)
+	if (p->ps->queued + len > QUEUED_MAX || !pa_rqueue_add(&p->queue, bytes, len))
 		return false;
-	if (p->queue_at > 0 && p->queue_at + p->queued + len > p->queue_cap) {
-		memmove(p->queue, p->queue + p->queue_at, p->queued);
-		p->queue_at = 0;
-	}
-	if (p->queued + len > p->queue_cap) {
-		size_t cap = p->queue_cap > 0 ? p->queue_cap : QUEUE_MIN;
-		uint8_t *more;
-
-		while (cap < p->queued + len)
-			cap *= 2;
-		more = realloc(p->queue, cap);
-		if (more == NULL)
-			return false;
-		p->queue = more;
-		p->queue_cap = cap;
-	}
-	memcpy(p->queue + p->queue_at + p->queued, bytes, len);
-	p->queued += len;
 	p->ps->queued += len;
 	return true;
 }
@@ -355,7 +336,7 @@ static bool give_pieces(struct pa_rpipe *p)
 	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
 	ssize_t n = 0;
 
-	if (p->queued == 0) {
+	if (p->queue.len == 0) {
 		n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			fail(p, PA_RELAY_E_RESET);

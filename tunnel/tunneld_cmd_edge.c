@@ -100,6 +100,8 @@ static void describe(const struct pa_tunneld_parts *p, const struct pa_client_st
 		(void)snprintf(dst, cap, "the interface %s has no IPv4 address; does the DHCP client run?", p->iface);
 	else if (s->state == PA_CLIENT_IDLE && p->refusal[0] != '\0')
 		(void)snprintf(dst, cap, "the last grant was refused: %s", p->refusal);
+	else if (s->state == PA_CLIENT_IDLE && pa_tundemand_trouble(p->demand)[0] != '\0')
+		(void)snprintf(dst, cap, "the last program that needed a public address got none: %s", pa_tundemand_trouble(p->demand));
 	else if (s->state == PA_CLIENT_IDLE && pa_tundemand_is_on(p->demand))
 		(void)snprintf(dst, cap, "no program needs a public address now; it is asked for on demand (pubaddr exec)");
 	else if (s->state == PA_CLIENT_IDLE)

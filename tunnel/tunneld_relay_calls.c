@@ -2,9 +2,45 @@
 /* The sessions of the daemon's relay connection: each belongs to somebody, and each of its steps is told and counted. */
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "tunnel/limit.h"
 #include "tunnel/status_json.h"
 #include "tunnel/tunneld_relay_int.h"
+
+/* Lines about sessions. More than 10,000 in 30 s journald would drop (RateLimitBurst of journald.conf(5)), and not say which. */
+#define LINES_PER_S 300u
+#define LINES_BURST 3000u
+#define US_PER_S 1000000u
+#define TELL_MS 1000
+
+/* ---------------------------------------------------------------- lines */
+
+/* What counts is the log of who calls now and then; of a storm it is enough to know that there is one. */
+static bool may_log(struct pa_turelay *r)
+{
+	struct pa_now now;
+
+	if (!pa_log_enabled(PA_LOG_INFO))
+		return false;
+	now = pa_now_get();
+	if (pa_log_enabled(PA_LOG_DEBUG) ||
+	    pa_limit_one(&r->lines.tat_us, now.boot_ms * 1000 + now.boot_us, US_PER_S / LINES_PER_S, LINES_BURST))
+		return true;
+	r->lines.held++;
+	return false;
+}
+
+void pa_turelay_tell_held(struct pa_turelay *r)
+{
+	uint64_t now = pa_now_get().boot_ms;
+
+	if (r->lines.held == 0 || now < r->lines.told_ms + TELL_MS)
+		return;
+	pa_log(PA_LOG_WARN, "relay.held-back", "lines=%u", r->lines.held);
+	r->lines.held = 0;
+	r->lines.told_ms = now;
+}
 
 static const char *kind_name(unsigned kind)
 {
@@ -76,6 +112,8 @@ struct pa_rsession *pa_turelay_open(struct pa_turelay *r, const struct pa_relay_
 	c->uid = caller->uid;
 	c->remote = b->remote;
 	c->local.port = b->local.port;
+	if (!may_log(r))
+		return s;
 	if (b->remote.port != 0)
 		(void)pa_endpoint_format(&b->remote, peer);
 	pa_log(PA_LOG_INFO, "relay.call", "session=%u kind=%s peer=%s port=%u via=%s uid=%u pid=%d", pa_rsession_id(s), kind_name(b->kind),
@@ -104,7 +142,8 @@ static void told_end(struct pa_turelay *r, const struct pa_rsession *s, enum pa_
 	}
 	r->count.ended++;
 	r->count.reset += error != PA_RELAY_E_OK;
-	pa_log(PA_LOG_INFO, "relay.end", "session=%u reason=%s", pa_rsession_id(s), pa_relay_error_name(error));
+	if (may_log(r))
+		pa_log(PA_LOG_INFO, "relay.end", "session=%u reason=%s", pa_rsession_id(s), pa_relay_error_name(error));
 }
 
 void pa_turelay_end(struct pa_turelay *r, struct pa_rsession *s, enum pa_relay_error error)
@@ -128,7 +167,9 @@ static void on_result(void *ctx, struct pa_rsession *s, const struct pa_relay_bo
 	}
 	if (b->local.port != 0)
 		(void)pa_endpoint_format(&b->local, local);
-	pa_log(PA_LOG_INFO, "relay.result", "session=%u result=%s local=%s", pa_rsession_id(s), pa_relay_error_name(b->error), local);
+	if (may_log(r))
+		pa_log(PA_LOG_INFO, "relay.result", "session=%u result=%s local=%s", pa_rsession_id(s), pa_relay_error_name(b->error),
+		       local);
 	if (b->error == PA_RELAY_E_OK)
 		r->count.connected++;
 	else
@@ -156,8 +197,9 @@ static void on_incoming(void *ctx, struct pa_rsession *s, struct pa_rsession *li
 	c = new_call(r, s, "connected");
 	c->local = b->local;
 	c->remote = b->remote;
-	pa_log(PA_LOG_INFO, "relay.incoming", "session=%u listener=%u local=%s peer=%s", pa_rsession_id(s), pa_rsession_id(listener),
-	       pa_endpoint_format(&b->local, local), pa_endpoint_format(&b->remote, remote));
+	if (may_log(r))
+		pa_log(PA_LOG_INFO, "relay.incoming", "session=%u listener=%u local=%s peer=%s", pa_rsession_id(s),
+		       pa_rsession_id(listener), pa_endpoint_format(&b->local, local), pa_endpoint_format(&b->remote, remote));
 	u->ops->incoming(u, s, b);
 }
 

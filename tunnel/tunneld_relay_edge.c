@@ -60,7 +60,7 @@ static void on_up(void *ctx, bool resumed)
 
 	r->up = r->ready = true;
 	r->down_ms = 0;
-	r->trouble[0] = '\0';
+	r->trouble[0] = r->former[0] = '\0';
 	r->count.resumed += resumed;
 	pa_log(PA_LOG_INFO, "relay.ready", "server=%s addr=%s mapped=%s resumed=%s", pa_endpoint_format(&r->server, server),
 	       pa_addr_format(&r->grant.claims.addr, addr), pa_endpoint_format(&as, mapped), resumed ? "yes" : "no");
@@ -143,6 +143,8 @@ static void disconnect(struct pa_turelay *r, enum pa_relay_error error)
 	r->client = NULL;
 	r->up = r->ready = false;
 	r->down_ms = r->idle_ms = 0;
+	if (r->trouble[0] != '\0') /* for who asks later */
+		memcpy(r->former, r->trouble, sizeof(r->former));
 	r->trouble[0] = '\0';
 	pa_relay_client_close(client);
 	if (was_up)
@@ -234,6 +236,7 @@ static void on_timer(uv_timer_t *timer)
 	watch(r);
 	connect_if_wanted(r);
 	settle(r);
+	pa_turelay_tell_held(r);
 	if (r->n_wants == 0 && r->client == NULL)
 		(void)uv_timer_stop(&r->timer);
 }
@@ -283,6 +286,7 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 	if (!same)
 		disconnect(r, g == NULL ? PA_RELAY_E_EXPIRED : PA_RELAY_E_REPLACED);
 	r->final = PA_RELAY_E_OK;
+	r->former[0] = '\0';
 	r->has_grant = g != NULL;
 	pa_grant_wipe(&r->grant);
 	if (g != NULL)
@@ -342,6 +346,16 @@ static json_t *counters_json(const struct pa_turelay_counters *c)
 			 (json_int_t)c->ended, "reset", (json_int_t)c->reset, "names", (json_int_t)c->names);
 }
 
+/* Why there is no connection; NULL: there is one, or nobody has wanted one that did not come. */
+static const char *problem_of(const struct pa_turelay *r)
+{
+	if (r->trouble[0] != '\0')
+		return r->trouble;
+	if (r->final != PA_RELAY_E_OK)
+		return pa_relay_error_name(r->final);
+	return r->former[0] != '\0' ? r->former : NULL;
+}
+
 json_t *pa_turelay_status(const struct pa_turelay *r)
 {
 	json_t *obj = json_pack("{s:s}", "state", state_name(r));
@@ -353,10 +367,8 @@ json_t *pa_turelay_status(const struct pa_turelay *r)
 		mapped = pa_relay_client_mapped(r->client);
 		(void)json_object_set_new(obj, "mapped", pa_endpoint_json(&mapped));
 	}
-	if (r->final != PA_RELAY_E_OK)
-		(void)json_object_set_new(obj, "problem", json_string(pa_relay_error_name(r->final)));
-	else if (r->trouble[0] != '\0')
-		(void)json_object_set_new(obj, "problem", json_string(r->trouble));
+	if (problem_of(r) != NULL)
+		(void)json_object_set_new(obj, "problem", json_string(problem_of(r)));
 	(void)json_object_set_new(obj, "wanted", json_integer(r->n_wants));
 	(void)json_object_set_new(obj, "sessions",
 				  json_integer(r->client != NULL ? pa_rlink_sessions(pa_relay_client_link(r->client)) : 0));

@@ -35,7 +35,8 @@ struct pa_turelay {
 	struct pa_rretry retry;		/* of it; a new client of the same server goes on with it */
 	bool up, ready;			/* now; and at some time since the client was made */
 	enum pa_relay_error final;	/* not OK: the server refuses this grant for good */
-	char trouble[96];		/* why the connection went last; empty: it stands, or was let go */
+	char trouble[160];		/* why the connection went last; empty: it stands, or was let go */
+	char former[160];		/* and that of an attempt that was given up; empty: it stood since */
 	bool worth_waiting;		/* as demand said */
 	uint64_t down_ms, idle_ms;	/* boot time, since when; 0: not */
 	TAILQ_HEAD(pa_turelay_waiting, pa_turelay_want) waiting; /* who came first is told first: a call before the port that it was to leave free */
@@ -46,6 +47,11 @@ struct pa_turelay {
 	const struct pa_turelay_tunnel_ops *tunnel;
 	void *tunnel_ctx;
 	struct pa_turelay_counters count;
+	struct {
+		uint64_t tat_us;  /* boot time, see pa_limit_one */
+		unsigned held;	  /* lines about sessions that were not logged since that was told last */
+		uint64_t told_ms; /* boot time */
+	} lines;
 	struct pa_turelay_call recent[PA_TURELAY_RECENT];
 	unsigned n_recent; /* in all */
 };
@@ -54,6 +60,8 @@ struct pa_turelay {
 extern const struct pa_rlink_ops pa_turelay_link_ops;
 /* Every session is over: its user is told, and lets go. */
 void pa_turelay_reset_all(struct pa_turelay *r, enum pa_relay_error error);
+/* Logs how many lines about sessions were left out, at most once a second. */
+void pa_turelay_tell_held(struct pa_turelay *r);
 /* The last calls, the newest first. */
 json_t *pa_turelay_recent_json(const struct pa_turelay *r);
 

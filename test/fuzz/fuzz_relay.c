@@ -13,6 +13,7 @@
 #include "test/fuzz/fuzz.h"
 
 #define WINDOW 4096u
+#define WINDOW_MAX 16384u
 
 struct end {
 	struct pa_rlink *link;
@@ -62,7 +63,7 @@ static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size
 	size_t room;
 
 	(void)ctx;
-	PA_REQUIRE(len > 0 && pa_rsession_unread(s) <= WINDOW);
+	PA_REQUIRE(len > 0 && pa_rsession_unread(s) <= WINDOW_MAX);
 	room = pa_rlink_reserve(s, &to);
 	if (room > 0) {
 		to[0] = bytes[len - 1];
@@ -165,7 +166,11 @@ static void drain(struct pa_rlink *l)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct pa_rlink_config cfg = {.window = WINDOW, .sessions_max = 8, .ring_limit = PA_RRING_MIN};
+	struct pa_rlink_config cfg = {.window = WINDOW,
+				      .window_max = WINDOW_MAX,
+				      .grown_max = 2 * WINDOW,
+				      .sessions_max = 8,
+				      .ring_limit = PA_RRING_MIN};
 	struct pa_relay_body call = {.kind = PA_RELAY_TCP, .remote = {pa_addr_from_ipv4(0xc6336432), 80}};
 	struct end e = {0};
 	struct pa_relay_auth auth;

@@ -290,6 +290,7 @@ Test(gw, keepalives_of_a_binding_are_limited)
 	}
 	cr_assert(answered >= 40 && answered <= 60, "%u", answered);
 	cr_assert_eq(counters(f).limited, 1000 - answered);
+	cr_assert_eq(f->refusal, PA_GW_REFUSED_SILENTLY, "nobody who keeps the rules is so quick: a flood");
 	advance(f, 25000);
 	p.seq += 1;
 	give(f, 0, HOME, buf, peer_keepalive(&p, buf));
@@ -676,6 +677,32 @@ Test(gw, keepalive_sequence_and_token)
 	give(f, 0, HOME, buf, peer_keepalive(&p, buf));
 	cr_expect_eq(f->n_sent, 0);
 	cr_expect_eq(counters(f).bad_mac, 1);
+	fx_free(f);
+}
+
+/* A client that had no answer in time repeats itself: what is left of that, once it has its answer, is no flood. What is older is. */
+Test(gw, repetitions_are_no_flood)
+{
+	struct fx *f = fx_new(8);
+	uint8_t old[PA_CTL_MAX], buf[PA_CTL_MAX];
+	struct peer p;
+	size_t n;
+
+	make_peer(&p, 0, 5, 1, 100);
+	bind_at(f, &p, HOME);
+	n = peer_keepalive(&p, old);
+	for (unsigned i = 2; i <= 9; i++) {
+		give(f, 0, HOME, buf, peer_keepalive(&p, buf));
+		if (f->n_sent > 0)
+			memcpy(p.token, f->sent[0].m.token, PA_TOKEN_LEN);
+		give(f, 0, HOME, old, n);
+		cr_assert_eq(f->n_sent, 0);
+		cr_assert_eq(f->refusal, i < 9 ? PA_GW_NOT_REFUSED : PA_GW_REFUSED_SILENTLY, "%u", i);
+	}
+	cr_assert_eq(counters(f).replayed, 8);
+	old[20] ^= 1;
+	give(f, 0, HOME, old, n);
+	cr_assert_eq(f->refusal, PA_GW_REFUSED_PROOF, "nor is a forgery taken for one");
 	fx_free(f);
 }
 

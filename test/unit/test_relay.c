@@ -41,7 +41,7 @@ Test(relay, bodies_come_back)
 	round_trip(PA_RELAY_RESULT, &(struct pa_relay_body){.local = p, .remote = peer});
 	round_trip(PA_RELAY_RESULT, &(struct pa_relay_body){.error = PA_RELAY_E_REFUSED});
 	round_trip(PA_RELAY_INCOMING, &(struct pa_relay_body){.listener = 7, .local = p, .remote = peer});
-	round_trip(PA_RELAY_WINDOW_ADD, &(struct pa_relay_body){.window = PA_RELAY_WINDOW});
+	round_trip(PA_RELAY_WINDOW_ADD, &(struct pa_relay_body){.window = PA_RELAY_WINDOW_MAX});
 	round_trip(PA_RELAY_RESET, &(struct pa_relay_body){.error = PA_RELAY_E_MAX});
 	round_trip(PA_RELAY_BYE, &(struct pa_relay_body){.error = PA_RELAY_E_SHUTDOWN});
 	round_trip(PA_RELAY_RESOLVE, &(struct pa_relay_body){.family = 4, .name = "sip.example.net"});
@@ -64,7 +64,7 @@ Test(relay, values_outside_their_range_are_refused)
 	REFUSED(PA_RELAY_RESET, .error = PA_RELAY_E_OK);
 	REFUSED(PA_RELAY_RESULT, .error = PA_RELAY_E_MAX + 1);
 	REFUSED(PA_RELAY_WINDOW_ADD, .window = 0);
-	REFUSED(PA_RELAY_WINDOW_ADD, .window = PA_RELAY_WINDOW + 1);
+	REFUSED(PA_RELAY_WINDOW_ADD, .window = PA_RELAY_WINDOW_MAX + 1);
 	REFUSED(PA_RELAY_RESOLVE, .family = 5, .name = "a");
 	REFUSED(PA_RELAY_RESOLVE, .name = "");
 	REFUSED(PA_RELAY_RESOLVE, .name = "a b");

@@ -14,6 +14,8 @@
 
 #define SESSIONS 12
 #define WINDOW 8192u
+#define WINDOW_MAX (4 * WINDOW)
+#define GROWN_MAX (7 * WINDOW) /* two sessions have the largest window, another one the one below */
 #define WIRE_MAX (1u << 20)
 #define INPUT_MAX (2u * PA_RELAY_BODY_MAX)
 
@@ -40,6 +42,7 @@ struct end {
 	bool server;
 	struct stream streams[SESSIONS * 2];
 	unsigned n;
+	size_t most; /* of one frame of data; 0: any */
 	uint8_t wire[WIRE_MAX]; /* on its way to us */
 	size_t wire_len;
 	uint8_t input[INPUT_MAX]; /* arrived, no whole frame yet */
@@ -83,6 +86,8 @@ static void send_some(struct end *e, struct stream *st, struct rnd *r)
 			break;
 		if (r != NULL && n > 1)
 			n = 1 + rnd_below(r, (uint32_t)n);
+		else if (n > e->most && e->most > 0)
+			n = e->most;
 		if (n > st->total - st->sent)
 			n = (size_t)(st->total - st->sent);
 		fill(e, st, to, n);
@@ -163,7 +168,7 @@ static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size
 		cr_assert_eq(bytes[i], byte_at(st->id, !e->server, st->got + i), "byte %zu of session %u", i, st->id);
 	st->got += len;
 	st->unread += len;
-	cr_assert_leq(st->unread, WINDOW);
+	cr_assert_leq(st->unread, WINDOW_MAX);
 	cr_assert_eq(st->unread, pa_rsession_unread(s));
 }
 
@@ -248,15 +253,25 @@ static void on_output(void *ctx)
 static const struct pa_rlink_ops ops = {on_open,  on_resolve,  on_result, on_incoming, on_data, on_datagram, on_undelivered,
 					on_fin,	  on_reset,    on_writable, on_tunnel,	on_pong, on_bye,      on_output};
 
-static struct end *end_new(bool server)
+static struct end *end_with_ring(bool server, size_t ring)
 {
-	struct pa_rlink_config cfg = {server, WINDOW, SESSIONS, PA_RRING_MIN};
+	struct pa_rlink_config cfg = {.server = server,
+				      .window = WINDOW,
+				      .window_max = WINDOW_MAX,
+				      .grown_max = GROWN_MAX,
+				      .sessions_max = SESSIONS,
+				      .ring_limit = ring};
 	struct end *e = calloc(1, sizeof(*e));
 
 	cr_assert_not_null(e);
 	e->server = server;
 	cr_assert_eq(pa_rlink_new(&cfg, &ops, e, &e->link), 0);
 	return e;
+}
+
+static struct end *end_new(bool server)
+{
+	return end_with_ring(server, PA_RRING_MIN);
 }
 
 static void connect_ends(struct end **client, struct end **server)
@@ -603,6 +618,133 @@ Test(relay_link, a_slow_reader_holds_up_nobody_else)
 	end_free(s);
 }
 
+/* All that has come to the first n sessions is consumed as soon as it is there, until each has got so many bytes. */
+static void keep_up(struct end *from, struct end *to, unsigned n, uint64_t bytes)
+{
+	from->most = 1000;
+	for (int i = 0; i < 1000; i++) {
+		for (unsigned k = 0; k < n; k++)
+			send_some(from, &from->streams[k], NULL);
+		transmit(from, WIRE_MAX);
+		while (to->wire_len > 0 || to->input_len > 0) {
+			receive(to, 2000);
+			for (unsigned k = 0; k < n && k < to->n; k++) {
+				pa_rlink_consumed(to->streams[k].s, (size_t)to->streams[k].unread);
+				to->streams[k].unread = 0;
+			}
+			if (to->wire_len == 0)
+				break;
+		}
+		transmit(to, WIRE_MAX);
+		receive(from, WIRE_MAX);
+		pa_rlink_tick(to->link);
+		if (to->n >= n && to->streams[n - 1].got >= bytes)
+			return;
+	}
+	cr_assert_fail("it stands still");
+}
+
+/* How large the window is: more than half of it waits when nobody reads any more, for credit is given by halves. */
+static unsigned window_of(struct end *from, struct end *to, unsigned k)
+{
+	for (int i = 0; i < 10; i++) {
+		send_some(from, &from->streams[k], NULL);
+		settle(from, to);
+	}
+	cr_assert_gt(to->streams[k].unread, WINDOW / 2);
+	return to->streams[k].unread > 2 * WINDOW ? 4 : to->streams[k].unread > WINDOW ? 2 : 1;
+}
+
+Test(relay_link, a_reader_that_keeps_up_gets_a_larger_window_and_loses_it_when_it_does_not)
+{
+	struct end *c, *s;
+	struct stream *st;
+	size_t n;
+
+	connect_ends(&c, &s);
+	cr_assert_not_null(call(c, UINT64_MAX));
+	settle(c, s);
+	st = &s->streams[0];
+	keep_up(c, s, 1, 3 * WINDOW);
+	cr_assert_eq(window_of(c, s, 0), 1, "it has not been seen to keep up yet");
+	pa_rlink_consumed(st->s, (size_t)st->unread);
+	st->unread = 0;
+	keep_up(c, s, 1, st->got + 64 * (uint64_t)WINDOW);
+	cr_assert_eq(window_of(c, s, 0), 4);
+	/* From here on it has a good part of a window before it all the time. */
+	for (int i = 0; i < 100; i++) {
+		n = (size_t)st->unread / 4;
+		st->unread -= n;
+		pa_rlink_consumed(st->s, n);
+		(void)window_of(c, s, 0);
+	}
+	cr_assert_eq(window_of(c, s, 0), 1, "%llu wait", (unsigned long long)st->unread);
+	end_free(c);
+	end_free(s);
+}
+
+Test(relay_link, windows_grow_to_a_bound_for_all_of_them)
+{
+	unsigned grown = 0;
+	struct end *c, *s;
+
+	connect_ends(&c, &s);
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert_not_null(call(c, UINT64_MAX));
+	settle(c, s);
+	keep_up(c, s, 5, 64 * (uint64_t)WINDOW);
+	for (unsigned i = 0; i < 5; i++)
+		grown += window_of(c, s, i) - 1;
+	cr_assert_eq(grown, GROWN_MAX / WINDOW);
+	/* Who is gone has left his share. */
+	for (unsigned i = 0; i < 5; i++) {
+		pa_rlink_close(c->streams[i].s, PA_RELAY_E_OK);
+		c->streams[i].s = NULL;
+	}
+	settle(c, s);
+	c->n = s->n = 0;
+	cr_assert_not_null(call(c, UINT64_MAX));
+	settle(c, s);
+	keep_up(c, s, 1, 64 * (uint64_t)WINDOW);
+	cr_assert_eq(window_of(c, s, 0), 4);
+	end_free(c);
+	end_free(s);
+}
+
+/* However large windows are: what somebody says next does not wait for megabytes of another one. */
+Test(relay_link, little_waits_to_be_sent)
+{
+	struct pa_rlink_config cfg = {.window = PA_RELAY_WINDOW,
+				      .window_max = PA_RELAY_WINDOW_MAX,
+				      .sessions_max = 2,
+				      .ring_limit = 4u << 20};
+	struct end *c = calloc(1, sizeof(*c));
+	uint64_t queued = 0, taken = 0;
+	const uint8_t *p;
+	size_t n;
+
+	cr_assert_not_null(c);
+	cr_assert_eq(pa_rlink_new(&cfg, &ops, c, &c->link), 0);
+	for (unsigned i = 0; i < 2; i++)
+		call(c, 400000)->opened = true;
+	for (unsigned i = 0; i < 2; i++)
+		send_some(c, &c->streams[i], NULL);
+	queued = c->streams[0].sent + c->streams[1].sent;
+	cr_assert_geq(queued, 262144u - PA_RELAY_DATA_MAX);
+	cr_assert_leq(queued, 262144u + PA_RELAY_DATA_MAX);
+	/* The rest comes as that goes, of one as of the other. */
+	while ((n = pa_rlink_peek(c->link, &p)) > 0) {
+		n = n < 16384 ? n : 16384;
+		pa_rlink_sent(c->link, n);
+		taken += n;
+		queued = c->streams[0].sent + c->streams[1].sent;
+		cr_assert_leq(queued - (taken < queued ? taken : queued), 262144u + 4 * PA_RELAY_DATA_MAX);
+	}
+	cr_assert_eq(c->streams[0].sent, 400000u);
+	cr_assert_eq(c->streams[1].sent, 400000u);
+	end_free(c);
+}
+
 /* Somebody who acknowledges nothing and asks for ever: what waits for him is bounded. */
 Test(relay_link, a_client_that_acknowledges_nothing_is_ended)
 {
@@ -641,7 +783,7 @@ static int64_t feed(struct end *e, uint8_t type, uint32_t session, const void *b
 
 Test(relay_link, rules_are_kept)
 {
-	uint8_t open[PA_RELAY_FIELDS_MAX], ack[8] = {0, 0, 0, 0, 0, 0, 0, 1}, big[2048] = {0}, more[4] = {0, 0, 0, 1};
+	uint8_t open[PA_RELAY_FIELDS_MAX], ack[8] = {0, 0, 0, 0, 0, 0, 0, 1}, big[2048] = {0}, more[4] = {0, 0, 0x60, 1};
 	struct pa_relay_body b = {.kind = PA_RELAY_TCP, .remote = endpoint(0xc6336432, 5060)};
 	int len = pa_relay_encode(PA_RELAY_OPEN, &b, open, sizeof(open));
 	struct pa_relay_body in = {
@@ -667,7 +809,9 @@ Test(relay_link, rules_are_kept)
 	len = pa_relay_encode(PA_RELAY_UNDELIVERED, &b, open, sizeof(open));
 	cr_assert_eq(feed(s, PA_RELAY_UNDELIVERED, 3, open, (size_t)len), PA_EFORMAT, "a client sends to the server alone");
 	cr_assert_eq(feed(s, PA_RELAY_ACK, 0, ack, 8), PA_EFORMAT, "an end inside a frame");
-	cr_assert_eq(feed(s, PA_RELAY_WINDOW_ADD, 3, more, 4), PA_EFORMAT, "more than the window");
+	cr_assert_eq(feed(s, PA_RELAY_WINDOW_ADD, 3, more, 4), PA_EFORMAT, "more than the largest window");
+	more[3] = 0;
+	cr_assert_gt(feed(s, PA_RELAY_WINDOW_ADD, 3, more, 4), 0, "the largest window");
 	cr_assert_eq(feed(s, PA_RELAY_AUTH, 0, big, 100), PA_EFORMAT, "a second AUTH");
 	end_free(s);
 	end_free(c);
