@@ -441,7 +441,7 @@ static void on_tick(uv_timer_t *timer)
 		return;
 	if (c->over_wanted) { /* BYE */
 		finish_over(c);
-		drop(c, refusal_of(c->over_error));
+		drop(c, refusal_of((int)c->over_error));
 	} else if (c->up) {
 		watch(c, now);
 	} else if (c->stream != NULL && now >= c->started_ms + CONNECT_MS) {
