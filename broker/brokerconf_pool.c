@@ -59,7 +59,7 @@ static void read_relay(const struct pa_node *root, struct pa_gateway_group *g)
 	const char *s = pa_node_string(&n, "address", "");
 
 	pa_node_only(&n, keys);
-	if (*s == '\0')
+	if (!pa_node_has(root, "relay"))
 		return;
 	if (pa_endpoint_parse(s, PA_RELAY_PORT, &g->relay) < 0)
 		pa_node_fail(&n, "address", "expected an address with a port, such as \"198.51.100.10:443\", got \"%s\"", s);

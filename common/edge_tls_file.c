@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cred.h"
 #include "common/edge_file.h"
@@ -15,9 +16,11 @@
 int pa_tls_file_error(const char *path, const char *what, char err[PA_TLS_ERRLEN])
 {
 	unsigned long code = ERR_get_error();
+	/* Of the system's errors OpenSSL 3 has no text. */
+	const char *reason = code == 0 ? "" : ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
-	(void)snprintf(err, PA_TLS_ERRLEN, "%.120s: %s%s%s", path, what, code != 0 ? ": " : "",
-		       code != 0 ? ERR_reason_error_string(code) : "");
+	(void)snprintf(err, PA_TLS_ERRLEN, "%.120s: %s%s%s", path, what, reason != NULL && *reason != '\0' ? ": " : "",
+		       reason != NULL ? reason : "");
 	ERR_clear_error();
 	return PA_EFORMAT;
 }

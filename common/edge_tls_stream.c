@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,8 @@
 #define RECORD_MORE 256u  /* that a record may be longer when it is encrypted (5.2) */
 /* Records wait for one call of the system: what is sent at once crosses hosts in packets of up to 64 KiB. */
 #define OUTPUT_LEN (8 * (RECORD_MAX + RECORD_MORE))
+/* Octets in the socket's queue that are not on the wire: on a slow path what is urgent would wait behind megabytes for seconds. */
+#define UNSENT_MAX 131072
 /* Key updates (RFC 8446, 4.6.3) and session tickets (4.6.1) of the other side: so many, and one more for each so many octets. Nobody
  * needs a new key before 2^24.5 records (5.5), nor do we any ticket, but each costs us a derivation, and perhaps an answer. */
 #define UPDATES_MAX 32u
@@ -46,6 +49,7 @@ struct pa_stream {
 	uint64_t received;		    /* octets */
 	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
 	int events;			    /* that poll waits for */
+	char why[128];			    /* of the end, where the text is our own */
 	size_t len;			    /* in input */
 	uint8_t input[INPUT_LEN];
 };
@@ -101,7 +105,7 @@ static void fail(struct pa_stream *s, const char *reason)
 		s->ops->closed(s->ctx, reason);
 }
 
-static const char *why(const struct pa_stream *s, int error)
+static const char *why(struct pa_stream *s, int error)
 {
 	long verify = SSL_get_verify_result(s->ssl);
 	unsigned long code = ERR_peek_last_error();
@@ -109,8 +113,10 @@ static const char *why(const struct pa_stream *s, int error)
 
 	if (s->flooded)
 		return "too many key updates or session tickets";
-	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK)
-		return X509_verify_cert_error_string(verify);
+	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK) {
+		(void)snprintf(s->why, sizeof(s->why), "the certificate is not accepted: %s", X509_verify_cert_error_string(verify));
+		return s->why;
+	}
 	if (error == SSL_ERROR_ZERO_RETURN)
 		return "the other side closed the connection";
 	if (code != 0 && ERR_reason_error_string(code) != NULL)
@@ -283,6 +289,8 @@ static void give_output(struct pa_stream *s)
 	size_t given = 0, n;
 	const uint8_t *p;
 
+	if (!drain(s)) /* else what was left could leave no room, and that would look like nothing to say */
+		return;
 	do {
 		n = fill_output(s);
 		given += n;
@@ -294,12 +302,21 @@ static void give_output(struct pa_stream *s)
 	wait_for(s, UV_READABLE | (n > 0 ? UV_WRITABLE : 0));
 }
 
+/* libuv calls whatever befalls a socket EBADF; the socket knows better. */
+static const char *error_of(const struct pa_stream *s, int status)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0 ? strerror(error) : uv_strerror(status);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct pa_stream *s = poll->data;
 
 	if (status < 0) {
-		fail(s, uv_strerror(status));
+		fail(s, error_of(s, status));
 		return;
 	}
 	if (!s->ready) {
@@ -384,7 +401,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 		      struct pa_stream **ret)
 {
 	struct pa_stream *s = calloc(1, sizeof(*s));
-	int on = 1;
+	int on = 1, lowat = UNSENT_MAX;
 
 	if (s == NULL)
 		return PA_ENOMEM;
@@ -405,6 +422,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 	(void)uv_prepare_init(loop, &s->prepare);
 	s->open = HANDLES;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 	*ret = s;
 	return 0;
 }

@@ -45,7 +45,7 @@ struct pa_stream_ops {
 	/* What is to be sent next, 0 for nothing; then how much of it went out. */
 	size_t (*peek)(void *ctx, const uint8_t **ptr);
 	void (*sent)(void *ctx, size_t n);
-	/* The connection is over, for a reason in words, and the stream gone when this returns; the last call. */
+	/* The connection is over, for a reason in words (borrowed), and the stream gone when this returns; the last call. */
 	void (*closed)(void *ctx, const char *reason);
 };
 

@@ -67,6 +67,21 @@ bool pa_msg_is_data(const uint8_t *buf, size_t len)
 	return len >= 20 && (buf[0] >> 4 == 4 || (buf[0] >> 4 == 6 && len >= 40));
 }
 
+const uint8_t *pa_msg_session(const uint8_t *buf, size_t len)
+{
+	if (len < PA_CTL_HEADER_LEN + PA_SESSION_LEN || !pa_msg_is_control(buf, len))
+		return NULL;
+	switch (buf[4]) {
+	case PA_MSG_KEEPALIVE:
+	case PA_MSG_RECONFIRM:
+	case PA_MSG_BYE:
+	case PA_MSG_PROBE:
+		return buf + PA_CTL_HEADER_LEN;
+	default:
+		return NULL;
+	}
+}
+
 /* The bodies, MACs aside, straight down. Writer and reader stand side by side so that they cannot drift apart. */
 static void put_hello(struct pa_writer *w, const struct pa_msg *m)
 {

@@ -65,6 +65,9 @@ bool pa_msg_verify(const uint8_t *buf, size_t len, const uint8_t key[PA_KEY_LEN]
 /* CONFIRM only: verifies the last MAC under c2g. */
 bool pa_msg_verify_seal(const uint8_t *buf, size_t len, const uint8_t c2g[PA_KEY_LEN]);
 
+/* The session id (PA_SESSION_LEN octets) in a message from a client that is bound, undecoded; NULL: it is none of these types, or too short. */
+const uint8_t *pa_msg_session(const uint8_t *buf, size_t len);
+
 /* Length of a type's UDP payload, exact but for PROBE and PROBED, where it is the least; 0 for a type that is unknown. */
 size_t pa_msg_length(unsigned type);
 /* "HELLO" and so on; "unknown" otherwise. Static. */

@@ -17,7 +17,9 @@
 	262144u /* bytes that may wait before a datagram: it is no use to anybody late, and others wait behind it */
 #define PA_RLINK_LATE_MAX                                                                                              \
 	(4u << 20) /* bytes of frames that wait for room: several for each session of an honest client */
-#define PA_RLINK_EXPRESS_MAX 262144u /* bytes of uncounted frames that may wait */
+#define PA_RLINK_EXPRESS_MAX 262144u /* bytes of uncounted frames that may wait, */
+#define PA_RLINK_TUNNEL_MAX 131072u  /* and when so many do, no more of the tunnel's */
+#define PA_RLINK_EXPRESS_TURN 16384u /* after so many of them the ring has a frame, which is as long */
 
 struct pa_rsession {
 	struct pa_rsession *next_hash;

@@ -176,7 +176,10 @@ bool pa_rlink_put_express(struct pa_rlink *l, uint8_t type, const uint8_t *body,
 
 bool pa_rlink_tunnel(struct pa_rlink *l, const uint8_t *bytes, size_t len)
 {
-	return len > 0 && len <= PA_RELAY_BODY_MAX && pa_rlink_put_express(l, PA_RELAY_TUNNEL, bytes, len);
+	size_t waiting = l->express.end - l->express.sent;
+
+	return len > 0 && len <= PA_RELAY_BODY_MAX && waiting + len <= PA_RLINK_TUNNEL_MAX &&
+	       pa_rlink_put_express(l, PA_RELAY_TUNNEL, bytes, len);
 }
 
 static bool put_fields(struct pa_rlink *l, uint8_t type, const struct pa_relay_body *b)
@@ -214,6 +217,20 @@ void pa_rlink_tick(struct pa_rlink *l)
 
 /* ---------------------------------------------------------------- sending */
 
+/* Whole frames, at least one. */
+static size_t one_turn(const struct pa_rlink *l)
+{
+	size_t waiting = l->express.end - l->express.sent, turn = 0;
+
+	while (turn < waiting && turn < PA_RLINK_EXPRESS_TURN) {
+		struct pa_relay_header h;
+
+		PA_REQUIRE(pa_relay_get_header(l->express.buf + l->express.sent + turn, &h) == 0);
+		turn += PA_RELAY_HEADER_LEN + (size_t)h.length;
+	}
+	return turn;
+}
+
 /* May uncounted frames go now? Not inside a frame of the ring, and not for ever while the ring waits. */
 static bool express_turn(struct pa_rlink *l)
 {
@@ -223,7 +240,7 @@ static bool express_turn(struct pa_rlink *l)
 		return true;
 	if (l->ring_turn && l->ring.sent < l->ring.end)
 		return false;
-	l->express.turn = l->express.end - l->express.sent;
+	l->express.turn = one_turn(l);
 	return true;
 }
 

@@ -15,6 +15,7 @@
 #include "relay/client_limits.h"
 #include "relay/peer_edge.h"
 #include "relay/relayd_conf.h"
+#include "tunnel/limit.h"
 
 /* Inside of the relay server: its connections and its clients. relayd_edge.c, conn_edge.c, client_edge.c,
  * tunnel_edge.c. */
@@ -24,15 +25,23 @@ struct pa_rclient;
 /* Connections that have proved nothing: in all, and from one address, for many clients share one behind a NAT. */
 #define PA_RELAY_STRANGERS_MAX 256
 #define PA_RELAY_STRANGERS_OF_ONE_MAX 16
+/*
+ * A TLS handshake costs us a signature, and who began it nothing: so often from one network, besides the bound for all
+ * (client_limits). All clients may come back at once.
+ */
+#define PA_RELAY_STRANGERS_EACH_MS 10
+#define PA_RELAY_STRANGERS_BURST 512
 
 struct pa_relayd_counters {
 	uint64_t connections, authenticated, resumed; /* accepted by TCP; and of these those that proved their grant */
-	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited,
+	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited, flood,
 		timed_out;			  /* those that did not */
 	uint64_t calls, incoming, failed, denied; /* sessions */
 	uint64_t broken;			  /* clients that broke the rules after all */
 	uint64_t throttled;			  /* what clients wanted too often: calls, names, resuming */
 	uint64_t unlogged;			  /* lines of the log */
+	uint64_t tunnel_in, tunnel_out;		  /* the tunnel's datagrams to the gateway, and from it */
+	uint64_t tunnel_dropped, tunnel_limited;  /* of another's P, or without room; above a client's rate */
 };
 
 struct pa_relayd {
@@ -61,8 +70,11 @@ struct pa_relayd {
 	unsigned n_clients;
 	struct pa_peer_budget budget; /* sockets towards peers */
 	struct pa_relay_limits limits;
+	struct pa_limit door; /* connections, by their network */
 	struct pa_relayd_counters count;
 	uint64_t started_ms;
+	struct pa_rtunnel *resting; /* ports that the gateway has not forgotten yet */
+	unsigned n_resting;
 };
 
 /* One TLS connection. */
@@ -131,6 +143,10 @@ struct pa_rtunnel;
 /* NULL: the system refused. */
 struct pa_rtunnel *pa_rtunnel_new(struct pa_rclient *c);
 void pa_rtunnel_send(struct pa_rtunnel *t, const uint8_t *bytes, size_t len);
+/* Its port rests until the gateway has forgotten it. NULL is fine. */
 void pa_rtunnel_close(struct pa_rtunnel *t);
+/* Frees the ports that have rested; stop: all of them. */
+void pa_rtunnel_tick(struct pa_relayd *r, uint64_t now_ms);
+void pa_rtunnel_stop(struct pa_relayd *r);
 
 #endif

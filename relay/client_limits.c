@@ -15,6 +15,7 @@ static const struct {
 	[PA_RELAY_LIMIT_LINE] = {50, 500},
 	[PA_RELAY_LIMIT_LINES] = {500, 2000},
 	[PA_RELAY_LIMIT_REFUSAL] = {10, 100},
+	[PA_RELAY_LIMIT_STRANGER] = {500, 2000},
 };
 
 uint32_t pa_relay_limit_rate(enum pa_relay_limit what)

@@ -14,7 +14,7 @@
 #include "relay/client_edge.h"
 
 #define PENDING_MAX 2
-#define ASKED_MS 10000 /* until the gateway has answered about a client */
+#define ASKED_MS 4000 /* until the gateway has answered about a client, who waits 5 s for our answer */
 
 /* ---------------------------------------------------------------- the list of those that have no client */
 
@@ -414,12 +414,22 @@ static bool make_room(struct pa_relayd *r, const struct pa_addr *from)
 	return oldest != NULL;
 }
 
+/* What somebody's network has used up does not count for all. */
+static bool may_begin(struct pa_relayd *r, const struct pa_addr *from)
+{
+	struct pa_now now = pa_now_get();
+	bool may = pa_limit_source(&r->door, now.boot_ms, from) && pa_relay_limit_take(&r->limits, PA_RELAY_LIMIT_STRANGER, 0, now);
+
+	r->count.flood += !may;
+	return may;
+}
+
 void pa_conn_accept(struct pa_relayd *r, int fd, const struct pa_endpoint *from)
 {
 	struct pa_conn *c = NULL;
 
 	r->count.connections++;
-	if (!make_room(r, &from->addr) || (c = calloc(1, sizeof(*c))) == NULL) {
+	if (!may_begin(r, &from->addr) || !make_room(r, &from->addr) || (c = calloc(1, sizeof(*c))) == NULL) {
 		close(fd);
 		return;
 	}

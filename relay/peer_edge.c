@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/err.h"
 #include "relay/peer_int.h"
+
+/* For the last bytes of a session that is over: shorter than an address rests before somebody else may have it. */
+#define LAST_MS 60000
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
@@ -49,6 +53,7 @@ struct pa_peer *pa_peer_new(const struct pa_peer_owner *owner, struct pa_rsessio
 	p->state = state;
 	owner->share->calling += state == PA_PEER_CALLING;
 	owner->budget->used++;
+	owner->share->sockets++;
 	pa_rsession_set_user(s, p);
 	return p;
 }
@@ -65,11 +70,15 @@ static void on_closed(uv_handle_t *h)
 void pa_peer_close(struct pa_peer *p, bool reset)
 {
 	struct linger now = {.l_onoff = 1, .l_linger = 0};
+	unsigned last_ms = LAST_MS;
 
 	if (reset && p->state == PA_PEER_OPEN)
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	else if (p->state == PA_PEER_OPEN) /* the kernel would offer it for minutes to a peer that takes nothing */
+		(void)setsockopt(p->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &last_ms, sizeof(last_ms));
 	p->owner->share->queued -= p->queue.len;
 	p->owner->share->calling -= p->state == PA_PEER_CALLING;
+	p->owner->share->sockets--;
 	pa_rqueue_fini(&p->queue);
 	if (p->s != NULL)
 		pa_rsession_set_user(p->s, NULL);
@@ -113,7 +122,9 @@ void pa_peer_refuse(const struct pa_peer_owner *owner, struct pa_rsession *s, co
 
 bool pa_peer_has_room(const struct pa_peer_owner *owner)
 {
-	return owner->budget->used < owner->budget->max;
+	const struct pa_peer_budget *b = owner->budget;
+
+	return b->used < b->max && (b->max - b->used > b->reserve || owner->share->sockets < PA_PEER_ASSURED);
 }
 
 void pa_peer_open(const struct pa_peer_owner *owner, struct pa_rsession *s, const struct pa_relay_body *b)

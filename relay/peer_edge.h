@@ -20,13 +20,15 @@ struct pa_peer;
 /* What the sockets of one client use up. A value, initially zero. */
 struct pa_peer_share {
 	size_t queued;	  /* bytes that wait for all of its peers */
+	unsigned sockets;
 	unsigned calling; /* sessions whose peer has not answered yet: those of nobody's addresses last for minutes */
 	bool paused;	  /* a listener found no descriptor left; pa_peer_resume */
 };
 
-/* Sockets of all clients. */
+/* Sockets of all clients. Of max the last ones, reserve, are for clients that have fewer than PA_PEER_ASSURED. */
+#define PA_PEER_ASSURED 16
 struct pa_peer_budget {
-	unsigned used, max;
+	unsigned used, max, reserve;
 };
 
 /* What the sockets of one client have in common; borrowed by them. */

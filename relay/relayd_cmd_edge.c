@@ -24,6 +24,7 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"unpinned", c->unpinned},
 		    {"refused", c->refused},
 		    {"limited", c->limited},
+		    {"flood", c->flood},
 		    {"timed-out", c->timed_out},
 		    {"calls", c->calls},
 		    {"incoming", c->incoming},
@@ -31,7 +32,11 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"denied", c->denied},
 		    {"broken", c->broken},
 		    {"throttled", c->throttled},
-		    {"unlogged", c->unlogged}};
+		    {"unlogged", c->unlogged},
+		    {"tunnel-in", c->tunnel_in},
+		    {"tunnel-out", c->tunnel_out},
+		    {"tunnel-dropped", c->tunnel_dropped},
+		    {"tunnel-limited", c->tunnel_limited}};
 	json_t *obj = json_object();
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)

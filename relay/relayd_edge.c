@@ -120,6 +120,7 @@ static void on_tick(uv_timer_t *timer)
 
 	if (r->paused)
 		resume_listening(r);
+	pa_rtunnel_tick(r, now.boot_ms);
 	if (now.boot_ms >= r->own_read_ms + OWN_READ_MS)
 		(void)read_own(r);
 
@@ -129,7 +130,7 @@ static void on_tick(uv_timer_t *timer)
 			continue;
 		r->count.timed_out += c->until_ms != 0;
 		if (c->asked)
-			pa_rclient_end(c->client, PA_RELAY_E_AGAIN); /* and with it the connection */
+			on_admitted(r, &c->client->grant, PA_RELAY_E_AGAIN); /* the gateway does not tell */
 		else
 			pa_conn_close(c);
 	}
@@ -144,9 +145,12 @@ static void on_tick(uv_timer_t *timer)
 int pa_relayd_new(uv_loop_t *loop, const struct pa_relayd_conf *conf, struct pa_relayd **ret)
 {
 	struct pa_relayd *r = calloc(1, sizeof(*r));
+	uint8_t key[PA_LIMIT_KEY_LEN];
 
 	if (r == NULL)
 		return PA_ENOMEM;
+	pa_random(key, sizeof(key));
+	pa_limit_init(&r->door, key, PA_RELAY_STRANGERS_EACH_MS, PA_RELAY_STRANGERS_BURST);
 	r->loop = loop;
 	r->conf = conf;
 	r->started_ms = pa_now_get().boot_ms;
@@ -156,32 +160,55 @@ int pa_relayd_new(uv_loop_t *loop, const struct pa_relayd_conf *conf, struct pa_
 	return 0;
 }
 
-static int fail_at(const struct pa_relayd *r, const char *path, const char *text, int rc, char err[PA_RELAYD_ERRLEN])
+static int fail_in(const struct pa_relayd_conf *conf, const char *path, const char *text, int rc, char err[PA_RELAYD_ERRLEN])
 {
 	char place[PA_CONF_PLACELEN];
 
-	(void)snprintf(err, PA_RELAYD_ERRLEN, "%s%s", pa_conf_place(r->conf->gateway.source, path, place), text);
+	(void)snprintf(err, PA_RELAYD_ERRLEN, "%s%s", pa_conf_place(conf->gateway.source, path, place), text);
 	return rc;
+}
+
+static int fail_at(const struct pa_relayd *r, const char *path, const char *text, int rc, char err[PA_RELAYD_ERRLEN])
+{
+	return fail_in(r->conf, path, text, rc, err);
+}
+
+int pa_relayd_keys_load(const struct pa_relayd_conf *conf, struct pa_keyring **ret_keys, struct pa_stream_tls **ret_tls,
+			char err[PA_RELAYD_ERRLEN])
+{
+	struct pa_stream_tls *tls;
+	struct pa_keyring *keys;
+	char why[PA_STREAM_ERRLEN];
+	int rc = pa_gatewayd_keys_load(&conf->gateway, &keys, err, PA_RELAYD_ERRLEN);
+
+	if (rc < 0)
+		return rc;
+	rc = pa_stream_tls_server(conf->certificate, conf->key, &tls, why);
+	if (rc < 0) {
+		pa_keyring_free(keys);
+		return fail_in(conf, "relay", why, rc, err);
+	}
+	*ret_keys = keys;
+	if (ret_tls != NULL)
+		*ret_tls = tls;
+	else
+		pa_stream_tls_free(tls);
+	return 0;
 }
 
 static int load_keys(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
 	struct pa_stream_tls *tls;
 	struct pa_keyring *keys;
-	char why[PA_STREAM_ERRLEN];
-	int rc = pa_gatewayd_keys_load(&r->conf->gateway, &keys, err, PA_RELAYD_ERRLEN);
+	int rc = pa_relayd_keys_load(r->conf, &keys, &tls, err);
 
 	if (rc < 0)
 		return rc;
-	rc = pa_stream_tls_server(r->conf->certificate, r->conf->key, &tls, why);
-	if (rc < 0) {
-		pa_keyring_free(keys);
-		return fail_at(r, "relay", why, rc, err);
-	}
 	pa_keyring_free(r->keys);
 	pa_stream_tls_free(r->tls);
 	r->keys = keys;
 	r->tls = tls;
+	(void)pa_gatewayd_keys_check(&r->conf->gateway, keys);
 	pa_keypair_public(pa_keyring_first(keys, PA_KEY_GATEWAY)->key, r->public_key);
 	return 0;
 }
@@ -280,12 +307,14 @@ static int open_server(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 }
 
 /*
- * A descriptor for each session, and two for each client: its connection and its tunnel's socket. All clients and the
- * sessions of one of them have to fit, or the configuration promises what cannot be; what is above that is shared.
+ * A descriptor for each session, and three for each client: its connection, its tunnel's socket, and one of those that rest
+ * (tunnel_edge.c). All clients and the sessions of one of them have to fit, or the configuration promises what cannot be; what is
+ * above that is shared. The last ones are not for a client that has many already.
  */
 static int take_descriptors(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 {
-	const unsigned clients = FILES_OTHER + PA_RELAY_STRANGERS_MAX + 2 * r->conf->clients_max;
+	const unsigned clients = FILES_OTHER + PA_RELAY_STRANGERS_MAX + 3 * r->conf->clients_max;
+	const unsigned assured = PA_PEER_ASSURED * r->conf->clients_max;
 	const rlim_t needed = clients + r->conf->sessions_max;
 	struct rlimit limit;
 	char text[256];
@@ -308,6 +337,7 @@ static int take_descriptors(struct pa_relayd *r, char err[PA_RELAYD_ERRLEN])
 		return fail_at(r, "relay", text, PA_ELIMIT, err);
 	}
 	r->budget.max = limit.rlim_max - clients < UINT_MAX ? (unsigned)(limit.rlim_max - clients) : UINT_MAX;
+	r->budget.reserve = assured < r->budget.max / 4 ? assured : r->budget.max / 4;
 	return 0;
 }
 
@@ -378,6 +408,7 @@ void pa_relayd_stop(struct pa_relayd *r)
 		pa_rclient_end(r->clients, PA_RELAY_E_SHUTDOWN);
 	while (r->conns != NULL)
 		pa_conn_close(r->conns);
+	pa_rtunnel_stop(r);
 	pa_gate_stop(r->gate);
 	pa_server_close(r->server);
 	r->server = NULL;

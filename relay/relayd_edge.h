@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "common/edge_tls_stream.h"
+#include "common/keyfile.h"
 #include "relay/relayd_conf.h"
 
 /* pubaddr-relayd without its main: the relay server beside the gateway. Main thread only. */
@@ -12,6 +14,12 @@ struct pa_relayd;
 
 #define PA_RELAYD_ERRLEN 640
 
+/*
+ * What conf names: keys, certificate and its key, read and checked. Both are the caller's; ret_tls may be NULL. On failure err is one
+ * line that names place and remedy.
+ */
+int pa_relayd_keys_load(const struct pa_relayd_conf *conf, struct pa_keyring **ret_keys, struct pa_stream_tls **ret_tls,
+			char err[PA_RELAYD_ERRLEN]);
 /* conf is borrowed until free. 0 or PA_ENOMEM. */
 int pa_relayd_new(uv_loop_t *loop, const struct pa_relayd_conf *conf, struct pa_relayd **ret);
 /* On failure err is one line that names place and remedy; call stop then too. */

@@ -69,7 +69,7 @@ static int test(const struct pa_daemon_options *o, const struct pa_relayd_conf *
 	char err[PA_RELAYD_ERRLEN];
 	struct pa_keyring *keys;
 
-	if (pa_gatewayd_keys_load(&conf->gateway, &keys, err, sizeof(err)) < 0) {
+	if (pa_relayd_keys_load(conf, &keys, NULL, err) < 0) {
 		fprintf(stderr, "%s: %s\n", relayd.program, err);
 		return PA_EXIT_USAGE;
 	}
@@ -92,6 +92,8 @@ int main(int argc, char **argv)
 		return PA_EXIT_USAGE;
 	pa_log_init(relayd.program, o.debug ? PA_LOG_DEBUG : (enum pa_log_level)conf.gateway.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Half of libuv's threads may wait for a resolver; of four two, which one client keeps busy with names whose servers are silent. */
+	(void)setenv("UV_THREADPOOL_SIZE", "64", 1);
 	(void)setenv("LOCALDOMAIN", "", 1); /* resolv.conf(5): no domain of this host is appended to what a client asks for */
 	if (o.test) {
 		rc = test(&o, &conf);

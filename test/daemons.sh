@@ -85,11 +85,19 @@ ok $? 'gatewayd -t: tells a pool without a key'
 fresh && rm "$d/gateway.key"
 bad relayd 2 "relayd.conf:5: key-file: $d/gateway.key: cannot open: .*'pubaddrctl key new-gateway' makes one" 'no key'
 fresh && edit relayd "s|\"max-clients\": 100|\"certificate\": \"$d/none.crt\", \"key\": \"$d/none.key\"|"
-bad relayd 2 "relayd.conf:12: relay: $d/none.crt: cannot use this certificate" 'no certificate'
+bad relayd 2 "relayd.conf:12: relay: $d/none.crt: cannot use this certificate: No such file or directory" 'no certificate'
+"$bin_r/pubaddr-relayd" -t -c "$d/relayd.conf" >"$dir/out" 2>&1
+test $? -eq 2 && grep -q "relay: $d/none.crt: cannot use this certificate" "$dir/out"
+ok $? 'relayd -t: tells it, too'
 fresh && chmod 640 "$d/client.key"
 bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: .*run: chmod 600 $d/client.key" 'a key that others can read'
 fresh && cp "$d/gateway.key" "$d/client.key"
 bad tunneld 2 "tunneld.conf:3: key-file: $d/client.key: holds no client key; move it away" 'a file with other keys'
+fresh && edit tunneld "s|\"table\": 6080|\"relay\": {\"name\": \"r.example\", \"ca\": \"$d/none.crt\"}|"
+bad tunneld 2 "tunneld.conf:6: relay.ca: $d/none.crt: cannot use these certificates of an authority: No such file or directory" 'no authority'
+"$bin_t/pubaddr-tunneld" -t -i eth0 -c "$d/tunneld.conf" >"$dir/out" 2>&1
+test $? -eq 2 && grep -q "relay.ca: $d/none.crt: cannot use these certificates" "$dir/out"
+ok $? 'tunneld -t: tells it, too'
 
 # ---- what is taken ----
 fresh && start brokerd "$d/run/broker.sock"
@@ -120,7 +128,7 @@ pids=
 fresh && edit relayd '/"relay"/,$s|198.51.100.10|198.51.100.99|'
 bad relayd 1 'relayd.conf:13: relay.listen\[0\]: .*it must be an address of this host' "an address of another host"
 fresh && edit relayd 's|"max-sessions": 1000|"max-sessions": 9000|'
-bad relayd 1 'relayd.conf:12: relay: max-clients 100 and max-sessions 9000 need 9584 file descriptors, the limit is 4000; raise it .*or lower them' \
+bad relayd 1 'relayd.conf:12: relay: max-clients 100 and max-sessions 9000 need 9684 file descriptors, the limit is 4000; raise it .*or lower them' \
 	'not enough file descriptors' prlimit --nofile=4000:4000 setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource
 fresh && edit gatewayd '2s|198.51.100.10|198.51.100.99|'
 bad gatewayd 1 'gatewayd.conf:2: listen\[0\]: .*it must be an address of this host' "an address of another host"

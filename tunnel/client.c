@@ -9,7 +9,7 @@
 #include "tunnel/limit.h"
 
 #define TRIES 3			 /* unanswered messages before a gateway is given up */
-#define QUICK_RETRIES 2		 /* of a KEEPALIVE while there is traffic */
+#define BACK_TRIES 2		 /* of a HELLO that is to show whether UDP is there again */
 #define LAST_MISS_MS 2000	 /* how long the last keepalive retry is waited for */
 #define LEAVE_MS 44000		 /* after so long without a word plain NAT is better than hoping: in all within 45 s */
 #define HINT_INTERVAL_MS 5000	 /* an unauthenticated UNBOUND makes us ask at most so often */
@@ -19,7 +19,7 @@
 
 static const struct pa_endpoint *handshake_gateway(const struct pa_client *cl)
 {
-	return &cl->grant.gateways[cl->h.gateway];
+	return pa_client_at(cl, cl->h.gateway);
 }
 
 void pa_client_event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail)
@@ -59,14 +59,6 @@ static void take_rtt(struct pa_client *cl, uint64_t sample_us)
 		cl->rtt_us = 1;
 }
 
-unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint *gateway)
-{
-	for (unsigned i = 0; i < cl->grant.n_gateways; i++)
-		if (pa_endpoint_eq(&cl->grant.gateways[i], gateway))
-			return i;
-	return 0;
-}
-
 /* Forgets the keys; the description stays for the status while the interface is still up. */
 static void drop_session(struct pa_client *cl)
 {
@@ -94,9 +86,11 @@ static void go_down(struct pa_client *cl, unsigned reason)
 }
 
 /* The grant is over. */
-static void finish(struct pa_client *cl, unsigned reason)
+static void finish(struct pa_client *cl, struct pa_now now, unsigned reason)
 {
 	pa_client_event(cl, "grant.end", NULL, reason);
+	pa_client_ferry_want(cl, now, false);
+	memset(&cl->ferry, 0, sizeof(cl->ferry));
 	pa_wipe(&cl->s, sizeof(cl->s));
 	pa_wipe(&cl->h, sizeof(cl->h));
 	pa_wipe(cl->k0, sizeof(cl->k0));
@@ -150,7 +144,7 @@ static void try_again(struct pa_client *cl, struct pa_now now)
 }
 
 /* A higher bind number each time: a CONFIRM of which only the ACCEPT was lost has used the last one up. */
-static void start_handshake(struct pa_client *cl, struct pa_now now, unsigned gateway)
+void pa_client_start(struct pa_client *cl, struct pa_now now, unsigned gateway)
 {
 	struct pa_client_handshake *h = &cl->h;
 
@@ -163,42 +157,45 @@ static void start_handshake(struct pa_client *cl, struct pa_now now, unsigned ga
 	try_again(cl, now);
 }
 
-/* quick: how many gateways are asked for a moment first. */
-static void begin(struct pa_client *cl, struct pa_now now, unsigned gateway, unsigned quick)
+void pa_client_begin_quick(struct pa_client *cl, struct pa_now now, unsigned gateway, unsigned quick)
 {
 	cl->failed = 0;
 	cl->round = 0;
 	cl->quick = quick;
-	start_handshake(cl, now, gateway);
+	pa_client_start(cl, now, gateway);
 }
 
 void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway)
 {
-	begin(cl, now, gateway, 0);
+	pa_client_begin_quick(cl, now, gateway, 0);
 }
 
 /* Nobody has answered so far and there is traffic: the next one, while none of this counts towards plain NAT yet. */
 static void quick_next(struct pa_client *cl, struct pa_now now)
 {
-	unsigned gateway = (cl->h.gateway + 1) % cl->grant.n_gateways;
+	unsigned gateway = (cl->h.gateway + 1) % pa_client_ways(cl);
 
 	cl->quick--;
 	if (gateway != cl->h.gateway)
-		pa_client_event(cl, "gateway.next", &cl->grant.gateways[gateway], 0);
-	start_handshake(cl, now, gateway);
+		pa_client_event(cl, "gateway.next", pa_client_at(cl, gateway), 0);
+	pa_client_start(cl, now, gateway);
 }
 
 /* This gateway does not answer. Beside a binding that lives nothing is at stake, so stay; otherwise try the next. */
 static void give_up(struct pa_client *cl, struct pa_now now)
 {
-	unsigned gateway = cl->h.gateway;
+	unsigned gateway = cl->h.gateway, ways = pa_client_ways(cl);
 
 	if (!cl->h.refused)
 		pa_client_event(cl, "handshake.timeout", handshake_gateway(cl), cl->h.attempt);
+	if (cl->h.back) {
+		pa_client_back_failed(cl, now);
+		return;
+	}
 	if (pa_client_healthy(cl)) {
 		cl->round++;
 		cl->quick = 0;
-		start_handshake(cl, now, pa_client_beside(cl));
+		pa_client_start(cl, now, pa_client_beside(cl));
 		return;
 	}
 	if (cl->quick > 0) {
@@ -206,16 +203,16 @@ static void give_up(struct pa_client *cl, struct pa_now now)
 		return;
 	}
 	cl->failed++;
-	if (cl->failed >= cl->grant.n_gateways || now.boot_ms - cl->last_alive_ms >= LEAVE_MS)
+	if (cl->failed >= ways || now.boot_ms - cl->last_alive_ms >= LEAVE_MS)
 		go_down(cl, 0);
-	if (cl->failed >= cl->grant.n_gateways) {
+	if (cl->failed >= ways) {
 		cl->failed = 0;
 		cl->round++;
 	}
 	cl->ops->fresh_port(cl->ctx);
-	gateway = (gateway + 1) % cl->grant.n_gateways;
-	pa_client_event(cl, "gateway.next", &cl->grant.gateways[gateway], cl->failed);
-	start_handshake(cl, now, gateway);
+	gateway = (gateway + 1) % ways;
+	pa_client_event(cl, "gateway.next", pa_client_at(cl, gateway), cl->failed);
+	pa_client_start(cl, now, gateway);
 }
 
 /* ---------------------------------------------------------------- handshake, answers */
@@ -332,6 +329,7 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	struct pa_client_handshake *h = &cl->h;
 	const struct pa_endpoint gateway = *handshake_gateway(cl);
 	unsigned attempts = h->attempt;
+	bool relayed = pa_client_by_ferry(cl, h->gateway);
 	bool same = pa_endpoint_eq(&s->b.gateway, &gateway) && pa_addr_eq(&s->b.mapped.addr, &m->mapped.addr);
 
 	if (s->valid)
@@ -342,6 +340,7 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	memcpy(cl->floor_key, cl->grant.gateway_key, sizeof(cl->floor_key));
 	s->b.gateway = gateway;
 	s->b.mapped = m->mapped;
+	s->b.relayed = relayed;
 	s->b.mtu_max = cl->grant.mtu != 0 && cl->grant.mtu < m->mtu ? cl->grant.mtu : m->mtu;
 	s->b.keepalive = pick_keepalive(cl, m);
 	memcpy(s->b.session, m->session, sizeof(s->b.session));
@@ -361,6 +360,7 @@ static void adopt(struct pa_client *cl, struct pa_now now, const struct pa_msg *
 	cl->count.accepts++;
 	cl->ops->up(cl->ctx, &s->b);
 	pa_client_event(cl, "handshake.accept", &gateway, attempts);
+	pa_client_ferry_bound(cl, now);
 }
 
 /* The keys of the answer that this ACCEPT is for; NULL: it is not authentic. */
@@ -419,35 +419,6 @@ void pa_client_keepalive(struct pa_client *cl, struct pa_now now)
 		s->next_ms = now.boot_ms + ((uint64_t)1000 << s->misses);
 	else
 		s->next_ms = now.boot_ms + LAST_MISS_MS;
-}
-
-/* The gateway is silent. The NAT may have lost us, so a fresh port and the same gateway first. */
-static void lose(struct pa_client *cl, struct pa_now now)
-{
-	unsigned gateway = pa_client_gateway(cl, &cl->s.b.gateway);
-
-	cl->s.lost = true;
-	cl->count.lost++;
-	pa_client_event(cl, "gateway.lost", &cl->s.b.gateway, cl->s.misses);
-	cl->ops->fresh_port(cl->ctx);
-	begin(cl, now, gateway, cl->s.urgent ? cl->grant.n_gateways : 0);
-}
-
-static void keepalive_due(struct pa_client *cl, struct pa_now now)
-{
-	struct pa_client_session *s = &cl->s;
-	unsigned retries = s->urgent ? QUICK_RETRIES : PA_KEEPALIVE_RETRIES;
-
-	if (s->waiting) {
-		s->misses++;
-		cl->count.misses++;
-		pa_client_event(cl, "gateway.miss", &s->b.gateway, s->misses);
-		if (s->misses > retries) {
-			lose(cl, now);
-			return;
-		}
-	}
-	pa_client_keepalive(cl, now);
 }
 
 /*
@@ -553,9 +524,9 @@ static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_
 	cl->last_reason = m->reason;
 	pa_client_event(cl, "gateway.unbound", &s->b.gateway, m->reason);
 	if (m->reason == PA_REASON_SHUTDOWN) {
-		unsigned next = (pa_client_gateway(cl, &s->b.gateway) + 1) % cl->grant.n_gateways;
+		unsigned next = (pa_client_gateway(cl, &s->b.gateway) + 1) % pa_client_ways(cl);
 
-		if (cl->grant.n_gateways > 1)
+		if (pa_client_ways(cl) > 1)
 			drop_session(cl);
 		else
 			go_down(cl, m->reason); /* nobody else to hope for */
@@ -563,7 +534,7 @@ static void handle_unbound(struct pa_client *cl, struct pa_now now, const uint8_
 	} else if (pa_client_replaced_by_own(cl, m)) {
 		drop_session(cl); /* the other gateway's ACCEPT is on its way */
 	} else if (pa_claims_eq(&s->b.claims, &cl->grant.claims)) {
-		finish(cl, m->reason);
+		finish(cl, now, m->reason);
 	} else { /* an older grant's binding ended while the newer grant's handshake runs */
 		go_down(cl, m->reason);
 	}
@@ -662,28 +633,18 @@ int pa_client_grant(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	int rc = pa_client_take(cl, now, g, &fresh);
 
 	if (rc == 0 && fresh) /* in the middle of a search that has no time to lose there is still none */
-		begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0,
-		      cl->s.lost && cl->s.urgent ? cl->grant.n_gateways : 0);
+		pa_client_begin_quick(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : 0,
+				      cl->s.lost && cl->s.urgent ? cl->grant.n_gateways : 0);
 	return rc;
 }
 
 void pa_client_end(struct pa_client *cl, struct pa_now now, enum pa_reason reason)
 {
-	(void)now;
 	if (!cl->has_grant)
 		return;
 	if (cl->s.valid)
 		send_bye(cl, reason);
-	finish(cl, reason);
-}
-
-void pa_client_kick(struct pa_client *cl, struct pa_now now)
-{
-	if (!cl->has_grant)
-		return;
-	cl->s.lost = cl->s.valid;
-	cl->ops->fresh_port(cl->ctx);
-	pa_client_begin(cl, now, cl->s.valid ? pa_client_gateway(cl, &cl->s.b.gateway) : cl->h.gateway);
+	finish(cl, now, reason);
 }
 
 /* When plain NAT must be back at the latest, though gateways of the list are still to be asked; UINT64_MAX: not now. */
@@ -692,9 +653,17 @@ static uint64_t leave_at(const struct pa_client *cl)
 	return cl->up && !pa_client_healthy(cl) && cl->failed > 0 ? cl->last_alive_ms + LEAVE_MS : UINT64_MAX;
 }
 
+/* How often the present message is sent. */
+static unsigned tries_of(const struct pa_client *cl)
+{
+	if (cl->quick > 0)
+		return 1;
+	return cl->h.back && cl->h.n_answers == 0 ? BACK_TRIES : TRIES;
+}
+
 uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 {
-	uint64_t next;
+	uint64_t next, ferry;
 
 	if (!cl->has_grant)
 		return UINT64_MAX;
@@ -707,16 +676,18 @@ uint64_t pa_client_tick(struct pa_client *cl, struct pa_now now)
 	if (pa_client_overslept(cl, now))
 		pa_client_ask(cl, now);
 	if (pa_client_healthy(cl) && now.boot_ms >= cl->s.next_ms)
-		keepalive_due(cl, now);
+		pa_client_keepalive_due(cl, now);
 	if (cl->h.active && now.boot_ms >= cl->h.next_ms) {
-		if (cl->h.tries < (cl->quick > 0 ? 1 : TRIES))
+		if (cl->h.tries < tries_of(cl))
 			try_again(cl, now);
 		else
 			give_up(cl, now);
 	}
 	if (now.boot_ms >= leave_at(cl))
 		go_down(cl, 0);
+	ferry = pa_client_ferry_tick(cl, now);
 	next = min_u64(min_u64(cl->expires_ms, leave_at(cl)), pa_client_path_tick(cl, now));
+	next = min_u64(next, ferry);
 	if (cl->s.valid)
 		next = min_u64(next, cl->s.expires_ms);
 	if (pa_client_healthy(cl))

@@ -36,6 +36,7 @@ struct pa_client_binding {
 	uint16_t mtu_max;	   /* inner: the lower of grant and ACCEPT */
 	uint16_t keepalive;	   /* seconds */
 	uint8_t session[PA_SESSION_LEN];
+	bool relayed; /* over the relay's connection: gateway is what pa_client_ferry was told, mapped is the server's */
 };
 
 struct pa_client_status {
@@ -73,7 +74,8 @@ struct pa_client_ops {
 	 * "gateway.drained" (it wants us to leave; detail: gateways of the grant), "handshake.drained" (refused for that reason),
 	 * "gateway.adopted" (a session of a former process), "gateway.hint", "gateway.ask" (nothing comes back), "gateway.rechallenge", "gateway.mapped",
 	 * "path.mtu" (inner MTU in force), "path.blackhole" (the one that passes no more), "grant.new", "grant.end" (enum
-	 * pa_reason).
+	 * pa_reason), "fallback.wanted" (no gateway answers by UDP; detail: ms of silence), "fallback.up" (bound by the relay),
+	 * "fallback.try" (UDP is tried again; detail: s until the next time), "fallback.end" (bound by UDP again).
 	 */
 	void (*event)(void *ctx, const char *event, const struct pa_endpoint *gateway, unsigned detail);
 	/* The next bind number, above every earlier one (max(last + 1, Unix ms)), durable before it is returned. */
@@ -86,6 +88,11 @@ struct pa_client_ops {
 	 */
 	void (*probe)(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len);
 	void (*mtu)(void *ctx, const struct pa_client_binding *b);
+	/*
+	 * The way by the relay is wanted, or is not any more; answered by pa_client_ferry, later, and each time that it changes. Left
+	 * out (NULL), there is only UDP.
+	 */
+	void (*ferry)(void *ctx, bool wanted);
 };
 
 struct pa_client_counters {
@@ -93,6 +100,8 @@ struct pa_client_counters {
 	uint64_t handshakes, accepts, misses, lost, moves;
 	uint64_t urgent; /* questions because nothing came back, or because the host had slept */
 	uint64_t path_probes, path_answers, black_holes; /* of the path's MTU */
+	uint64_t fallbacks, returns; /* bindings by the relay after one by UDP, or none; and the other way */
+	uint64_t udp_trials;	     /* while bound by the relay */
 };
 
 /* secret_key: X25519, copied. ops: static. PA_ENOMEM. */
@@ -134,7 +143,16 @@ int pa_client_probed(const struct pa_client *cl, const uint8_t *buf, size_t len,
 void pa_client_carried(struct pa_client *cl, uint64_t octets);
 /* The gateways of the grant, in its order. Returns how many; 0 without a grant. */
 unsigned pa_client_gateways(const struct pa_client *cl, struct pa_endpoint ret[PA_GATEWAYS_MAX]);
-/* The LAN address or the link changed: try again at once, from a fresh port. */
+/*
+ * The way by the relay is open (at: the endpoint that stands for the gateway at its other end, to send to and to receive from; copied),
+ * or closed (NULL). A gateway is reached by it as by UDP, but nothing is probed, and UDP is tried again and again beside
+ * the binding, after PA_CLIENT_BACK_MS, then twice that and so on up to PA_CLIENT_BACK_MAX_MS. Ignored while it is not wanted.
+ */
+void pa_client_ferry(struct pa_client *cl, struct pa_now now, const struct pa_endpoint *at);
+#define PA_CLIENT_FERRY_MS 3000 /* no answer by UDP for so long: two HELLOs and their repetitions */
+#define PA_CLIENT_BACK_MS 5000
+#define PA_CLIENT_BACK_MAX_MS 120000
+/* The LAN address or the link changed: try again at once, from a fresh port; by UDP, too, if bound by the relay. */
 void pa_client_kick(struct pa_client *cl, struct pa_now now);
 /*
  * What the data path has carried so far, in packets; numbers that are not those of the last call mean that there were some, so it

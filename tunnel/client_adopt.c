@@ -41,8 +41,12 @@ int pa_client_adopt(struct pa_client *cl, struct pa_now now, const struct pa_gra
 		return rc;
 	memset(s, 0, sizeof(*s));
 	s->valid = true;
-	s->lost = saved->lost;
+	s->lost = saved->lost || saved->b.relayed;
 	s->b = saved->b;
+	if (saved->b.relayed) { /* that way ended with its process, and its port may be anybody's now */
+		s->b.relayed = false;
+		s->b.gateway = g->gateways[0];
+	}
 	memcpy(s->c2g, saved->c2g, sizeof(s->c2g));
 	memcpy(s->g2c, saved->g2c, sizeof(s->g2c));
 	memcpy(s->token, saved->token, sizeof(s->token));
@@ -52,6 +56,7 @@ int pa_client_adopt(struct pa_client *cl, struct pa_now now, const struct pa_gra
 	if (pa_claims_eq(&s->b.claims, &g->claims) && saved->expires_ms < cl->expires_ms)
 		cl->expires_ms = saved->expires_ms;
 	cl->last_alive_ms = saved->last_alive_ms;
+	cl->ferry.used = saved->b.relayed;
 	pa_client_path_begin(cl, now, true);
 	cl->up = true;
 	cl->ops->up(cl->ctx, &s->b);
@@ -60,5 +65,7 @@ int pa_client_adopt(struct pa_client *cl, struct pa_now now, const struct pa_gra
 		pa_client_keepalive(cl, now);
 	if (s->lost || !pa_claims_eq(&s->b.claims, &g->claims))
 		pa_client_begin(cl, now, pa_client_gateway(cl, &s->b.gateway));
+	if (saved->b.relayed)
+		pa_client_ferry_want(cl, now, true);
 	return 0;
 }

@@ -13,7 +13,7 @@ unsigned pa_client_beside(const struct pa_client *cl)
 {
 	unsigned own = pa_client_gateway(cl, &cl->s.b.gateway), next = (cl->h.gateway + 1) % cl->grant.n_gateways;
 
-	if (!cl->s.drained)
+	if (!cl->s.drained || (cl->s.b.relayed && cl->grant.n_gateways < 2))
 		return cl->h.gateway;
 	return next == own ? (next + 1) % cl->grant.n_gateways : next;
 }
@@ -45,17 +45,17 @@ bool pa_client_refused(struct pa_client *cl, struct pa_now now, const uint8_t *b
 		authentic = pa_msg_verify(buf, len, h->answers[i].keys.g2c);
 	if (!authentic)
 		return false;
-	pa_client_event(cl, "handshake.drained", &cl->grant.gateways[h->gateway], 0);
+	pa_client_event(cl, "handshake.drained", pa_client_at(cl, h->gateway), 0);
 	/* The next tick takes the next gateway, as if this one had not answered for long enough; but not round and round. */
 	h->refused = true;
 	cl->quick = 0;
 	h->tries = UINT_MAX;
-	h->next_ms = now.boot_ms + (pa_client_healthy(cl) || cl->failed + 1 >= cl->grant.n_gateways ? pause : 0);
+	h->next_ms = now.boot_ms + (pa_client_healthy(cl) || cl->failed + 1 >= pa_client_ways(cl) ? pause : 0);
 	return true;
 }
 
 bool pa_client_replaced_by_own(const struct pa_client *cl, const struct pa_msg *m)
 {
 	return cl->s.drained && m->reason == PA_REASON_REPLACED && cl->h.active && cl->h.n_answers > 0 &&
-	       !pa_endpoint_eq(&cl->grant.gateways[cl->h.gateway], &cl->s.b.gateway);
+	       !pa_endpoint_eq(pa_client_at(cl, cl->h.gateway), &cl->s.b.gateway);
 }

@@ -9,6 +9,7 @@
 #include "tunnel/client_int.h"
 
 #define UNANSWERED_MS 400 /* so long what was sent may remain without anything coming back */
+#define QUICK_RETRIES 2	  /* of a KEEPALIVE while there is traffic */
 #define ASK_MS 1000	  /* traffic that goes one way only makes us ask no more often */
 #define QUICK_MS 250	  /* three times for a KEEPALIVE, once for a HELLO; twice the round trip, if that is more, */
 #define QUICK_MAX_MS 450  /* but three times this are enough for any way, and all in all there are 3 s */
@@ -37,6 +38,35 @@ void pa_client_ask(struct pa_client *cl, struct pa_now now)
 	pa_client_event(cl, "gateway.ask", &s->b.gateway, 0);
 	s->urgent = true;
 	s->misses = 0;
+	pa_client_keepalive(cl, now);
+}
+
+/* The gateway is silent. The NAT may have lost us, so a fresh port and the same gateway first. */
+static void lose(struct pa_client *cl, struct pa_now now)
+{
+	unsigned gateway = pa_client_gateway(cl, &cl->s.b.gateway);
+
+	cl->s.lost = true;
+	cl->count.lost++;
+	pa_client_event(cl, "gateway.lost", &cl->s.b.gateway, cl->s.misses);
+	cl->ops->fresh_port(cl->ctx);
+	pa_client_begin_quick(cl, now, gateway, cl->s.urgent ? pa_client_ways(cl) : 0);
+}
+
+void pa_client_keepalive_due(struct pa_client *cl, struct pa_now now)
+{
+	struct pa_client_session *s = &cl->s;
+	unsigned retries = s->urgent ? QUICK_RETRIES : PA_KEEPALIVE_RETRIES;
+
+	if (s->waiting) {
+		s->misses++;
+		cl->count.misses++;
+		pa_client_event(cl, "gateway.miss", &s->b.gateway, s->misses);
+		if (s->misses > retries) {
+			lose(cl, now);
+			return;
+		}
+	}
 	pa_client_keepalive(cl, now);
 }
 

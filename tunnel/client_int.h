@@ -43,15 +43,29 @@ struct pa_client_answer {
 
 struct pa_client_handshake {
 	bool active;
-	unsigned gateway; /* of the grant's list */
+	unsigned gateway; /* of the grant's list; behind its end: by the relay */
 	unsigned tries;	  /* of the present message */
 	bool refused;	  /* the gateway said that we should try another one */
+	bool back;	  /* is UDP there again? Beside a binding by the relay */
 	unsigned attempt; /* messages since the start at this gateway */
 	uint64_t next_ms, sent_ms;
 	uint64_t bind;
 	uint8_t nonce[PA_NONCE_LEN];
 	unsigned n_answers; /* 0: no CHALLENGE yet */
 	struct pa_client_answer answers[PA_CLIENT_ANSWERS];
+};
+
+/*
+ * The way by the relay (client_ferry.c): one more gateway behind the grant's, as long as it is open.
+ */
+struct pa_client_ferry {
+	bool wanted, open;
+	bool used; /* by the last binding */
+	struct pa_endpoint at;
+	uint64_t search_ms; /* since when no gateway has answered; 0: one has */
+	uint64_t back_ms;   /* bound by the relay: when to try UDP */
+	uint64_t pause_ms;  /* before the try after that */
+	uint64_t udp_ms;    /* since when there was a binding by UDP, 0: never */
 };
 
 /* What the data path has carried, as far as it tells whether the gateway lives (client_heal.c). */
@@ -79,16 +93,37 @@ struct pa_client {
 	uint16_t interval;	/* seconds between keepalives; 0: the binding's */
 	uint64_t due_ms;	/* when tick wanted to be called again; 0: not yet said */
 	struct pa_client_traffic traffic;
+	struct pa_client_ferry ferry;
 	uint64_t last_alive_ms, last_hint_ms;
 	uint32_t rtt_us;
 	uint8_t last_reason;
 	struct pa_client_counters count;
 };
 
-/* Starts a handshake with a gateway of the grant's list; what was tried before is forgotten. */
+/*
+ * Starts a handshake with a gateway of the grant's list; what was tried before is forgotten. quick: how many gateways are asked for a
+ * moment first. start: the next one of a search.
+ */
 void pa_client_begin(struct pa_client *cl, struct pa_now now, unsigned gateway);
-/* The number of a gateway in the grant's list; its first one if it is not there. */
+void pa_client_begin_quick(struct pa_client *cl, struct pa_now now, unsigned gateway, unsigned quick);
+void pa_client_start(struct pa_client *cl, struct pa_now now, unsigned gateway);
+
+/*
+ * Ways to gateways by number (client_ferry.c): those of the grant's list, then the one by the relay. ways: how many there are now.
+ * gateway: the number of an endpoint, the first one's if it is not there.
+ */
+const struct pa_endpoint *pa_client_at(const struct pa_client *cl, unsigned gateway);
+unsigned pa_client_ways(const struct pa_client *cl);
 unsigned pa_client_gateway(const struct pa_client *cl, const struct pa_endpoint *gateway);
+bool pa_client_by_ferry(const struct pa_client *cl, unsigned gateway);
+/* The edge is told, if that is news, whether the way by the relay is wanted. */
+void pa_client_ferry_want(struct pa_client *cl, struct pa_now now, bool wanted);
+/* A session holds from now on. */
+void pa_client_ferry_bound(struct pa_client *cl, struct pa_now now);
+/* Nobody answers a handshake that was to show whether UDP is there again. */
+void pa_client_back_failed(struct pa_client *cl, struct pa_now now);
+/* What is due; returns as pa_client_tick. */
+uint64_t pa_client_ferry_tick(struct pa_client *cl, struct pa_now now);
 void pa_client_event(struct pa_client *cl, const char *name, const struct pa_endpoint *gateway, unsigned detail);
 
 /*
@@ -120,6 +155,8 @@ void pa_client_ask(struct pa_client *cl, struct pa_now now);
 uint64_t pa_client_quick_ms(const struct pa_client *cl);
 /* Was tick called so late that the host must have slept, or the process been stopped? */
 bool pa_client_overslept(const struct pa_client *cl, struct pa_now now);
+/* The next keepalive of the session is due: asks, or gives the gateway up. */
+void pa_client_keepalive_due(struct pa_client *cl, struct pa_now now);
 /* Whether there is a session whose gateway has not been given up. */
 bool pa_client_healthy(const struct pa_client *cl);
 

@@ -15,7 +15,7 @@
 
 static bool is_probing(const struct pa_client *cl)
 {
-	return cl->ops->probe != NULL && cl->s.valid && !cl->s.lost;
+	return cl->ops->probe != NULL && cl->s.valid && !cl->s.lost && !cl->s.b.relayed;
 }
 
 /* At once, but for the one whose answer is awaited: its successor tells. */
@@ -48,8 +48,11 @@ void pa_client_path_begin(struct pa_client *cl, struct pa_now now, bool same)
 	struct pa_client_session *s = &cl->s;
 	uint16_t known = cl->pmtu.state != PA_PMTU_DISABLED ? cl->pmtu.mtu : s->b.mtu;
 
-	if (cl->ops->probe == NULL) {
-		s->b.mtu = s->b.mtu_max;
+	if (cl->ops->probe == NULL || s->b.relayed) {
+		s->b.mtu = s->b.mtu_max; /* a stream of bytes has no size of packets */
+		pa_pmtu_stop(&cl->pmtu);
+		if (s->b.relayed && !s->lost)
+			tell(cl, now);
 		return;
 	}
 	/* Renewed at the same place it is the same path; elsewhere nothing is known of it. */
@@ -115,7 +118,7 @@ void pa_client_path_alive(struct pa_client *cl, struct pa_now now, const struct 
 	struct pa_client_session *s = &cl->s;
 
 	s->told_mtu = m->mtu;
-	if (cl->ops->probe == NULL || s->told_mtu == s->b.mtu || s->tellings >= TELLINGS)
+	if ((cl->ops->probe == NULL && !s->b.relayed) || s->told_mtu == s->b.mtu || s->tellings >= TELLINGS)
 		return;
 	s->tellings++;
 	s->next_ms = now.boot_ms + TELL_MS;

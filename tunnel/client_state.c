@@ -8,6 +8,8 @@
 #include "common/err.h"
 
 #define VERSION 2
+#define LOST 1u
+#define RELAYED 2u
 
 static void put_endpoint(struct pa_writer *w, const struct pa_endpoint *e)
 {
@@ -36,7 +38,7 @@ int pa_client_saved_encode(const struct pa_client_saved *s, uint8_t buf[PA_CLIEN
 		return PA_EINVAL;
 	pa_writer_init(&w, buf, PA_CLIENT_SAVED_LEN);
 	pa_put_u16(&w, VERSION);
-	pa_put_u16(&w, s->lost ? 1 : 0);
+	pa_put_u16(&w, (uint16_t)((s->lost ? LOST : 0) | (s->b.relayed ? RELAYED : 0)));
 	pa_put_bytes(&w, claims, sizeof(claims));
 	put_endpoint(&w, &s->b.gateway);
 	put_endpoint(&w, &s->b.mapped);
@@ -67,7 +69,8 @@ int pa_client_saved_decode(const uint8_t buf[PA_CLIENT_SAVED_LEN], struct pa_cli
 	if (pa_get_u16(&r) != VERSION)
 		return PA_EVERSION;
 	flags = pa_get_u16(&r);
-	s.lost = flags == 1;
+	s.lost = (flags & LOST) != 0;
+	s.b.relayed = (flags & RELAYED) != 0;
 	pa_get_bytes(&r, claims, sizeof(claims));
 	get_endpoint(&r, &s.b.gateway);
 	get_endpoint(&r, &s.b.mapped);
@@ -81,7 +84,7 @@ int pa_client_saved_decode(const uint8_t buf[PA_CLIENT_SAVED_LEN], struct pa_cli
 	s.seq = pa_get_u64(&r);
 	s.expires_ms = pa_get_u64(&r);
 	s.last_alive_ms = pa_get_u64(&r);
-	if (flags > 1 || !in_range(&s.b) || pa_claims_decode(claims, &s.b.claims) < 0)
+	if (flags > (LOST | RELAYED) || !in_range(&s.b) || pa_claims_decode(claims, &s.b.claims) < 0)
 		rc = PA_EFORMAT;
 	else
 		*ret = s;

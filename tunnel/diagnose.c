@@ -119,6 +119,8 @@ size_t pa_diagnose(const struct pa_facts *f, struct pa_finding ret[PA_FINDINGS_M
 	routes(f, &l);
 	traffic(f, &l);
 	inbound(f, &l);
+	if (f->daemon)
+		pa_diagnose_relay(f, &l);
 	pa_diagnose_path(f, &l);
 	hostname(f, &l);
 	if (l.n == 0)

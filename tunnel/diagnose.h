@@ -57,8 +57,12 @@ struct pa_facts {
 	char trouble[PA_FACT_TEXTLEN]; /* why device, routes or rules could not be set */
 	char ended[PA_FACT_NAMELEN];   /* why the gateway ended the last binding */
 	char demand[PA_FACT_NAMELEN];  /* state of addresses on demand (demand.h); empty: not configured */
-	struct pa_endpoint gateway;    /* of the binding */
+	struct pa_endpoint gateway;    /* of the binding, or the relay's server, */
+	bool relayed;		       /* by which the tunnel goes, for UDP does not pass */
 	unsigned misses;
+	char demand_trouble[PA_FACT_TEXTLEN]; /* why that gave none the last time */
+	char relay[PA_FACT_NAMELEN * 4];      /* the session relay's server; empty: nobody names one */
+	char relay_trouble[PA_FACT_TEXTLEN];  /* why it does not work, where somebody wants it */
 	uint16_t mtu, mtu_max, keepalive; /* mtu_max: what grant and gateway allow; 0: not known */
 	uint64_t sent, received; /* packets through the tunnel */
 	char way[PA_FACT_NAMELEN]; /* interface that its mode lets new connections leave by; empty in mode policy */
@@ -104,6 +108,8 @@ void pa_finding_add(struct pa_findings *l, const char *id, enum pa_severity seve
 /* Why there is no public address; of the way of the grant to here, and of the way to the gateway. */
 void pa_diagnose_grant(const struct pa_facts *f, struct pa_findings *l);
 void pa_diagnose_reach(const struct pa_facts *f, struct pa_findings *l);
+/* The session relay, where there is one. */
+void pa_diagnose_relay(const struct pa_facts *f, struct pa_findings *l);
 /* What lies between this host and a gateway that answers. */
 void pa_diagnose_path(const struct pa_facts *f, struct pa_findings *l);
 

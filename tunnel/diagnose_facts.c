@@ -36,6 +36,16 @@ static void traffic(struct pa_facts *f, const json_t *status)
 	f->received = number(json_object_get(traffic, "from-tunnel"), "packets");
 }
 
+/* What is there when somebody needs it. */
+static void needed(struct pa_facts *f, const json_t *status)
+{
+	const json_t *demand = json_object_get(status, "on-demand"), *relay = json_object_get(status, "relay");
+
+	copy_text(demand, "problem", f->demand_trouble, sizeof(f->demand_trouble));
+	copy_text(relay, "server", f->relay, sizeof(f->relay));
+	copy_text(relay, "problem", f->relay_trouble, sizeof(f->relay_trouble));
+}
+
 /* In mode policy the host's own connections are not ours to judge. */
 static const char *way_of(const struct pa_facts *f, const json_t *status)
 {
@@ -63,6 +73,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	s = json_string_value(json_object_get(status, "gateway"));
 	if (s != NULL)
 		(void)pa_endpoint_parse(s, 0, &f->gateway);
+	f->relayed = is_text(status, "path", "relay");
 	copy_text(status, "refusal", f->refusal, sizeof(f->refusal));
 	copy_text(status, "trouble", f->trouble, sizeof(f->trouble));
 	copy_text(status, "last-reason", f->ended, sizeof(f->ended));
@@ -73,6 +84,7 @@ void pa_facts_status(struct pa_facts *f, const json_t *status)
 	f->keepalive = (uint16_t)number(status, "keepalive-interval");
 	(void)snprintf(f->way, sizeof(f->way), "%s", way_of(f, status));
 	traffic(f, status);
+	needed(f, status);
 }
 
 void pa_facts_probe(struct pa_facts *f, const json_t *probe)

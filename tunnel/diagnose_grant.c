@@ -26,12 +26,12 @@ static bool is_on_demand(const struct pa_facts *f)
 
 static void no_demand(const struct pa_facts *f, struct pa_findings *l)
 {
-	if (strcmp(f->demand, "pausing") == 0)
+	if (f->demand_trouble[0] != '\0' || strcmp(f->demand, "pausing") == 0)
 		pa_finding_add(l, "demand-failed", PA_SEV_ERROR,
 			       "Ask the operator: the broker may be down or have no free address, or the network may not offer any. Kea's log "
-			       "has lines with PUBADDR about it. It is asked again by itself.",
-			       "A program on %s needs a public address, and the DHCP server gave none when it was asked for one on demand.",
-			       f->iface);
+			       "has lines with PUBADDR about it. The next program asks again.",
+			       "The last program on %s that needed a public address got none: %s.", f->iface,
+			       f->demand_trouble[0] != '\0' ? f->demand_trouble : "the DHCP server gave none when it was asked");
 	else
 		pa_finding_add(l, "on-demand", PA_SEV_NOTE, "",
 			       "%s has no public address now: none has come by DHCP, and no program needs one. It is asked for when one does "

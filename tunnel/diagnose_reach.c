@@ -125,6 +125,14 @@ void pa_diagnose_reach(const struct pa_facts *f, struct pa_findings *l)
 
 	if (f->state == PA_CLIENT_IDLE || !f->tried || f->probe.n_gateways == 0)
 		return;
+	if (f->relayed) {
+		pa_finding_add(l, "by-relay", PA_SEV_WARNING,
+			       "Everything works meanwhile. Ask who runs the router or firewall between here and the Internet to let UDP "
+			       "pass to port 6080 of the gateway; the tunnel goes back to UDP by itself.",
+			       "The tunnel goes by TLS to the relay %s, for no gateway has answered by UDP.",
+			       pa_endpoint_format(&f->gateway, at));
+		return;
+	}
 	if (count(f, PA_REACH_BLOCKED) > 0) {
 		forbids_sending(f, l);
 		return;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include <uv.h>
 
 #include "common/addr.h"
@@ -47,6 +48,8 @@ struct pa_dp_config {
 	unsigned without;
 	const struct pa_deny *deny; /* gateway; see pa_dp_set_deny */
 	struct pa_dp_events events;
+	/* Gateway: n control messages, unjudged, that events.control gets next; only to prepare for them. May be NULL. */
+	void (*soon)(void *ctx, const struct iovec *msgs, unsigned n);
 	void *ctx;
 	const struct pa_dp_kern_config *kern; /* of dp_kern.c alone; copied */
 	struct pa_rate rate; /* gateway, dp_user.c: of each binding and direction; burst_ns 0: no limit */
@@ -112,7 +115,7 @@ int pa_dp_set_tun(struct pa_dp *dp, int fd);
  */
 int pa_dp_set_socket(struct pa_dp *dp, unsigned local, int fd);
 /*
- * Gateway: the sockets of one local address, parted by pa_steer_sockets: handshakes, sessions, then data, one for each queue.
+ * Gateway: the sockets of one local address, parted by pa_steer_sockets: PA_STEER_DATA for control messages, then one for each queue.
  * Once for each local, before pa_dp_start. PA_EINVAL.
  */
 int pa_dp_set_group(struct pa_dp *dp, unsigned local, const int *fds, unsigned n);

@@ -4,8 +4,10 @@
  * of the socket's buffer, and a flood of handshakes not the messages of those that are bound. When most of what comes, and much,
  * does not prove genuine, the sockets are no longer waited for: each REST_MS they are emptied, sessions first, by many messages
  * at once and with a share of the processor. What does not fit into the queues meanwhile the kernel drops. Sessions come first in any
- * case: a new client waits for his turn, but one that is bound and cannot show that he is there is given up. Answers to one batch
- * leave by one call.
+ * case: a new client waits for his turn, but one that is bound and cannot show that he is there is given up. Of these the answers to our
+ * questions come first. After a restart every client is asked, maybe a million at once, who repeat themselves while they wait: so
+ * whoever's turn it is is dealt with to the end, where otherwise the repetitions of all others would stand before his answer. Our
+ * answers to one batch leave by one call.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +23,14 @@
 #define SHARE 40 /* percent of a processor */
 #define BUDGET_NS (REST_MS * UINT64_C(10000) * SHARE)
 #define MANY 64 /* refused in REST_MS: 16,000 a second */
+#define KINDS PA_STEER_DATA /* of sockets; of two the one with the higher number comes first */
 #define ROUNDS 2 /* batches for each wake-up */
-#define SESSION_ROUNDS 64 /* of sessions, before a batch of handshakes */
-#define ANSWERS (2 * PA_RX_BATCH) /* no message has more than two */
+#define URGENT_ROUNDS 16 /* of what is more urgent, before a batch */
+#define ANSWERS (2 * PA_RX_BATCH_MAX) /* no message has more than two */
 
 struct control_sock {
 	struct pa_control *control;
+	unsigned kind; /* PA_STEER_HANDSHAKE, _SESSION, _CONFIRM */
 	int fd; /* -1: none */
 	uv_poll_t *poll;
 };
@@ -46,7 +50,7 @@ struct pa_control {
 	struct pa_dp *dp;
 	struct pa_rx *rx;
 	struct answers answers;
-	struct control_sock socks[PA_DP_SOCKETS_MAX][2]; /* PA_STEER_HANDSHAKE, PA_STEER_SESSION */
+	struct control_sock socks[PA_DP_SOCKETS_MAX][KINDS];
 	uv_timer_t *timer;  /* while resting */
 	uint64_t window_ms; /* uv_now at its start */
 	unsigned taken, refused; /* in this window */
@@ -66,7 +70,7 @@ static void on_readable(uv_poll_t *h, int status, int events);
 static void each_poll(struct pa_control *c, bool run)
 {
 	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++) {
-		for (unsigned k = 0; k < 2; k++) {
+		for (unsigned k = 0; k < KINDS; k++) {
 			if (c->socks[i][k].poll == NULL)
 				continue;
 			if (run)
@@ -113,15 +117,19 @@ bool pa_control_collect(struct pa_control *c, int fd, const struct pa_endpoint *
 /* Reads a batch of one socket; true if there may be more. Data comes here only behind a control message of the same flow. */
 static bool read_batch(struct pa_control *c, struct control_sock *s)
 {
-	unsigned local = (unsigned)((size_t)(s - &c->socks[0][0]) / 2);
+	unsigned local = (unsigned)((size_t)(s - &c->socks[0][0]) / KINDS);
+	unsigned max = s->kind == PA_STEER_HANDSHAKE ? PA_RX_BATCH : PA_RX_BATCH_MAX; /* those of handshakes cost much */
 	int n;
 
+	if (s->fd < 0)
+		return false;
+
 	c->answers.collect = true;
-	n = pa_rx_batch(c->rx, c->dp->lanes[0], s->fd, local, &c->refused);
+	n = pa_rx_batch(c->rx, c->dp->lanes[0], s->fd, local, max, &c->refused);
 	c->answers.collect = false;
 	flush(c);
 	c->taken += n > 0 ? (unsigned)n : 0;
-	return n == PA_RX_BATCH;
+	return n == (int)max;
 }
 
 /* spent: the share was used up before the sockets were empty. Then few that cost much are as good as many. */
@@ -130,28 +138,48 @@ static bool is_flood(const struct pa_control *c, bool spent)
 	return (spent || c->refused >= MANY) && c->refused > c->taken / 2;
 }
 
+/* With the share of the processor that began at start: the answers to our questions and other messages of sessions in turns. */
+static void read_share(struct pa_control *c, uint64_t start)
+{
+	bool more;
+
+	do {
+		more = false;
+		for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
+			for (unsigned k = PA_STEER_CONFIRM; k >= PA_STEER_SESSION; k--)
+				if (thread_ns() - start < BUDGET_NS && read_batch(c, &c->socks[i][k]))
+					more = true;
+	} while (more);
+	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
+		while (thread_ns() - start < BUDGET_NS && read_batch(c, &c->socks[i][PA_STEER_HANDSHAKE]))
+			;
+}
+
 static void on_rested(uv_timer_t *t)
 {
 	struct pa_control *c = t->data;
 	uint64_t start = thread_ns();
 
 	c->taken = c->refused = 0;
-	for (int k = PA_STEER_SESSION; k >= PA_STEER_HANDSHAKE; k--)
-		for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
-			while (c->socks[i][k].fd >= 0 && thread_ns() - start < BUDGET_NS && read_batch(c, &c->socks[i][k]))
-				;
+	read_share(c, start);
 	if (is_flood(c, thread_ns() - start >= BUDGET_NS))
 		return;
 	(void)uv_timer_stop(t);
 	each_poll(c, true);
 }
 
-static void sessions_first(struct pa_control *c)
+/* Reads what is more urgent than kind, and before each batch of it what is still more so. */
+static void read_urgent(struct pa_control *c, unsigned kind)
 {
-	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
-		for (unsigned k = 0; k < SESSION_ROUNDS; k++)
-			if (c->socks[i][PA_STEER_SESSION].fd < 0 || !read_batch(c, &c->socks[i][PA_STEER_SESSION]))
+	if (kind + 1 == KINDS)
+		return;
+	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++) {
+		for (unsigned n = 0; n < URGENT_ROUNDS && !is_flood(c, false); n++) {
+			read_urgent(c, kind + 1);
+			if (!read_batch(c, &c->socks[i][kind + 1]))
 				break;
+		}
+	}
 }
 
 static void on_readable(uv_poll_t *h, int status, int events)
@@ -167,8 +195,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
 		c->taken = c->refused = 0;
 	}
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		if (s == &c->socks[(s - &c->socks[0][0]) / 2][PA_STEER_HANDSHAKE])
-			sessions_first(c);
+		read_urgent(c, s->kind);
 		if (!read_batch(c, s))
 			break;
 	}
@@ -187,10 +214,10 @@ int pa_control_new(struct pa_dp *dp, struct pa_control **ret)
 		return PA_ENOMEM;
 	c->dp = dp;
 	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
-		for (unsigned k = 0; k < 2; k++)
-			c->socks[i][k] = (struct control_sock){.control = c, .fd = -1};
+		for (unsigned k = 0; k < KINDS; k++)
+			c->socks[i][k] = (struct control_sock){.control = c, .kind = k, .fd = -1};
 	c->timer = calloc(1, sizeof(*c->timer));
-	rc = c->timer != NULL ? pa_rx_new(dp, true, &c->rx) : PA_ENOMEM;
+	rc = c->timer != NULL ? pa_rx_new(dp, true, PA_RX_BATCH_MAX, &c->rx) : PA_ENOMEM;
 	if (rc < 0 || uv_timer_init(dp->cfg.loop, c->timer) < 0) {
 		pa_rx_free(c->rx);
 		free(c->timer);
@@ -212,18 +239,16 @@ void pa_control_free(struct pa_control *c)
 	if (c == NULL)
 		return;
 	for (unsigned i = 0; i < PA_DP_SOCKETS_MAX; i++)
-		for (unsigned k = 0; k < 2; k++)
+		for (unsigned k = 0; k < KINDS; k++)
 			pa_poll_stop(&c->socks[i][k].poll);
 	uv_close((uv_handle_t *)c->timer, free_handle);
 	pa_rx_free(c->rx);
 	free(c);
 }
 
-int pa_control_set(struct pa_control *c, unsigned local, int handshake, int session)
+int pa_control_set(struct pa_control *c, unsigned local, const int *fds)
 {
-	const int fds[2] = {[PA_STEER_HANDSHAKE] = handshake, [PA_STEER_SESSION] = session};
-
-	for (unsigned k = 0; k < 2; k++) {
+	for (unsigned k = 0; k < KINDS; k++) {
 		struct control_sock *s = &c->socks[local][k];
 		int rc = pa_poll_start(c->dp->cfg.loop, fds[k], s, on_readable, &s->poll);
 
@@ -238,7 +263,7 @@ int pa_control_set(struct pa_control *c, unsigned local, int handshake, int sess
 /* The kernel asks one socket of a group, whichever, whether it may join datagrams of a flow. */
 void pa_control_use_gro(struct pa_control *c, unsigned local, bool on)
 {
-	for (unsigned k = 0; k < 2; k++)
+	for (unsigned k = 0; k < KINDS; k++)
 		if (c->socks[local][k].fd >= 0)
 			pa_gro_use(c->socks[local][k].fd, on);
 }

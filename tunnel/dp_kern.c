@@ -369,7 +369,8 @@ void pa_kern_client_apply(struct pa_dp *dp)
 	struct pa_ingress rule = {.addr = dp->peer.inner, .lan = dp->lan, .n_lan = dp->peer.n_lan};
 	struct client_end e = {0, 0, 0, 0, 0};
 
-	if (pa_addr_is_none(&dp->peer.inner) || !pa_addr_is_ipv4(&dp->peer.inner) || !pa_addr_is_ipv4(&dp->peer.outer.addr)) {
+	if (pa_addr_is_none(&dp->peer.inner) || !pa_addr_is_ipv4(&dp->peer.inner) || !pa_addr_is_ipv4(&dp->peer.outer.addr) ||
+	    pa_addr_classify(&dp->peer.outer.addr) == PA_ADDR_LOOPBACK) { /* the process carries it further */
 		PA_KERN_SET(dp->maps.conf->enabled, 0);
 		PA_KERN_SET(dp->maps.peers[0].until, 0);
 		return;

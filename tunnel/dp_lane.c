@@ -136,7 +136,7 @@ static void on_socket(uv_poll_t *h, int status, int events)
 		return;
 	/* A control message may close the socket. */
 	for (int i = 0; i < PA_DP_ROUNDS && s->poll == h; i++)
-		if (pa_rx_batch(l->rx, l, s->fd, (unsigned)(s - l->socks), &refused) < PA_RX_BATCH)
+		if (pa_rx_batch(l->rx, l, s->fd, (unsigned)(s - l->socks), PA_RX_BATCH, &refused) < PA_RX_BATCH)
 			return;
 }
 
@@ -230,7 +230,7 @@ int pa_lane_new(struct pa_dp *dp, unsigned number, int tun, struct pa_lane **ret
 		l->socks[i] = (struct pa_lane_sock){.lane = l, .fd = -1};
 	l->has_lock = uv_mutex_init(&l->lock) == 0;
 	if (l->has_lock && pa_peers_new(&l->peers) == 0 && pa_tx_new(&l->tx) == 0 &&
-	    pa_rx_new(dp, !dp->threads, &l->rx) == 0)
+	    pa_rx_new(dp, !dp->threads, PA_RX_BATCH, &l->rx) == 0)
 		rc = dp->threads ? own_loop(l) : 0;
 	dp->lanes[number] = l;
 	if (rc == 0)

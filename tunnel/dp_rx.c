@@ -185,24 +185,36 @@ static unsigned receive_message(struct pa_rx *rx, struct pa_lane *l, unsigned lo
 	return refused;
 }
 
-int pa_rx_batch(struct pa_rx *rx, struct pa_lane *l, int fd, unsigned local, unsigned *refused)
+static void tell_soon(const struct pa_rx *rx, int n)
+{
+	struct iovec msgs[PA_RX_BATCH_MAX];
+
+	for (int i = 0; i < n; i++)
+		msgs[i] = (struct iovec){rx->iovs[i].iov_base, rx->msgs[i].msg_len};
+	rx->dp->cfg.soon(rx->dp->cfg.ctx, msgs, (unsigned)n);
+}
+
+int pa_rx_batch(struct pa_rx *rx, struct pa_lane *l, int fd, unsigned local, unsigned max, unsigned *refused)
 {
 	int n;
 
-	for (unsigned i = 0; i < PA_RX_BATCH; i++) {
+	PA_REQUIRE(max <= rx->batch);
+	for (unsigned i = 0; i < max; i++) {
 		rx->msgs[i].msg_hdr.msg_namelen = sizeof(rx->addrs[i]);
 		rx->msgs[i].msg_hdr.msg_control = &rx->controls[i];
 		rx->msgs[i].msg_hdr.msg_controllen = sizeof(rx->controls[i]);
 	}
 	rx->now_ms = pa_now_get().boot_ms;
-	n = recvmmsg(fd, rx->msgs, PA_RX_BATCH, MSG_DONTWAIT, NULL);
+	n = recvmmsg(fd, rx->msgs, max, MSG_DONTWAIT, NULL);
+	if (n > 1 && rx->on_loop && rx->dp->cfg.soon != NULL)
+		tell_soon(rx, n);
 	for (int i = 0; i < n; i++)
 		*refused += receive_message(rx, l, local, (unsigned)i);
 	flush(rx, l); /* nothing waits for what may come later */
 	return n;
 }
 
-int pa_rx_new(struct pa_dp *dp, bool on_loop, struct pa_rx **ret)
+int pa_rx_new(struct pa_dp *dp, bool on_loop, unsigned batch, struct pa_rx **ret)
 {
 	struct pa_rx *rx = calloc(1, sizeof(*rx));
 
@@ -210,13 +222,15 @@ int pa_rx_new(struct pa_dp *dp, bool on_loop, struct pa_rx **ret)
 		return PA_ENOMEM;
 	rx->dp = dp;
 	rx->on_loop = on_loop;
+	rx->batch = batch;
+	PA_REQUIRE(batch <= PA_RX_BATCH_MAX);
 	pa_join_init(&rx->join);
-	rx->data = malloc((size_t)PA_RX_BATCH * PA_GRO_BYTES);
+	rx->data = malloc((size_t)batch * PA_GRO_BYTES);
 	if (rx->data == NULL) {
 		free(rx);
 		return PA_ENOMEM;
 	}
-	for (unsigned i = 0; i < PA_RX_BATCH; i++) {
+	for (unsigned i = 0; i < batch; i++) {
 		rx->iovs[i] = (struct iovec){rx->data + (size_t)i * PA_GRO_BYTES, PA_GRO_BYTES};
 		rx->msgs[i].msg_hdr.msg_iov = &rx->iovs[i];
 		rx->msgs[i].msg_hdr.msg_iovlen = 1;

@@ -16,6 +16,7 @@ struct pa_path {
 	struct pa_path_config cfg;
 	struct pa_dp *user, *kern; /* kern NULL: not wanted, or not possible */
 	bool attached;
+	bool beside; /* client: the gateway is a socket on loopback, so the process carries what is to go on from there */
 	uv_timer_t *alive;
 	struct pa_routes *routes; /* gateway; NULL: each packet's next hop is looked up */
 	int tun_fd; /* that user has */
@@ -248,6 +249,8 @@ int pa_path_update(struct pa_path *path, const struct pa_dp_peer *peer)
 {
 	int rc;
 
+	if (path->cfg.dp.role == PA_DP_CLIENT)
+		path->beside = peer->outer.port != 0 && pa_addr_classify(&peer->outer.addr) == PA_ADDR_LOOPBACK;
 	if (path->kern == NULL)
 		return pa_dp_user.update(path->user, peer);
 	if (path->cfg.dp.role == PA_DP_GATEWAY)
@@ -314,8 +317,8 @@ void pa_path_refresh(struct pa_path *path)
 
 const char *pa_path_name(const struct pa_path *path, const char **why)
 {
-	*why = path->why;
-	return path->attached ? pa_dp_kern.name : pa_dp_user.name;
+	*why = path->beside ? "what goes by the relay is carried by the process" : path->why;
+	return path->attached && !path->beside ? pa_dp_kern.name : pa_dp_user.name;
 }
 
 void pa_path_relayed(struct pa_path *path, const struct pa_addr *inner)
@@ -331,7 +334,7 @@ bool pa_path_accelerated(const struct pa_path *path)
 
 bool pa_path_outlives(const struct pa_path *path)
 {
-	return path->attached;
+	return path->attached && !path->beside;
 }
 
 uint16_t pa_path_former_port(const struct pa_path *path)

@@ -16,7 +16,8 @@ unsigned pa_steer(const struct pa_addr *public_address, unsigned n);
 /* Sockets of one local address, in the order in which they joined their SO_REUSEPORT group. */
 #define PA_STEER_HANDSHAKE 0 /* HELLO and CONFIRM, which cost arithmetic, and what is nothing we know */
 #define PA_STEER_SESSION 1   /* messages of clients that are bound: a flood of forged handshakes does not fill their queue */
-#define PA_STEER_DATA 2	     /* the first one for data; one for each thread */
+#define PA_STEER_CONFIRM 2   /* RECONFIRM, the answer to a question of ours: when all clients speak at once, as many as we ask come */
+#define PA_STEER_DATA 3	     /* the first one for data; one for each thread */
 
 /*
  * Parts what comes to the group of the sockets fds[0 .. PA_STEER_DATA + n - 1] by the first octets of a datagram. fd: one of

@@ -208,7 +208,7 @@ int pa_dp_set_group(struct pa_dp *dp, unsigned local, const int *fds, unsigned n
 		return PA_EINVAL;
 	for (unsigned i = 0; rc == 0 && i < dp->n_lanes; i++)
 		rc = pa_lane_set_socket(dp->lanes[i], local, fds[PA_STEER_DATA + i]);
-	return rc < 0 ? rc : pa_control_set(dp->control, local, fds[PA_STEER_HANDSHAKE], fds[PA_STEER_SESSION]);
+	return rc < 0 ? rc : pa_control_set(dp->control, local, fds);
 }
 
 void pa_dp_set_deny(struct pa_dp *dp, const struct pa_deny *deny)

@@ -23,6 +23,7 @@
  * goes to the loop's thread by dp_up.c. So there is no order of locks to get wrong: nobody holds two, or calls out with one.
  */
 #define PA_RX_BATCH 16 /* messages for each call; each may hold many datagrams */
+#define PA_RX_BATCH_MAX 64 /* the same, of control messages */
 #define PA_TX_MSGS 128
 #define PA_TX_IOVS 512
 #define PA_TX_HEADERS 256
@@ -36,10 +37,11 @@ struct pa_rx {
 	struct pa_dp *dp;
 	bool on_loop; /* this thread may call the events */
 	uint64_t now_ms; /* boot time of the batch */
-	struct mmsghdr msgs[PA_RX_BATCH];
-	struct iovec iovs[PA_RX_BATCH];
-	struct sockaddr_storage addrs[PA_RX_BATCH];
-	union pa_gso_control controls[PA_RX_BATCH];
+	unsigned batch; /* messages for each call at most */
+	struct mmsghdr msgs[PA_RX_BATCH_MAX];
+	struct iovec iovs[PA_RX_BATCH_MAX];
+	struct sockaddr_storage addrs[PA_RX_BATCH_MAX];
+	union pa_gso_control controls[PA_RX_BATCH_MAX];
 	uint8_t *data;
 	struct pa_join join;
 };
@@ -140,10 +142,11 @@ void pa_poll_stop(uv_poll_t **poll);
 
 /* ---- dp_rx.c: tunnel to device ---- */
 
-int pa_rx_new(struct pa_dp *dp, bool on_loop, struct pa_rx **ret);
+/* batch: messages for each call at most, up to PA_RX_BATCH_MAX. */
+int pa_rx_new(struct pa_dp *dp, bool on_loop, unsigned batch, struct pa_rx **ret);
 void pa_rx_free(struct pa_rx *rx);
-/* Reads one batch from fd; returns how many messages of the kernel these were, less than PA_RX_BATCH: no more. lane: whose device. */
-int pa_rx_batch(struct pa_rx *rx, struct pa_lane *lane, int fd, unsigned local, unsigned *refused);
+/* Reads one batch of up to max from fd; returns how many messages of the kernel these were, less than max: no more. lane: whose device. */
+int pa_rx_batch(struct pa_rx *rx, struct pa_lane *lane, int fd, unsigned local, unsigned max, unsigned *refused);
 
 /* ---- dp_tx.c: device to tunnel ---- */
 
@@ -167,7 +170,8 @@ bool pa_up_foreign(struct pa_up *up, unsigned local, const struct pa_endpoint *f
 
 int pa_control_new(struct pa_dp *dp, struct pa_control **ret);
 void pa_control_free(struct pa_control *c);
-int pa_control_set(struct pa_control *c, unsigned local, int handshake, int session);
+/* fds: PA_STEER_DATA sockets, by what they are for. */
+int pa_control_set(struct pa_control *c, unsigned local, const int *fds);
 void pa_control_use_gro(struct pa_control *c, unsigned local, bool on);
 /* While a batch is being received: takes a message that goes out behind it. False: it is to be sent now. */
 bool pa_control_collect(struct pa_control *c, int fd, const struct pa_endpoint *to, const uint8_t *buf, size_t len);

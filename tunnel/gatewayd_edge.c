@@ -27,7 +27,6 @@
 
 #define TICK_MAX_MS 250 /* the core is told the time this often at least; a tick looks only at what is due */
 #define RENEW_MS 4	/* from one piece of a new state file to the next */
-#define REFUSED_LOG_MS 60000 /* one line for each reason about refused clients in this time */
 #define NS_PER_S UINT64_C(1000000000)
 
 struct pa_gatewayd {
@@ -58,10 +57,7 @@ struct pa_gatewayd {
 	bool has_timer, has_round, has_monitor, stopped;
 	bool has_mtus; /* some address has, or had, a smaller MTU than the device */
 	uint64_t started_ms;
-	struct {
-		uint64_t told_ms; /* boot time of the last line; 0: none yet */
-		unsigned held;	  /* that were not logged since */
-	} refused[PA_GW_REFUSALS];
+	struct pa_gw_refused refused;
 };
 
 /* ---- what the core asks for ---- */
@@ -157,30 +153,19 @@ static const struct pa_gw_ops gw_ops = {
 
 /* ---- what happens ---- */
 
-/* The client is told nothing, so that the gateway answers no forgery: the log is where the operator can learn it. */
-static void tell_refused(struct pa_gatewayd *g, struct pa_now now, const struct pa_endpoint *from, enum pa_gw_refusal why)
-{
-	char text[PA_ENDPOINT_STRLEN];
-
-	if (g->refused[why].told_ms != 0 && now.boot_ms < g->refused[why].told_ms + REFUSED_LOG_MS) {
-		g->refused[why].held++;
-		return;
-	}
-	pa_log(PA_LOG_WARN, "client.refused", "mapped=%s reason=\"%s\" held-back=%u", pa_endpoint_format(from, text),
-	       pa_gw_refusal_text(why), g->refused[why].held);
-	g->refused[why].told_ms = now.boot_ms;
-	g->refused[why].held = 0;
-}
-
 static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
 {
 	struct pa_gatewayd *g = ctx;
 	struct pa_now now = pa_broker_link_now(g->broker, pa_now_get());
 	enum pa_gw_refusal why = pa_gw_receive(g->gw, now, local, from, buf, len);
 
-	if (why != PA_GW_NOT_REFUSED && why != PA_GW_REFUSED_SILENTLY)
-		tell_refused(g, now, from, why);
+	pa_gw_refused_log(&g->refused, now, from, why);
 	return why == PA_GW_NOT_REFUSED;
+}
+
+static void on_soon(void *ctx, const struct iovec *msgs, unsigned n)
+{
+	pa_gw_soon(((struct pa_gatewayd *)ctx)->gw, msgs, n);
 }
 
 static void on_probe(void *ctx, size_t i, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
@@ -488,7 +473,7 @@ static int open_datapath(struct pa_gatewayd *g, char err[PA_GATEWAYD_ERRLEN])
 	const struct pa_gatewayd_conf *c = g->conf;
 	struct pa_path_config cfg = {
 		.dp = {.loop = g->loop, .role = PA_DP_GATEWAY, .tun_fd = -1, .deny = &g->deny, .events = {on_control, on_foreign},
-		       .ctx = g},
+		       .soon = on_soon, .ctx = g},
 		.choice = (enum pa_path_choice)c->datapath,
 		.kern = {.bpf_dir = c->bpf_dir, .device = c->device, .listen = c->listen, .n_listen = c->n_listen, .pools = g->pools,
 			 .n_pools = c->n_pools, .max_peers = c->max_bindings, .accelerate = c->accelerate}};

@@ -17,6 +17,7 @@
 #define TOKEN_REPEATS 4	   /* a client repeats a KEEPALIVE after 1, 2 and 4 s, then it leaves */
 #define TOKEN_GRACE_MS 15000
 #define REVIEW_MS 60000	   /* each entry is looked at so often, whatever the Unix clock does in between */
+#define REPEATED 8	   /* numbers back from the latest that may be of a client which repeats itself */
 
 enum cookie_purpose { COOKIE_HELLO = 1, COOKIE_REBIND = 2 };
 
@@ -205,7 +206,7 @@ static void rechallenge(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entr
 	uint64_t now = rx->now.boot_ms;
 
 	if (rests(gw, e, now) || !limit_binding(tat, now, BINDING_INTERVAL_MS, BINDING_BURST) ||
-	    (!known && !pa_limit_source(&gw->rechallenge_limit, now, &rx->from->addr))) {
+	    (!known && !pa_gw_limit(gw, &gw->rechallenge_limit, now, rx->local, rx->from))) {
 		gw->count.limited++;
 		return;
 	}
@@ -478,17 +479,12 @@ out:
 
 /* ---------------------------------------------------------------- session messages */
 
-struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,
-				    const struct pa_msg *m)
+/* Is that of the client of e, whose grant has not expired? */
+static struct pa_gw_entry *authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len, struct pa_gw_entry *e)
 {
-	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, m->session);
 	uint8_t c2g[PA_KEY_LEN];
 	bool genuine;
 
-	if (e == NULL) {
-		gw->count.unknown_session++;
-		return NULL;
-	}
 	pa_derive_c2g(e->k1, c2g);
 	genuine = pa_msg_verify(buf, len, c2g);
 	pa_wipe(c2g, sizeof(c2g));
@@ -505,6 +501,16 @@ struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const u
 	return e;
 }
 
+struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,
+				    const struct pa_msg *m)
+{
+	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, m->session);
+
+	if (e == NULL)
+		gw->count.unknown_session++;
+	return e != NULL ? authentic(gw, now, buf, len, e) : NULL;
+}
+
 /* As pa_gw_authentic, but of a client that has said that it is bound elsewhere nothing more is taken. */
 static struct pa_gw_entry *find_authentic(struct pa_gw *gw, const struct rx *rx)
 {
@@ -518,7 +524,7 @@ static void send_hint(struct pa_gw *gw, const struct rx *rx)
 {
 	struct pa_msg m = {.type = PA_MSG_UNBOUND, .reason = PA_REASON_UNKNOWN};
 
-	if (!pa_limit_source(&gw->hint_limit, rx->now.boot_ms, &rx->from->addr)) {
+	if (!pa_gw_limit(gw, &gw->hint_limit, rx->now.boot_ms, rx->local, rx->from)) {
 		gw->count.limited++;
 		return;
 	}
@@ -589,20 +595,19 @@ static bool object(struct pa_gw *gw, const struct rx *rx, struct pa_gw_entry *e)
 
 static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 {
-	struct pa_gw_entry *e;
+	struct pa_gw_entry *e = pa_gw_table_find_session(gw->table, rx->m.session);
 	bool current, former;
 
-	if (pa_gw_table_find_session(gw->table, rx->m.session) == NULL) {
+	if (e == NULL) {
 		gw->count.unknown_session++;
 		send_hint(gw, rx);
 		return;
 	}
-	e = find_authentic(gw, rx);
-	if (e == NULL)
+	if (authentic(gw, rx->now, rx->buf, rx->len, e) == NULL || e->moved)
 		return;
 	/* Only what is authentic is charged, or a listener could use up what the holder needs. */
 	if (!limit_binding(&e->tat_session, rx->now.boot_ms, ALIVE_INTERVAL_MS, ALIVE_BURST)) {
-		gw->count.limited++;
+		(void)refuse(gw, &gw->count.limited, PA_GW_REFUSED_SILENTLY);
 		return;
 	}
 	if (e->adopted && rx->m.seq > e->seq) {
@@ -617,8 +622,11 @@ static void handle_keepalive(struct pa_gw *gw, const struct rx *rx)
 		 pa_gw_has_token(gw, e, 1, rx->m.token);
 	/* A stale token: whoever sends this no longer receives what we send. */
 	if (rx->m.seq <= e->seq || (!current && !former)) {
-		/* A new number is no flood, but somebody who repeats himself because we are slow, as all do after a restart. */
-		(void)refuse(gw, &gw->count.replayed, rx->m.seq <= e->seq ? PA_GW_REFUSED_SILENTLY : PA_GW_NOT_REFUSED);
+		/*
+		 * A new number is no flood, nor is one of a moment ago, but somebody who repeats himself because we are slow, as all do
+		 * after a restart.
+		 */
+		(void)refuse(gw, &gw->count.replayed, rx->m.seq + REPEATED <= e->seq ? PA_GW_REFUSED_SILENTLY : PA_GW_NOT_REFUSED);
 		return;
 	}
 	if (!is_at(e, rx)) {
@@ -706,7 +714,7 @@ enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned l
 	}
 	rotate_cookies(gw, now.boot_ms);
 	if (gw->limits_handshakes && (rx.m.type == PA_MSG_HELLO || rx.m.type == PA_MSG_CONFIRM) &&
-	    !pa_limit_source(&gw->handshake_limit, now.boot_ms * 1000, &from->addr)) {
+	    !pa_gw_limit(gw, &gw->handshake_limit, now.boot_ms * 1000, local, from)) {
 		gw->count.limited++;
 		return gw->refusal;
 	}

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "common/addr.h"
 #include "common/clock.h"
@@ -151,6 +152,11 @@ bool pa_gw_drained(const struct pa_gw *gw);
 /* A control message arrived at socket local from an outer address. */
 enum pa_gw_refusal pa_gw_receive(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
 				 const uint8_t *buf, size_t len);
+/*
+ * These n messages are the next that pa_gw_receive gets: fetches from memory what is known of their sessions, all at once. Changes
+ * nothing, and believes nothing; a hint, of which only the first 64 count.
+ */
+void pa_gw_soon(const struct pa_gw *gw, const struct iovec *msgs, unsigned n);
 /* Data (len: UDP payload) with inner source inner arrived from an outer address that is not the binding's. */
 void pa_gw_foreign(struct pa_gw *gw, struct pa_now now, unsigned local, const struct pa_endpoint *from,
 		   const struct pa_addr *inner, size_t len);

@@ -95,6 +95,11 @@ uint64_t pa_gw_contest_end(const struct pa_gw *gw, const struct pa_gw_entry *e);
 /* The bound entry of a session message, if it is authentic and the grant has not expired. Counts why not. */
 struct pa_gw_entry *pa_gw_authentic(struct pa_gw *gw, struct pa_now now, const uint8_t *buf, size_t len,
 				    const struct pa_msg *m);
+/*
+ * As pa_limit_source, of who sends to socket local. Whom the relay server beside us sends for (pubaddr-relayd: from an address of
+ * this host, which nothing that comes from outside can have) is a source of his own, known by the port.
+ */
+bool pa_gw_limit(const struct pa_gw *gw, struct pa_limit *l, uint64_t now, unsigned local, const struct pa_endpoint *from);
 /* gw_path.c. May a PROBE from where the client of e is known to be be answered? Counts why not. */
 bool pa_gw_path_admits(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry *e);
 /* The client of e says by a fresh KEEPALIVE how large packets may be; 0: it does not say. True if that is news, which is then in e. */

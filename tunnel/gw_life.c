@@ -107,6 +107,18 @@ void pa_gw_each(const struct pa_gw *gw, bool (*fn)(void *arg, const struct pa_gw
 		;
 }
 
+void pa_gw_soon(const struct pa_gw *gw, const struct iovec *msgs, unsigned n)
+{
+	const uint8_t *sessions[PA_GW_SOON_MAX];
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < n && k < PA_GW_SOON_MAX; i++) {
+		sessions[k] = pa_msg_session(msgs[i].iov_base, msgs[i].iov_len);
+		k += sessions[k] != NULL;
+	}
+	pa_gw_table_soon(gw->table, sessions, k);
+}
+
 int pa_gw_find(const struct pa_gw *gw, const struct pa_addr *addr, struct pa_gw_binding *ret)
 {
 	const struct pa_gw_entry *e = pa_gw_table_find(gw->table, addr);

@@ -18,6 +18,32 @@ static bool limit_session(struct pa_limit *l, struct pa_now now, const struct pa
 	return pa_limit_source(l, now.boot_ms, &key);
 }
 
+static bool is_this_host(const struct pa_gw *gw, unsigned local, const struct pa_addr *a)
+{
+	if (!pa_addr_is_ipv4(a)) /* there the system lets anybody pass who says so */
+		return false;
+	if (pa_addr_classify(a) == PA_ADDR_LOOPBACK)
+		return true;
+	for (size_t i = 0; i < gw->n_sockets; i++)
+		if (gw->sockets[i].local == local && pa_addr_eq(&gw->sockets[i].at.addr, a))
+			return true;
+	return false;
+}
+
+bool pa_gw_limit(const struct pa_gw *gw, struct pa_limit *l, uint64_t now, unsigned local, const struct pa_endpoint *from)
+{
+	struct pa_addr key;
+
+	if (!is_this_host(gw, local, &from->addr))
+		return pa_limit_source(l, now, &from->addr);
+	memset(&key, 0, sizeof(key));
+	memcpy(key.b + 1, from->addr.b + 12, 4);
+	key.b[0] = 1; /* no prefix of an IPv6 address that is in use: 0100::/16 is for discarding */
+	key.b[5] = (uint8_t)(from->port >> 8);
+	key.b[6] = (uint8_t)from->port;
+	return pa_limit_source(l, now, &key);
+}
+
 bool pa_gw_path_admits(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry *e)
 {
 	if (limit_session(&gw->path_limit, now, e))

@@ -153,7 +153,7 @@ static bool admit(struct pa_gw *gw, struct pa_now now, const struct pa_gw_entry 
 	if (home)
 		return pa_gw_path_admits(gw, now, e);
 	if (p == NULL || !pa_limit_one(&p->tat, now.boot_ms, PROBE_INTERVAL_MS, PROBE_BURST) ||
-	    (!pa_endpoint_eq(from, &e->mapped) && !pa_limit_source(&gw->probe_limit, now.boot_ms, &from->addr))) {
+	    (!pa_endpoint_eq(from, &e->mapped) && !pa_gw_limit(gw, &gw->probe_limit, now.boot_ms, local, from))) {
 		gw->count.limited++;
 		return false;
 	}

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "tunnel/gw_refused.h"
 
+#include "common/log.h"
+
+#define LOG_MS 60000 /* from one line to the next about the same reason */
+
 const char *pa_gw_refusal_text(enum pa_gw_refusal r)
 {
 	static const char *const texts[PA_GW_REFUSALS] = {
@@ -16,4 +20,20 @@ const char *pa_gw_refusal_text(enum pa_gw_refusal r)
 	};
 
 	return texts[r];
+}
+
+void pa_gw_refused_log(struct pa_gw_refused *state, struct pa_now now, const struct pa_endpoint *from, enum pa_gw_refusal why)
+{
+	char text[PA_ENDPOINT_STRLEN];
+
+	if (pa_gw_refusal_text(why)[0] == '\0')
+		return;
+	if (state->by[why].told_ms != 0 && now.boot_ms < state->by[why].told_ms + LOG_MS) {
+		state->by[why].held++;
+		return;
+	}
+	pa_log(PA_LOG_WARN, "client.refused", "mapped=%s reason=\"%s\" held-back=%u", pa_endpoint_format(from, text),
+	       pa_gw_refusal_text(why), state->by[why].held);
+	state->by[why].told_ms = now.boot_ms;
+	state->by[why].held = 0;
 }

@@ -12,6 +12,7 @@
 #define BUCKETS_MIN 64
 #define LOAD 2 /* entries for each bucket before there are more buckets: two links to follow cost less than memory */
 #define NONE PA_SLAB_NONE
+#define CACHE_LINE 64
 
 /* What a binding costs is a promise to operators who plan memory; with its share of buckets and heap less than 200. */
 _Static_assert(sizeof(struct pa_gw_entry) <= 184, "an entry has outgrown its budget");
@@ -165,6 +166,36 @@ struct pa_gw_entry *pa_gw_table_find_session(const struct pa_gw_table *t, const 
 			return e;
 	}
 	return NULL;
+}
+
+static void fetch(const struct pa_gw_entry *e)
+{
+	const uint8_t *p = (const uint8_t *)e;
+
+	for (size_t i = 0; i < sizeof(*e); i += CACHE_LINE)
+		__builtin_prefetch(p + i);
+	__builtin_prefetch(p + sizeof(*e) - 1);
+}
+
+/* Each step needs what the one before it has fetched. Of a chain two are fetched: it seldom has more. */
+void pa_gw_table_soon(const struct pa_gw_table *t, const uint8_t *const *sessions, unsigned n)
+{
+	const uint32_t *b[PA_GW_SOON_MAX];
+
+	PA_REQUIRE(n <= PA_GW_SOON_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		b[i] = session_bucket(t, sessions[i]);
+		__builtin_prefetch(b[i]);
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (*b[i] != NONE)
+			fetch(at(t, *b[i]));
+	for (unsigned i = 0; i < n; i++) {
+		const struct pa_gw_entry *e = *b[i] != NONE ? at(t, *b[i]) : NULL;
+
+		if (e != NULL && e->next_session != NONE && memcmp(e->session, sessions[i], PA_SESSION_LEN) != 0)
+			fetch(at(t, e->next_session));
+	}
 }
 
 /* The heap, with positions kept in the entries. */

@@ -68,6 +68,13 @@ void pa_gw_table_free(struct pa_gw_table *t);
 struct pa_gw_entry *pa_gw_table_find(const struct pa_gw_table *t, const struct pa_addr *addr);
 struct pa_gw_entry *pa_gw_table_find_session(const struct pa_gw_table *t, const uint8_t session[PA_SESSION_LEN]);
 
+/*
+ * These n sessions, at most PA_GW_SOON_MAX, are about to be looked for: has the processor fetch what that needs from memory, for all of
+ * them at once, where otherwise each look-up would wait by itself. Changes nothing; a session may be unknown.
+ */
+#define PA_GW_SOON_MAX 64
+void pa_gw_table_soon(const struct pa_gw_table *t, const uint8_t *const *sessions, unsigned n);
+
 /* Adds a zeroed entry for addr (which must not be there), due at once. PA_ENOMEM: no memory, or max is reached. */
 int pa_gw_table_add(struct pa_gw_table *t, const struct pa_addr *addr, struct pa_gw_entry **ret);
 /* Wipes and frees; it must not be indexed by session any more. */

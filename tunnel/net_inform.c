@@ -18,6 +18,7 @@
 #include "tunnel/net_udp.h"
 
 #define UDP 17
+#define STALE_MAX 1024 /* packets dropped before a question */
 #define OFFSET 0x1fff /* of a fragment */
 
 /* UDP, the first fragment, from the server's port to the client's: everything else costs us no wake-up. Offsets are of the IPv4 header. */
@@ -61,7 +62,8 @@ int pa_inform_listen(int fd, int ifindex)
 
 	if (bind(fd, (const struct sockaddr *)&ll, sizeof(ll)) < 0)
 		return PA_EIO;
-	while (recv(fd, buf, sizeof(buf), 0) >= 0)
+	/* What a flood leaves is no answer of a transaction that is new. */
+	for (int i = 0; i < STALE_MAX && recv(fd, buf, sizeof(buf), 0) >= 0; i++)
 		;
 	return 0;
 }

@@ -12,7 +12,9 @@
 
 /* Bytes each way: some milliseconds at 10 Gbit/s. */
 #define BUFFER_BYTES (4 << 20)
-#define SESSION_BYTES (128 << 20) /* room for a KEEPALIVE of each of some 100,000 clients, all at once; used only then */
+/* Of messages from clients that are bound: room for a KEEPALIVE of each of 300,000, all at once, and for what we ask of them; used only then. */
+#define SESSION_BYTES (128 << 20)
+#define CONFIRM_BYTES (32 << 20)
 
 socklen_t pa_sockaddr_to(const struct pa_endpoint *e, struct sockaddr_storage *ret)
 {
@@ -159,8 +161,10 @@ int pa_udp_open_group(const struct pa_udp_config *cfg, unsigned n_data, int *ret
 			close(ret_fds[--n]);
 		(void)set_shared(ret_fds[0], 0);
 	}
-	if (n > PA_STEER_SESSION)
+	if (n > 1) {
 		set_buffers(ret_fds[PA_STEER_SESSION], SESSION_BYTES);
+		set_buffers(ret_fds[PA_STEER_CONFIRM], CONFIRM_BYTES);
+	}
 	*ret_n = n;
 	return 0;
 }

@@ -290,8 +290,8 @@ static enum stage end_reach(struct pa_probe *p)
 		p->r.gateways[i].tcp = reach_of(&p->questions[2 * i + 1]);
 	}
 	pa_client_status_get(p->client, &s);
-	if (s.state != PA_CLIENT_BOUND)
-		return STAGE_NONE;
+	if (s.state != PA_CLIENT_BOUND || s.binding.relayed)
+		return STAGE_NONE; /* of a path by UDP nothing more is known */
 	p->gateway = s.binding.gateway;
 	return STAGE_FIRST;
 }
@@ -586,7 +586,7 @@ int pa_probe_start_life(struct pa_probe *p, struct pa_now now, unsigned silence)
 	pa_client_status_get(p->client, &s);
 	if (p->stage != STAGE_NONE)
 		return PA_EAGAIN;
-	if (s.state != PA_CLIENT_BOUND)
+	if (s.state != PA_CLIENT_BOUND || s.binding.relayed)
 		return PA_ENOTFOUND;
 	if (silence > PA_PROBE_DELAY_MAX || silence < PA_PROBE_LIFE_MIN)
 		return PA_EINVAL;

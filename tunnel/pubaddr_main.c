@@ -16,7 +16,7 @@ static const struct {
 } commands[] = {
 	{"status", "show address, gateway, mapped address, and what is wrong", pa_pubaddr_status, false},
 	{"diagnose", "tell what is wrong and what to do", pa_pubaddr_diagnose, true},
-	{"exec", "run a program that uses the public address", pa_pubaddr_exec, true},
+	{"exec", "run a program that uses the public address; with --relay also where no UDP passes", pa_pubaddr_exec, true},
 	{"expose", "let something come in to the public address", pa_pubaddr_expose, true},
 	{"mode", "show or set which way this host's own connections take", pa_pubaddr_mode, true},
 	{"key", "print this host's public key", pa_pubaddr_key, false},

@@ -36,6 +36,16 @@ static int say(const char *path, const char *what)
 	return 1;
 }
 
+/* Nobody serves path; daemon: its other socket. */
+static int say_absent(const char *path, const char *daemon, int error)
+{
+	if (error == ENOENT && access(daemon, F_OK) == 0)
+		return say(path, "the daemon offers no session relay; is it of this version?");
+	if (error == ENOENT || error == ECONNREFUSED)
+		return say(path, "pubaddr-tunneld does not run for that interface; start it with: pubaddr-tunneld -i IFACE");
+	return say(path, strerror(error));
+}
+
 static int judge(const char *path, unsigned error)
 {
 	switch (error) {
@@ -53,7 +63,7 @@ static int judge(const char *path, unsigned error)
 }
 
 /* Asks for the public address, and so for all that is needed to have it. */
-static int ask(const char *path)
+static int ask(const char *path, const char *daemon)
 {
 	struct pa_rlocal m = {.type = PA_RLOCAL_ADDRESS};
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -68,7 +78,7 @@ static int ask(const char *path)
 		return say(path, strerror(errno));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
-		rc = say(path, errno == ENOENT ? "the daemon offers no session relay; is it of this version?" : strerror(errno));
+		rc = say_absent(path, daemon, errno);
 	} else {
 		n = len > 0 ? send(fd, buf, (size_t)len, MSG_NOSIGNAL) : -1;
 		n = n == len ? recv(fd, buf, sizeof(buf), 0) : -1;
@@ -104,7 +114,7 @@ int pa_pubaddr_relay(const char *path, bool udp)
 
 	if (socket_of(path, relay) < 0)
 		return say(path, "is not a daemon's socket");
-	if (ask(relay) != 0 || set_preload() != 0)
+	if (ask(relay, path) != 0 || set_preload() != 0)
 		return 1;
 	if (setenv(PA_RLOCAL_ENV, relay, 1) < 0 || (udp ? unsetenv(UDP_ENV) : setenv(UDP_ENV, "no", 1)) < 0)
 		return say(PA_RLOCAL_ENV, strerror(errno));

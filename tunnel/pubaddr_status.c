@@ -56,7 +56,10 @@ static void print_mtu(const json_t *s)
 
 static void print_bound(const json_t *s)
 {
-	printf("  gateway         %s\n", text_of(s, "gateway"));
+	bool relayed = strcmp(text_of(s, "path"), "relay") == 0;
+
+	printf("  gateway         %s%s%s%s\n", relayed ? "by the relay " : "", text_of(s, "gateway"), relayed ? "; " : "",
+	       relayed ? text_of(s, "path-reason") : "");
 	printf("  mapped address  %s (this host as the gateway sees it behind the NAT)\n", text_of(s, "mapped"));
 	if (json_object_get(s, "rtt-us") != NULL)
 		printf("  round trip      %.1f ms\n", (double)number_of(s, "rtt-us") / 1000.0);
@@ -70,16 +73,18 @@ static void print_relay(const json_t *r)
 {
 	const json_t *count = json_object_get(r, "counters");
 	const char *state = text_of(r, "state");
+	bool troubled = json_object_get(r, "problem") != NULL;
 
 	if (json_object_get(r, "server") == NULL)
 		return;
 	if (strcmp(state, "up") == 0)
 		printf("  relay           connected to %s, %lld sessions\n", text_of(r, "server"), number_of(r, "sessions"));
 	else if (strcmp(state, "off") == 0)
-		printf("  relay           %s, used by nobody now\n", text_of(r, "server"));
+		printf("  relay           %s, used by nobody now%s%s\n", text_of(r, "server"), troubled ? "; it failed last: " : "",
+		       troubled ? text_of(r, "problem") : "");
 	else
-		printf("  relay           %s: %s%s%s\n", text_of(r, "server"), state, json_object_get(r, "problem") != NULL ? ", " : "",
-		       json_object_get(r, "problem") != NULL ? text_of(r, "problem") : "");
+		printf("  relay           %s: %s%s%s\n", text_of(r, "server"), state, troubled ? ", " : "",
+		       troubled ? text_of(r, "problem") : "");
 	if (number_of(count, "calls") > 0 || number_of(count, "incoming") > 0)
 		printf("  relay calls     %lld begun, %lld connected, %lld failed, %lld taken, %lld over\n", number_of(count, "calls"),
 		       number_of(count, "connected"), number_of(count, "failed"), number_of(count, "incoming"),

@@ -16,7 +16,7 @@
 #define RING_LIMIT (4u << 20)
 #define GROWN_MAX (16u << 20) /* octets that sessions' windows grow by, all together */
 #define CONNECT_MS 5000	 /* until both ends are proved */
-#define PING_MS 1500	   /* while there are sessions, */
+#define PING_MS 1500	   /* while there are sessions, or something was sent that nothing came after, */
 #define PING_IDLE_MS 25000 /* and while there are none: the NAT shall remember us */
 #define SILENCE_MS 3000	   /* after a ping: the connection is dead, whatever TCP thinks */
 
@@ -29,13 +29,14 @@ struct pa_relay_client {
 	struct pa_stream *stream; /* NULL: none */
 	bool asked, up, closing, halted, over_wanted;
 	enum pa_relay_error over_error;
+	const char *refusal; /* why the server has not taken the proof; NULL: it has not said */
 	uint8_t id[PA_RELAY_ID_LEN]; /* zeros: nothing to resume */
 	uint8_t nonce[PA_NONCE_LEN], g2c[PA_KEY_LEN];
 	uint8_t out[PA_RELAY_HEADER_LEN + PA_RELAY_AUTH_LEN];
 	size_t out_len, out_at;
 	struct pa_endpoint mapped;
 	/* boot time; 0: not */
-	uint64_t started_ms, heard_ms, pinged_ms;
+	uint64_t started_ms, heard_ms, sent_ms, pinged_ms;
 	uint64_t down_ms; /* since when there has been no connection */
 	struct pa_rretry *retry, own_retry; /* the configuration's, or else our own */
 };
@@ -144,6 +145,7 @@ static void lost(struct pa_relay_client *c, const char *reason)
 	bool was_up = c->up;
 
 	c->stream = NULL;
+	c->refusal = NULL;
 	c->up = c->asked = false;
 	c->out_len = c->out_at = 0;
 	c->started_ms = c->pinged_ms = 0;
@@ -250,6 +252,41 @@ static int take_ok(struct pa_relay_client *c, const uint8_t *body, size_t len)
 	return 0;
 }
 
+/* AUTH_NO and BYE, for who has to mend it: mostly the operator, to whom the user tells this. */
+static const char *refusal_of(int error)
+{
+	switch (error) {
+	case PA_RELAY_E_EXPIRED:
+		return "the server says that the grant has expired; does its clock agree with the broker's?";
+	case PA_RELAY_E_REPLACED:
+		return "the server says that the address has another lease, or another client, by now";
+	case PA_RELAY_E_DENIED:
+		return "the server may not serve this grant";
+	case PA_RELAY_E_LIMIT:
+		return "the server has as many clients as it may";
+	case PA_RELAY_E_SHUTDOWN:
+		return "the server was stopped";
+	case PA_RELAY_E_AGAIN:
+		return "the server cannot serve this grant now; does the gateway beside it run (gateway.lost in its log)?";
+	default:
+		return "the server has ended it";
+	}
+}
+
+/* It hung up instead of an answer, or said nothing: who proves nothing gets none. */
+static const char *no_answer(const struct pa_relay_client *c, const char *reason)
+{
+	static const uint8_t unpinned[PA_FINGERPRINT_LEN];
+
+	if (c->refusal != NULL)
+		return c->refusal;
+	if (!c->asked || c->up)
+		return reason;
+	if (memcmp(c->grant.claims.fingerprint, unpinned, sizeof(unpinned)) == 0)
+		return "the grant names no client key, and the server wants one: let the DHCP client send it (pubaddr dhclient-conf)";
+	return "the server does not take the proof of the grant; its log tells why (relay.unproved, or a counter)";
+}
+
 static int64_t take_answer(struct pa_relay_client *c, const uint8_t *buf, size_t len)
 {
 	struct pa_relay_header h;
@@ -266,6 +303,8 @@ static int64_t take_answer(struct pa_relay_client *c, const uint8_t *buf, size_t
 		return rc < 0 ? rc : PA_RELAY_HEADER_LEN + (int64_t)h.length;
 	}
 	rc = pa_relay_auth_no_decode(buf + PA_RELAY_HEADER_LEN, h.length, c->nonce, c->g2c);
+	if (rc > 0)
+		c->refusal = refusal_of(rc);
 	if (rc > 0 && is_final((enum pa_relay_error)rc)) {
 		c->over_wanted = true;
 		c->over_error = (enum pa_relay_error)rc;
@@ -309,6 +348,7 @@ static void on_sent(void *ctx, size_t n)
 		c->out_at += n;
 	else
 		pa_rlink_sent(c->link, n);
+	c->sent_ms = now_ms();
 }
 
 static void finish_over(struct pa_relay_client *c)
@@ -323,6 +363,7 @@ static void on_closed(void *ctx, const char *reason)
 {
 	struct pa_relay_client *c = ctx;
 
+	reason = no_answer(c, reason);
 	finish_over(c);
 	lost(c, reason);
 }
@@ -365,7 +406,7 @@ static void start(struct pa_relay_client *c)
 
 static void watch(struct pa_relay_client *c, uint64_t now)
 {
-	uint64_t each = pa_rlink_sessions(c->link) > 0 ? PING_MS : PING_IDLE_MS;
+	uint64_t each = pa_rlink_sessions(c->link) > 0 || c->sent_ms > c->heard_ms ? PING_MS : PING_IDLE_MS;
 
 	if (c->pinged_ms != 0 && now >= c->pinged_ms + SILENCE_MS) {
 		drop(c, "the server is silent");
@@ -400,11 +441,11 @@ static void on_tick(uv_timer_t *timer)
 		return;
 	if (c->over_wanted) { /* BYE */
 		finish_over(c);
-		drop(c, "the server has ended it");
+		drop(c, refusal_of(c->over_error));
 	} else if (c->up) {
 		watch(c, now);
 	} else if (c->stream != NULL && now >= c->started_ms + CONNECT_MS) {
-		drop(c, "no answer in time");
+		drop(c, no_answer(c, "no answer in time"));
 	} else if (c->stream == NULL && !c->halted && pa_rretry_due(c->retry, now)) {
 		start(c);
 	}

@@ -16,6 +16,7 @@
 
 #define BACKLOG 1024
 #define ACCEPTS 64 /* requests taken in one turn */
+#define PAUSE_MS 100 /* without descriptors, or we would only spin */
 #define DENIED_LOG_MS 1000 /* one line a second: who is refused must not fill the log */
 
 /* ---------------------------------------------------------------- one request */
@@ -38,6 +39,10 @@ void pa_rasker_close(struct pa_rasker *a)
 	if (a->next != NULL)
 		a->next->prev = a->prev;
 	d->n_askers--;
+	if (a->allowed)
+		pa_rshares_put(&d->shares, a->cred.uid, PA_RSHARE_REQUESTS);
+	else
+		d->n_strangers--;
 	if (a->prog != NULL)
 		a->prog->asker = NULL;
 	a->prog = NULL;
@@ -196,7 +201,7 @@ static void deny(struct pa_rasker *a)
 
 static void handle(struct pa_rasker *a)
 {
-	if (!pa_permit_allows_peer(a->d->cfg.users, a->fd)) {
+	if (!a->allowed) {
 		deny(a);
 		return;
 	}
@@ -240,22 +245,45 @@ static void on_asker(uv_poll_t *poll, int status, int events)
 	handle(a);
 }
 
+/*
+ * Who it is, and whether there is room. A connection may stay without a word, as one does that keeps the address: so no user can
+ * have all of them, and those who may not use the relay have few.
+ */
+static bool admit(struct pa_rlocald *d, struct pa_rasker *a, int fd)
+{
+	socklen_t len = sizeof(struct ucred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &a->cred, &len) < 0)
+		return false;
+	a->allowed = pa_permit_allows_peer(d->cfg.users, fd);
+	if (!a->allowed) {
+		if (d->n_strangers >= PA_RLOCALD_STRANGERS_MAX)
+			return false;
+		d->n_strangers++;
+		return true;
+	}
+	return d->n_askers < (a->cred.uid == 0 ? PA_RLOCALD_CONNS_MAX : PA_RLOCALD_OTHERS_MAX) &&
+	       pa_rshares_take(&d->shares, a->cred.uid, PA_RSHARE_REQUESTS, PA_RLOCALD_CONNS_OF_UID);
+}
+
 /* Owns fd. */
 static void take(struct pa_rlocald *d, int fd)
 {
-	socklen_t len = sizeof(struct ucred);
 	struct pa_rasker *a = calloc(1, sizeof(*a));
 
-	if (a == NULL || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &a->cred, &len) < 0 ||
-	    d->n_askers >= (a->cred.uid == 0 ? PA_RLOCALD_CONNS_MAX : PA_RLOCALD_OTHERS_MAX) ||
-	    uv_poll_init(d->cfg.loop, &a->poll, fd) < 0) {
+	if (a == NULL || uv_poll_init(d->cfg.loop, &a->poll, fd) < 0) {
 		close(fd);
 		free(a);
 		return;
 	}
+	a->poll.data = a;
+	if (!admit(d, a, fd)) {
+		uv_close((uv_handle_t *)&a->poll, on_asker_closed);
+		close(fd);
+		return;
+	}
 	a->d = d;
 	a->fd = fd;
-	a->poll.data = a;
 	a->next = d->askers;
 	if (a->next != NULL)
 		a->next->prev = a;
@@ -263,6 +291,15 @@ static void take(struct pa_rlocald *d, int fd)
 	d->n_askers++;
 	(void)uv_poll_start(&a->poll, UV_READABLE, on_asker);
 	on_asker(&a->poll, 0, UV_READABLE); /* most have asked already */
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events);
+
+static void on_pause(uv_timer_t *timer)
+{
+	struct pa_rlocald *d = timer->data;
+
+	(void)uv_poll_start(&d->poll, UV_READABLE, on_connection);
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events)
@@ -274,8 +311,12 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 	for (int i = 0; i < ACCEPTS; i++) {
 		int fd = accept4(d->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) { /* some are closed soon */
+			(void)uv_poll_stop(&d->poll);
+			(void)uv_timer_start(&d->pause, on_pause, PAUSE_MS, 0);
+		}
 		if (fd < 0)
-			return; /* without descriptors too: some are closed soon */
+			return;
 		take(d, fd);
 	}
 }
@@ -316,8 +357,9 @@ int pa_rlocald_new(const struct pa_rlocald_config *cfg, struct pa_rlocald **ret,
 	if (rc < 0)
 		goto fail;
 	(void)uv_timer_init(cfg->loop, &d->sweep);
-	d->poll.data = d->sweep.data = d;
-	d->open = 2;
+	(void)uv_timer_init(cfg->loop, &d->pause);
+	d->poll.data = d->sweep.data = d->pause.data = d;
+	d->open = 3;
 	(void)uv_poll_start(&d->poll, UV_READABLE, on_connection);
 	*ret = d;
 	return 0;
@@ -351,6 +393,7 @@ void pa_rlocald_close(struct pa_rlocald *d)
 	pa_rprog_close_all(d);
 	uv_close((uv_handle_t *)&d->poll, on_closed);
 	uv_close((uv_handle_t *)&d->sweep, on_closed);
+	uv_close((uv_handle_t *)&d->pause, on_closed);
 	close(d->fd);
 	d->fd = -1;
 }

@@ -8,12 +8,18 @@
 
 #include "common/relay_local.h"
 #include "tunnel/relay_local_edge.h"
+#include "tunnel/relay_shares.h"
 
 /* Inside of relay_local_*.c only. */
 
 #define PA_RLOCALD_BUCKETS 4096u
 #define PA_RLOCALD_CONNS_MAX 4096u    /* requests under way */
 #define PA_RLOCALD_OTHERS_MAX 3584u   /* of which others than root may have so many */
+/* Of one user, root has no bound: of those the requests, the sessions, and of these the calls whose peer has not answered. */
+#define PA_RLOCALD_CONNS_OF_UID 1024u
+#define PA_RLOCALD_SESSIONS_OF_UID (PA_RELAY_SESSIONS_MAX / 2)
+#define PA_RLOCALD_CALLS_OF_UID 1024u
+#define PA_RLOCALD_STRANGERS_MAX 16u /* requests of all who may not; they are told so */
 #define PA_RLOCALD_REMEMBERED_MAX 16384u /* sessions that are over and can be asked about */
 
 struct pa_rprog;
@@ -26,7 +32,7 @@ struct pa_rasker {
 	uv_poll_t poll;
 	int fd;			/* -1: it is closed, and libuv has yet to let go */
 	struct ucred cred;
-	bool asked;
+	bool allowed, asked;
 	struct pa_rlocal request;
 	struct pa_rprog *prog; /* whose result it waits for; NULL */
 	struct pa_turelay_want want;
@@ -41,6 +47,7 @@ struct pa_rprog {
 	struct pa_rprog *next_over; /* those that are over, the oldest first */
 	uint64_t id;
 	uint8_t state; /* enum pa_rlocal_state */
+	bool session_counted, call_counted; /* among its user's */
 	uint8_t kind, error;
 	struct pa_endpoint local, remote;
 	struct pa_turelay_caller caller;
@@ -62,10 +69,12 @@ struct pa_rlocald {
 	int fd;
 	uv_poll_t poll;
 	uv_timer_t sweep; /* runs while there are some that are over */
+	uv_timer_t pause; /* runs while there are no descriptors for connections */
 	unsigned open;
 	bool closing;
 	struct pa_rasker *askers;
-	unsigned n_askers;
+	unsigned n_askers, n_strangers;
+	struct pa_rshares shares;
 	struct pa_rprog *buckets[PA_RLOCALD_BUCKETS];
 	struct pa_rprog *over, *over_last;
 	unsigned n_over, n_progs;

@@ -26,13 +26,30 @@ struct pa_rprog *pa_rprog_find(const struct pa_rlocald *d, uint64_t id)
 
 static const struct pa_relay_user_ops user_ops;
 
-/* A new one with an id that nobody can guess: who knows it may ask about it. NULL: no memory, or too many. */
+/* A call is under way no longer, over: nor is there a session. */
+static void uncount(struct pa_rprog *p, bool over)
+{
+	if (p->call_counted)
+		pa_rshares_put(&p->d->shares, p->caller.uid, PA_RSHARE_CALLS);
+	p->call_counted = false;
+	if (over && p->session_counted)
+		pa_rshares_put(&p->d->shares, p->caller.uid, PA_RSHARE_SESSIONS);
+	p->session_counted = p->session_counted && !over;
+}
+
+/*
+ * A new one with an id of random numbers: who knows it may ask about it, which is as much as /proc/net/tcp tells of a connection of
+ * the kernel's. NULL: no memory, or too many, of all or of that user.
+ */
 static struct pa_rprog *prog_new(struct pa_rlocald *d, uint8_t kind, const struct pa_turelay_caller *caller)
 {
 	struct pa_rprog *p = d->n_progs - d->n_over < PA_RELAY_SESSIONS_MAX ? calloc(1, sizeof(*p)) : NULL;
 
-	if (p == NULL)
+	if (p == NULL || !pa_rshares_take(&d->shares, caller->uid, PA_RSHARE_SESSIONS, PA_RLOCALD_SESSIONS_OF_UID)) {
+		free(p);
 		return NULL;
+	}
+	p->session_counted = true;
 	p->user.ops = &user_ops;
 	p->d = d;
 	p->kind = kind;
@@ -73,6 +90,7 @@ static void prog_free(struct pa_rprog *p)
 		at = &(*at)->next_hash;
 	*at = p->next_hash;
 	p->d->n_progs--;
+	uncount(p, true);
 	pa_turelay_unwant(p->d->cfg.relay, &p->want);
 	close_fds(p);
 	free(p);
@@ -107,6 +125,7 @@ static void remember(struct pa_rprog *p, enum pa_rlocal_state state, enum pa_rel
 
 	p->state = (uint8_t)state;
 	p->error = (uint8_t)error;
+	uncount(p, true);
 	p->s = NULL;
 	p->pipe = NULL;
 	p->over_ms = pa_now_get().boot_ms;
@@ -180,6 +199,7 @@ static bool tie(struct pa_rprog *p)
 		return false;
 	p->fd = -1;
 	p->state = PA_RLOCAL_CONNECTED;
+	uncount(p, false);
 	return true;
 }
 
@@ -450,7 +470,8 @@ void pa_rprog_open(struct pa_rasker *a)
 	p->asker = a;
 	a->prog = p;
 	p->want = (struct pa_turelay_want){.need = PA_TURELAY_LINK, .ready = on_link, .ctx = p};
-	if (p->kind == PA_RELAY_TCP && !tell_called(p))
+	p->call_counted = p->kind == PA_RELAY_TCP && pa_rshares_take(&a->d->shares, caller.uid, PA_RSHARE_CALLS, PA_RLOCALD_CALLS_OF_UID);
+	if (p->kind == PA_RELAY_TCP && (!p->call_counted || !tell_called(p)))
 		fail(p, PA_RELAY_E_LIMIT);
 	else if (pa_turelay_want(a->d->cfg.relay, &p->want))
 		begin(p);

@@ -21,6 +21,7 @@
 
 #define EVENTS 128
 #define TURN_MAX 262144u /* octets read from one socket before others have their turn */
+#define READS_MAX 64	 /* and calls of the system for that: descriptors sent with each octet part them */
 #define QUEUED_MAX (80u << 20) /* octets that wait for all programs */
 #define ORPHAN_MS 60000	       /* as Linux' tcp_fin_timeout: the program has gone, and the peer says neither yes nor no */
 #define SWEEP_MS 5000
@@ -257,13 +258,13 @@ static bool take_bytes(struct pa_rpipe *p)
 	size_t taken = 0;
 
 	p->stuffed = !send_early(p);
-	while (!p->stuffed && !p->eof_in) {
+	for (unsigned reads = 0; !p->stuffed && !p->eof_in; reads++) {
 		struct iovec to[PA_RLINK_PIECES];
 		unsigned n_to = PA_RLINK_PIECES;
 		size_t room;
 		ssize_t n;
 
-		if (taken >= TURN_MAX) {
+		if (taken >= TURN_MAX || reads == READS_MAX) {
 			again(p);
 			return true;
 		}

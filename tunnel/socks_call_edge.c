@@ -113,11 +113,11 @@ static void log_request(const struct pa_socks_conn *c)
 void pa_socks_request(struct pa_socks_conn *c)
 {
 	c->so->count.requests++;
-	log_request(c);
 	if (!c->allowed) {
 		pa_socks_refuse(c, PA_SOCKS5_NOT_ALLOWED);
 		return;
 	}
+	log_request(c);
 	if (c->command == PA_SOCKS5_CONNECT && c->target.name[0] == '\0' && !pa_addr_is_ipv4(&c->target.at.addr)) {
 		pa_socks_refuse(c, PA_SOCKS5_NO_ADDRESS_TYPE);
 		return;

@@ -99,7 +99,7 @@ void pa_socks_end(struct pa_socks_conn *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	free(c);
-	if (so->n_conns == 0)
+	if (so->n_conns == 0 && !so->paused)
 		(void)uv_timer_stop(&so->timer);
 }
 
@@ -135,16 +135,6 @@ static void send_last(struct pa_socks_conn *c, const uint8_t *bytes, size_t len)
 	pa_socks_poll_set(c->poll, UV_READABLE);
 }
 
-void pa_socks_refuse(struct pa_socks_conn *c, enum pa_socks5_reply reply)
-{
-	uint8_t answer[PA_SOCKS5_ANSWER_MAX];
-	size_t len = pa_socks5_reply((uint8_t)reply, NULL, answer);
-
-	c->so->count.failed++;
-	pa_log(PA_LOG_INFO, "socks.failed", "uid=%u reply=%s", (unsigned)c->uid, pa_socks5_reply_name(reply));
-	send_last(c, answer, len);
-}
-
 /* Who is refused may try again and again. */
 static void warn(struct pa_socks *so, uid_t uid, const char *reason)
 {
@@ -154,6 +144,19 @@ static void warn(struct pa_socks *so, uid_t uid, const char *reason)
 		return;
 	so->warned_ms = now;
 	pa_log(PA_LOG_WARN, "socks.refused", "uid=%u reason=\"%s\"", (unsigned)uid, reason);
+}
+
+void pa_socks_refuse(struct pa_socks_conn *c, enum pa_socks5_reply reply)
+{
+	uint8_t answer[PA_SOCKS5_ANSWER_MAX];
+	size_t len = pa_socks5_reply((uint8_t)reply, NULL, answer);
+
+	c->so->count.failed++;
+	if (c->allowed)
+		pa_log(PA_LOG_INFO, "socks.failed", "uid=%u reply=%s", (unsigned)c->uid, pa_socks5_reply_name(reply));
+	else
+		warn(c->so, c->uid, "neither root, nor named by users");
+	send_last(c, answer, len);
 }
 
 /* ---------------------------------------------------------------- what a program says */
@@ -346,6 +349,12 @@ static void on_tick(uv_timer_t *timer)
 	struct pa_socks *so = timer->data;
 	uint64_t now = now_ms();
 
+	if (so->paused) {
+		so->paused = false;
+		pa_socks_poll_set(so->poll, UV_READABLE);
+		if (so->n_conns == 0)
+			(void)uv_timer_stop(&so->timer);
+	}
 	for (struct pa_socks_conn *c = so->conns, *next; c != NULL; c = next) {
 		next = c->next;
 		if (c->until_ms != 0 && now >= c->until_ms)
@@ -363,12 +372,16 @@ static void on_incoming(void *ctx, int status)
 		socklen_t len = sizeof(from);
 		int fd = accept4(so->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) { /* until the next tick, or we would only spin */
+			pa_socks_poll_set(so->poll, 0);
+			so->paused = true;
+		}
 		if (fd < 0)
 			break;
 		if (!take_conn(so, fd, &from))
 			close(fd);
 	}
-	if (so->n_conns > 0 && !uv_is_active((uv_handle_t *)&so->timer))
+	if ((so->n_conns > 0 || so->paused) && !uv_is_active((uv_handle_t *)&so->timer))
 		(void)uv_timer_start(&so->timer, on_tick, TICK_MS, TICK_MS);
 }
 

@@ -29,6 +29,7 @@ struct pa_socks {
 	uv_timer_t timer;
 	struct pa_socks_conn *conns;
 	unsigned n_conns;
+	bool paused; /* there were no descriptors for connections */
 	uint64_t warned_ms; /* boot time of the last warning about somebody who was refused: one a second will do */
 	struct pa_socks_counters count;
 	uint8_t buf[PA_SOCKS5_HEADER_MAX + PA_RELAY_BODY_MAX]; /* a datagram, for the moment */

@@ -128,6 +128,9 @@ json_t *pa_client_counters_json(const struct pa_client_counters *c)
 		{"path-probes", c->path_probes},
 		{"path-answers", c->path_answers},
 		{"black-holes", c->black_holes},
+		{"fallbacks", c->fallbacks},
+		{"returns", c->returns},
+		{"udp-trials", c->udp_trials},
 	};
 
 	return counters_json(list, sizeof(list) / sizeof(list[0]));

@@ -9,6 +9,8 @@
 #include "config.h"
 #include "tunnel/status_json.h"
 #include "tunnel/tunneld_edge.h"
+#include "tunnel/tunneld_ferry_edge.h"
+#include "tunnel/tunneld_sock_edge.h"
 
 static const char *state_name(enum pa_client_state s)
 {
@@ -28,11 +30,20 @@ static json_t *add(json_t *obj, const char *key, json_t *value)
 	return obj;
 }
 
-static void add_binding(json_t *obj, const struct pa_client_status *s, struct pa_now now)
+/* relay: pa_tunneld_relays_status, borrowed. What stands for a gateway on loopback would tell nobody anything. */
+static json_t *gateway_json(const struct pa_endpoint *e, const json_t *relay)
+{
+	return pa_tunsock_local(e) == PA_TUNSOCK_FERRY ? json_incref(json_object_get(relay, "server")) : pa_endpoint_json(e);
+}
+
+static void add_binding(json_t *obj, const struct pa_client_status *s, const json_t *relay, struct pa_now now)
 {
 	const struct pa_client_binding *b = &s->binding;
 
-	add(obj, "gateway", pa_endpoint_json(&b->gateway));
+	add(obj, "path", json_string(b->relayed ? "relay" : "udp"));
+	if (b->relayed)
+		add(obj, "path-reason", json_string("no gateway answers by UDP"));
+	add(obj, "gateway", gateway_json(&b->gateway, relay));
 	add(obj, "mapped", pa_endpoint_json(&b->mapped));
 	add(obj, "mtu", json_integer(b->mtu));
 	add(obj, "mtu-max", json_integer(b->mtu_max));
@@ -46,7 +57,7 @@ static void add_binding(json_t *obj, const struct pa_client_status *s, struct pa
 	add(obj, "misses", json_integer((json_int_t)s->misses));
 }
 
-static void add_grant(json_t *obj, const struct pa_client_status *s, struct pa_now now)
+static void add_grant(json_t *obj, const struct pa_client_status *s, const json_t *relay, struct pa_now now)
 {
 	uint64_t left = s->expires_boot_ms > now.boot_ms ? (s->expires_boot_ms - now.boot_ms) / 1000 : 0;
 
@@ -54,11 +65,11 @@ static void add_grant(json_t *obj, const struct pa_client_status *s, struct pa_n
 	add(obj, "epoch", json_integer((json_int_t)s->claims.epoch));
 	add(obj, "lifetime", json_integer((json_int_t)left));
 	if (s->attempt > 0) {
-		add(obj, "trying", pa_endpoint_json(&s->trying));
+		add(obj, "trying", gateway_json(&s->trying, relay));
 		add(obj, "attempt", json_integer((json_int_t)s->attempt));
 	}
 	if (s->state == PA_CLIENT_BOUND)
-		add_binding(obj, s, now);
+		add_binding(obj, s, relay, now);
 }
 
 /* What "problem" is made of, for programs (pubaddr diagnose). */
@@ -89,11 +100,15 @@ static void describe(const struct pa_tunneld_parts *p, const struct pa_client_st
 		(void)snprintf(dst, cap, "the interface %s has no IPv4 address; does the DHCP client run?", p->iface);
 	else if (s->state == PA_CLIENT_IDLE && p->refusal[0] != '\0')
 		(void)snprintf(dst, cap, "the last grant was refused: %s", p->refusal);
+	else if (s->state == PA_CLIENT_IDLE && pa_tundemand_trouble(p->demand)[0] != '\0')
+		(void)snprintf(dst, cap, "the last program that needed a public address got none: %s", pa_tundemand_trouble(p->demand));
 	else if (s->state == PA_CLIENT_IDLE && pa_tundemand_is_on(p->demand))
 		(void)snprintf(dst, cap, "no program needs a public address now; it is asked for on demand (pubaddr exec)");
 	else if (s->state == PA_CLIENT_IDLE)
 		(void)snprintf(dst, cap, "no grant has come by DHCP; does the DHCP client ask for it (see pubaddr dhclient-conf), and "
 			       "has the DHCP server one to give?");
+	else if (s->state == PA_CLIENT_BINDING && pa_tunsock_local(&s->trying) == PA_TUNSOCK_FERRY)
+		(void)snprintf(dst, cap, "no gateway answers, neither by UDP nor by the relay. Plain NAT is used meanwhile");
 	else if (s->state == PA_CLIENT_BINDING)
 		(void)snprintf(dst, cap, "the gateway %s does not answer; does the NAT or a firewall block UDP to it, or does it refuse "
 			       "the grant (its log tells)? Plain NAT is used meanwhile", pa_endpoint_format(&s->trying, gateway));
@@ -115,6 +130,7 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	struct pa_client_counters counters;
 	struct pa_client_status s;
 	struct pa_dp_stats stats;
+	json_t *relay = pa_tunneld_relays_status(p.relays);
 	char problem[PA_TUNNELD_ERRLEN + 64];
 	const char *why;
 	json_t *obj;
@@ -128,7 +144,7 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 			(int)(s.state == PA_CLIENT_BOUND && p.trouble[0] == '\0'), "default-route",
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
-		add_grant(obj, &s, now);
+		add_grant(obj, &s, relay, now);
 	add(obj, "mode", json_string(pa_outbound_name(pa_tunmode_now(p.mode, s.state != PA_CLIENT_IDLE ?
 								     (enum pa_outbound)s.claims.outbound : PA_OUT_TUNNEL))));
 	add(obj, "mode-source", json_string(pa_tunmode_source(p.mode)));
@@ -144,7 +160,8 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 				     (json_int_t)p.counters->refused, "withdrawn", (json_int_t)p.counters->withdrawn));
 	add(obj, "counters", pa_client_counters_json(&counters));
 	add(obj, "traffic", pa_dp_stats_json(&stats));
-	add(obj, "relay", pa_tunneld_relays_status(p.relays));
+	add(obj, "relay", relay);
+	add(obj, "fallback", pa_ferry_status(p.ferry));
 	add(obj, "data-path", json_string(pa_path_name(p.path, &why)));
 	if (*why != '\0')
 		add(obj, "data-path-reason", json_string(why));

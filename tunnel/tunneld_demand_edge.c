@@ -24,6 +24,7 @@
 #define LOOK_MS 1000	  /* how often the end of programs is looked for */
 #define BROADCAST_FROM 3  /* attempts; the server of the lease may be silent, or behind a relay agent that we are not seen through */
 #define LEASE_SLACK_S 10  /* the server counts a lease from its answer, we from when it was told to the script */
+#define TURN 64		  /* packets taken before others have their turn: any neighbour can send them */
 #define REASON "INFORM"	  /* of a grant-put of ours */
 
 struct pa_tunwant {
@@ -56,6 +57,7 @@ struct pa_tundemand {
 	uint8_t public_key[PA_KEY_LEN];
 	uint8_t release[PA_RELEASE_LEN]; /* what gives the grant back */
 	char why[PA_TUNNELD_ERRLEN];	 /* no address came, if none does */
+	char trouble[PA_TUNNELD_ERRLEN]; /* that, of the last time that one was needed; empty: it came */
 };
 
 /* ---- wants ---- */
@@ -269,6 +271,7 @@ static void op_failed(void *ctx)
 	struct pa_tundemand *d = ctx;
 
 	d->open = false;
+	(void)snprintf(d->trouble, sizeof(d->trouble), "%s", d->why);
 	pa_log(PA_LOG_WARN, "demand.failed", "iface=%s reason=\"%s\"", d->iface, d->why);
 	tell(d, PA_TUNWANT_BOUND, UINT64_MAX, PA_EEXPIRED, NULL, d->why);
 }
@@ -287,6 +290,8 @@ static void op_event(void *ctx, enum pa_demand_state state)
 {
 	struct pa_tundemand *d = ctx;
 
+	if (state == PA_DEMAND_HELD)
+		d->trouble[0] = '\0';
 	pa_log(PA_LOG_INFO, "demand.state", "iface=%s state=%s", d->iface, pa_demand_state_name(state));
 }
 
@@ -377,7 +382,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
 
 	if (status < 0 || (events & UV_READABLE) == 0)
 		return;
-	while ((n = pa_inform_read(d->fd, buf, sizeof(buf))) >= 0)
+	for (int i = 0; i < TURN && (n = pa_inform_read(d->fd, buf, sizeof(buf))) >= 0; i++)
 		if (d->open && pa_dhcp_packet_decode(buf, (size_t)n, &from, &payload) == 0 &&
 		    pa_dhcp_ack_decode(payload.p, payload.left, &d->question, &ack) == 0)
 			answered(d, &ack);
@@ -484,10 +489,19 @@ void pa_tundemand_kick(struct pa_tundemand *d)
 		(void)uv_timer_start(&d->timer, on_timer, 0, 0);
 }
 
+const char *pa_tundemand_trouble(const struct pa_tundemand *d)
+{
+	return d != NULL ? d->trouble : "";
+}
+
 json_t *pa_tundemand_json(const struct pa_tundemand *d)
 {
-	return json_pack("{s:s, s:i, s:b}", "state", pa_demand_state_name(pa_demand_state_of(d->core)), "wants", (int)count_wants(d),
-			 "programs", (int)d->programs);
+	json_t *obj = json_pack("{s:s, s:i, s:b}", "state", pa_demand_state_name(pa_demand_state_of(d->core)), "wants",
+				(int)count_wants(d), "programs", (int)d->programs);
+
+	if (obj != NULL && d->trouble[0] != '\0')
+		(void)json_object_set_new(obj, "problem", json_string(d->trouble));
+	return obj;
 }
 
 /* ---- life ---- */

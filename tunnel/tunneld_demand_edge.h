@@ -65,6 +65,8 @@ void pa_tundemand_free(struct pa_tundemand *d);
 void pa_tundemand_kick(struct pa_tundemand *d);
 /* A grant was taken, with these arguments of grant-put: the reason "INFORM" says that it is one on demand. */
 void pa_tundemand_took(struct pa_tundemand *d, const json_t *args, const struct pa_grant *g);
+/* Why the last program that needed an address got none; "" if it got one, or none has needed one. Static or d's. */
+const char *pa_tundemand_trouble(const struct pa_tundemand *d);
 /* For status-get; NULL where on-demand is not configured. */
 json_t *pa_tundemand_json(const struct pa_tundemand *d);
 

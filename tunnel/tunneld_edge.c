@@ -17,14 +17,12 @@
 #include "tunnel/net_udp.h"
 #include "tunnel/plan.h"
 #include "tunnel/ruleset_inbound.h"
+#include "tunnel/tunneld_ferry_edge.h"
 #include "tunnel/tunneld_mode.h"
 #include "tunnel/tunneld_pulse_edge.h"
+#include "tunnel/tunneld_sock_edge.h"
 #include "tunnel/tunneld_state.h"
 
-/* Numbers of the data path's sockets. */
-enum { SOCK_V4, SOCK_V6, SOCK_V4_OLD, SOCK_V6_OLD, SOCKS };
-
-#define DRAIN_MS 3000	 /* answers to a former port are still taken for so long */
 #define SETTLE_MS 200	 /* changes of the LAN come in bursts */
 #define TIMER_MAX_MS 5000 /* the loop's clock stops while the host sleeps, the grant's does not */
 
@@ -41,9 +39,10 @@ struct pa_tunneld {
 	struct pa_tunneld_probe *probe;
 	struct pa_tunneld_pulse *pulse;
 	struct pa_server *server;
-	int fds[SOCKS]; /* -1: closed */
+	struct pa_tunsock *sock;
+	struct pa_ferry *ferry; /* NULL: none */
 	int monitor_fd;
-	uv_timer_t timer, drain, settle;
+	uv_timer_t timer, settle;
 	uv_poll_t monitor, filter;
 	struct pa_tuninbound *inbound;
 	struct pa_tundemand *demand;
@@ -59,95 +58,34 @@ struct pa_tunneld {
 	char refusal[PA_TUNNELD_ERRLEN], trouble[PA_TUNNET_ERRLEN];
 };
 
-/* ---- sockets ---- */
-
-/* port: the one to use if it is free; 0: any. */
-static int open_socket(struct pa_tunneld *t, unsigned local, uint16_t port, char err[PA_UDP_ERRLEN])
-{
-	struct pa_udp_config cfg = {.ipv6 = local == SOCK_V6, .device = t->iface, .mark = t->conf->mark};
-	int fd, rc;
-
-	cfg.bind.port = port;
-	rc = pa_udp_open(&cfg, &fd, err);
-	if (rc == PA_EEXIST && port != 0) {
-		cfg.bind.port = 0;
-		rc = pa_udp_open(&cfg, &fd, err);
-	}
-
-	if (rc < 0)
-		return rc;
-	rc = pa_path_set_socket(t->path, local, fd);
-	if (rc < 0) {
-		(void)snprintf(err, PA_UDP_ERRLEN, "cannot watch the socket");
-		close(fd);
-		return rc;
-	}
-	t->fds[local] = fd;
-	return 0;
-}
-
-static void close_socket(struct pa_tunneld *t, unsigned local)
-{
-	if (t->fds[local] < 0)
-		return;
-	if (t->path != NULL)
-		(void)pa_path_set_socket(t->path, local, -1);
-	close(t->fds[local]);
-	t->fds[local] = -1;
-}
-
-static void on_drained(uv_timer_t *h)
-{
-	struct pa_tunneld *t = h->data;
-
-	close_socket(t, SOCK_V4_OLD);
-	close_socket(t, SOCK_V6_OLD);
-}
-
-/* Moves a socket to its drain place and opens a new one. */
-static void renew_socket(struct pa_tunneld *t, unsigned local, unsigned old)
-{
-	char err[PA_UDP_ERRLEN];
-
-	close_socket(t, old);
-	if (t->fds[local] >= 0) {
-		(void)pa_path_set_socket(t->path, local, -1);
-		t->fds[old] = t->fds[local];
-		t->fds[local] = -1;
-		(void)pa_path_set_socket(t->path, old, t->fds[old]);
-	}
-	if (open_socket(t, local, 0, err) < 0 && local == SOCK_V4) /* IPv6 may be off on this host */
-		pa_log(PA_LOG_WARN, "net.socket", "reason=\"%s\"", err);
-}
-
-static unsigned socket_for(const struct pa_endpoint *to)
-{
-	return pa_addr_is_ipv4(&to->addr) ? SOCK_V4 : SOCK_V6;
-}
-
 /* ---- what the core asks for ---- */
 
 static void op_send(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
 {
 	struct pa_tunneld *t = ctx;
 
-	pa_path_send_control(t->path, socket_for(to), to, buf, len);
+	pa_path_send_control(t->path, pa_tunsock_local(to), to, buf, len);
 }
 
 static void op_probe(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
 {
 	struct pa_tunneld *t = ctx;
 
-	pa_path_send_probe(t->path, socket_for(to), to, buf, len);
+	pa_path_send_probe(t->path, pa_tunsock_local(to), to, buf, len);
 }
 
 static void op_fresh_port(void *ctx)
 {
 	struct pa_tunneld *t = ctx;
 
-	renew_socket(t, SOCK_V4, SOCK_V4_OLD);
-	renew_socket(t, SOCK_V6, SOCK_V6_OLD);
-	(void)uv_timer_start(&t->drain, on_drained, DRAIN_MS, 0);
+	pa_tunsock_renew(t->sock);
+}
+
+static void op_ferry(void *ctx, bool wanted)
+{
+	struct pa_tunneld *t = ctx;
+
+	pa_ferry_want(t->ferry, wanted);
 }
 
 static size_t lan_prefixes(const struct pa_lan *lan, struct pa_prefix *ret)
@@ -185,15 +123,23 @@ static int set_device(struct pa_tunneld *t)
 	return rc;
 }
 
+/* Whom the LAN has to lead to; by the relay it is the server beside a gateway. */
+static struct pa_addr outer_gateway(const struct pa_tunneld *t)
+{
+	struct pa_endpoint list[PA_GATEWAYS_MAX];
+
+	return t->bound.relayed && pa_client_gateways(t->client, list) > 0 ? list[0].addr : t->bound.gateway.addr;
+}
+
 /* Network and data path as t->bound says. */
 static int bring_up(struct pa_tunneld *t)
 {
 	const struct pa_client_binding *b = &t->bound;
 	struct pa_prefix lan[PA_LAN_ADDRS_MAX + PA_LAN_OWN_MAX];
-	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = b->gateway.addr, .mtu = b->mtu,
+	struct pa_tunnet_want want = {.addr = b->claims.addr, .gateway = outer_gateway(t), .mtu = b->mtu,
 				      .lan_hosts = t->hosts.hosts, .n_lan_hosts = t->hosts.n, .ports = pa_tunmode_ports(t->mode),
 				      .mode = pa_tunmode_now(t->mode, (enum pa_outbound)b->claims.outbound)};
-	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = socket_for(&b->gateway), .lan = lan};
+	struct pa_dp_peer peer = {.inner = b->claims.addr, .outer = b->gateway, .local = pa_tunsock_local(&b->gateway), .lan = lan};
 	struct pa_client_status status;
 	int rc;
 
@@ -238,7 +184,7 @@ static void op_up(void *ctx, const struct pa_client_binding *b)
 		return;
 	}
 	pa_log(PA_LOG_INFO, "tunnel.up", "addr=%s gateway=%s mapped=%s mtu=%u device=%s mode=%s default=%s",
-	       pa_addr_format(&b->claims.addr, addr), pa_endpoint_format(&b->gateway, gateway),
+	       pa_addr_format(&b->claims.addr, addr), b->relayed ? "relay" : pa_endpoint_format(&b->gateway, gateway),
 	       pa_endpoint_format(&b->mapped, mapped), (unsigned)b->mtu, t->conf->device,
 	       pa_outbound_name(pa_tunnet_mode(t->net)), pa_tunnet_has_default(t->net) ? "yes" : "no");
 	if (pa_tunnet_default_elsewhere(t->net))
@@ -286,7 +232,9 @@ static void op_event(void *ctx, const char *event, const struct pa_endpoint *gat
 	char text[PA_ENDPOINT_STRLEN] = "none";
 
 	(void)ctx;
-	if (gateway != NULL)
+	if (gateway != NULL && pa_tunsock_local(gateway) == PA_TUNSOCK_FERRY)
+		(void)snprintf(text, sizeof(text), "relay");
+	else if (gateway != NULL)
 		(void)pa_endpoint_format(gateway, text);
 	pa_log(PA_LOG_INFO, event, "gateway=%s detail=%u", text, detail);
 }
@@ -331,7 +279,7 @@ int pa_tunneld_mode_changed(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 }
 
 static const struct pa_client_ops client_ops = {.send = op_send, .probe = op_probe, .mtu = op_mtu,
-						.fresh_port = op_fresh_port, .up = op_up,
+						.fresh_port = op_fresh_port, .ferry = op_ferry, .up = op_up,
 						.down = op_down, .event = op_event, .next_bind = op_next_bind,
 						.random = op_random};
 
@@ -365,6 +313,14 @@ void pa_tunneld_tick(struct pa_tunneld *t)
 	}
 	wait = next > now.boot_ms ? next - now.boot_ms : 1;
 	(void)uv_timer_start(&t->timer, on_timer, wait < TIMER_MAX_MS ? wait : TIMER_MAX_MS, 0);
+}
+
+static void on_ferry(void *ctx, const struct pa_endpoint *at)
+{
+	struct pa_tunneld *t = ctx;
+
+	pa_client_ferry(t->client, pa_now_get(), at);
+	pa_tunneld_tick(t);
 }
 
 static bool on_control(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
@@ -443,8 +399,6 @@ int pa_tunneld_new(uv_loop_t *loop, const struct pa_tunneld_conf *conf, const ch
 	t->conf = conf;
 	t->iface = iface;
 	t->monitor_fd = -1;
-	for (unsigned i = 0; i < SOCKS; i++)
-		t->fds[i] = -1;
 	*ret = t;
 	return 0;
 }
@@ -533,6 +487,7 @@ static int open_network(struct pa_tunneld *t, const struct pa_client_binding *ad
 {
 	struct pa_tunnet_config cfg = {.iface = t->iface, .device = t->conf->device, .table = t->conf->table,
 				       .priority = t->conf->rule_priority, .mark = t->conf->mark, .run_dir = t->conf->run_dir};
+	struct pa_tunsock_config sock = {.loop = t->loop, .iface = t->iface, .mark = t->conf->mark};
 	char detail[PA_TUNNET_ERRLEN], why[PA_PATH_ERRLEN];
 	int rc;
 
@@ -550,22 +505,20 @@ static int open_network(struct pa_tunneld *t, const struct pa_client_binding *ad
 		rc = open_path(t, why);
 		(void)snprintf(detail, sizeof(detail), "%.*s", (int)sizeof(detail) - 1, why);
 	}
+	sock.path = t->path;
+	sock.port = adopt != NULL && rc == 0 ? pa_path_former_port(t->path) : 0;
 	if (rc == 0)
-		rc = open_socket(t, SOCK_V4, adopt != NULL ? pa_path_former_port(t->path) : 0, detail);
-	if (rc < 0) {
+		rc = pa_tunsock_new(&sock, &t->sock, detail);
+	if (rc < 0)
 		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", detail);
-		return rc;
-	}
-	(void)open_socket(t, SOCK_V6, 0, detail); /* IPv6 may be off on this host */
-	return 0;
+	return rc;
 }
 
 static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 {
 	(void)uv_timer_init(t->loop, &t->timer);
-	(void)uv_timer_init(t->loop, &t->drain);
 	(void)uv_timer_init(t->loop, &t->settle);
-	t->timer.data = t->drain.data = t->settle.data = t;
+	t->timer.data = t->settle.data = t;
 	t->has_timers = true;
 	if (pa_nl_monitor_open(true, &t->monitor_fd) < 0 || uv_poll_init(t->loop, &t->monitor, t->monitor_fd) < 0) {
 		(void)snprintf(err, PA_TUNNELD_ERRLEN, "cannot watch the network: %s", strerror(errno));
@@ -580,6 +533,17 @@ static int open_handles(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 		(void)uv_poll_start(&t->filter, UV_READABLE, on_filter);
 	}
 	return 0;
+}
+
+static int open_ferry(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
+{
+	const struct pa_ferry_config cfg = {.loop = t->loop, .relay = t->relays.relay, .path = t->path, .local = PA_TUNSOCK_FERRY,
+					    .state = on_ferry, .ctx = t};
+	int rc = pa_ferry_new(&cfg, &t->ferry);
+
+	if (rc < 0)
+		(void)snprintf(err, PA_TUNNELD_ERRLEN, "%s", pa_strerror(rc));
+	return rc;
 }
 
 /* What programs need to be let in, or to use the tunnel alone. */
@@ -660,6 +624,8 @@ int pa_tunneld_start(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN])
 	if (rc == 0)
 		rc = open_core(t, err);
 	if (rc == 0)
+		rc = open_ferry(t, err);
+	if (rc == 0)
 		rc = open_handles(t, err);
 	if (rc == 0)
 		rc = open_extras(t, err);
@@ -715,21 +681,22 @@ void pa_tunneld_stop(struct pa_tunneld *t)
 	pa_tunneld_pulse_close(t->pulse);
 	pa_tuninbound_close(t->inbound);
 	t->inbound = NULL;
+	pa_ferry_close(t->ferry);
+	t->ferry = NULL;
 	pa_tunneld_relays_close(&t->relays);
 	pa_mark_free(t->mark);
 	t->mark = NULL;
 	pa_cgroup_sweep(t->conf->device);
 	if (t->has_timers) {
 		close_handle((uv_handle_t *)&t->timer);
-		close_handle((uv_handle_t *)&t->drain);
 		close_handle((uv_handle_t *)&t->settle);
 	}
 	if (t->has_monitor)
 		close_handle((uv_handle_t *)&t->monitor);
 	if (t->has_filter)
 		close_handle((uv_handle_t *)&t->filter);
-	for (unsigned i = 0; i < SOCKS; i++)
-		close_socket(t, i);
+	pa_tunsock_close(t->sock);
+	t->sock = NULL;
 	pa_path_close(t->path);
 	t->path = NULL;
 	if (t->monitor_fd >= 0)
@@ -780,7 +747,7 @@ int pa_tunneld_after_namespace(struct pa_tunneld *t, char err[PA_TUNNELD_ERRLEN]
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
-					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .relays = &t->relays, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
+					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .relays = &t->relays, .ferry = t->ferry, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
 					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }

@@ -73,6 +73,7 @@ struct pa_tunneld_parts {
 	struct pa_tundemand *demand;
 	struct pa_tunmode *mode;
 	const struct pa_tunneld_relays *relays;
+	const struct pa_ferry *ferry;
 	const struct pa_mark *mark; /* NULL: sockets cannot be marked, no_mark says why */
 	const char *no_mark;
 	bool by_policy; /* the outbound mode is "policy": the host itself does not use P */

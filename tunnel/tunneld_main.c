@@ -8,6 +8,7 @@
 
 #include "common/cred.h"
 #include "common/edge_daemon.h"
+#include "common/edge_tls_stream.h"
 #include "common/log.h"
 #include "tunnel/tunneld_edge.h"
 
@@ -36,7 +37,21 @@ static int make(uv_loop_t *loop, void *ctx, void **self)
 	return rc;
 }
 
-/* The users and groups of the configuration, as numbers, and who has a password. */
+/* Can the authorities be read that the relay's certificate is checked by? */
+static bool has_ca(const struct pa_tunneld_conf *conf, char err[PA_SOCKS_CONF_ERRLEN])
+{
+	char why[PA_STREAM_ERRLEN], place[PA_CONF_PLACELEN];
+	struct pa_stream_tls *tls;
+
+	if (pa_stream_tls_client(conf->relay.ca, &tls, why) < 0) {
+		(void)snprintf(err, PA_SOCKS_CONF_ERRLEN, "%s%s", pa_conf_place(conf->source, "relay.ca", place), why);
+		return false;
+	}
+	pa_stream_tls_free(tls);
+	return true;
+}
+
+/* The users and groups of the configuration, as numbers, who has a password, and whom to believe. */
 static int resolve(struct pa_tunneld_conf *conf)
 {
 	char err[PA_SOCKS_CONF_ERRLEN];
@@ -44,7 +59,7 @@ static int resolve(struct pa_tunneld_conf *conf)
 	if (pa_permit_resolve(&conf->expose, conf->source, "expose", err) == 0 &&
 	    pa_permit_resolve(&conf->exec, conf->source, "exec", err) == 0 &&
 	    pa_permit_resolve(&conf->relay.users, conf->source, "relay-users", err) == 0 &&
-	    pa_socks_conf_resolve(&conf->socks, conf->source, err) == 0)
+	    pa_socks_conf_resolve(&conf->socks, conf->source, err) == 0 && has_ca(conf, err))
 		return PA_EXIT_OK;
 	fprintf(stderr, "%s: %s\n", tunneld.program, err);
 	return PA_EXIT_USAGE;

@@ -86,7 +86,7 @@ static void on_beat(uv_timer_t *h)
 	if (pa_path_stats(p->cfg.path, NULL, &stats, NULL) == 0)
 		pa_client_traffic(p->cfg.client, now, stats.tx_packets, stats.rx_packets);
 	pa_client_status_get(p->cfg.client, &s);
-	if (s.state == PA_CLIENT_BOUND) {
+	if (s.state == PA_CLIENT_BOUND && !s.binding.relayed) { /* what there is to learn is about UDP */
 		compare(p, now, &s.binding);
 		learn(p, now, &s);
 	}

@@ -60,7 +60,7 @@ static void on_up(void *ctx, bool resumed)
 
 	r->up = r->ready = true;
 	r->down_ms = 0;
-	r->trouble[0] = '\0';
+	r->trouble[0] = r->former[0] = '\0';
 	r->count.resumed += resumed;
 	pa_log(PA_LOG_INFO, "relay.ready", "server=%s addr=%s mapped=%s resumed=%s", pa_endpoint_format(&r->server, server),
 	       pa_addr_format(&r->grant.claims.addr, addr), pa_endpoint_format(&as, mapped), resumed ? "yes" : "no");
@@ -143,6 +143,8 @@ static void disconnect(struct pa_turelay *r, enum pa_relay_error error)
 	r->client = NULL;
 	r->up = r->ready = false;
 	r->down_ms = r->idle_ms = 0;
+	if (r->trouble[0] != '\0') /* for who asks later */
+		memcpy(r->former, r->trouble, sizeof(r->former));
 	r->trouble[0] = '\0';
 	pa_relay_client_close(client);
 	if (was_up)
@@ -244,8 +246,9 @@ bool pa_turelay_want(struct pa_turelay *r, struct pa_turelay_want *w)
 	PA_REQUIRE(!w->held);
 	w->held = true;
 	w->until_ms = now_ms() + PA_TURELAY_WAIT_S * 1000;
-	r->n_link += w->need == PA_TURELAY_LINK;
-	if (r->n_wants++ == 0)
+	r->n_wants++;
+	r->n_link += w->need != PA_TURELAY_ADDRESS;
+	if (w->need != PA_TURELAY_FERRY && r->n_demand++ == 0)
 		r->worth_waiting = r->cfg.demand != NULL && r->cfg.demand(r->cfg.ctx, true);
 	w->told = TAILQ_EMPTY(&r->waiting) && state_of(r, w) == PA_RELAY_E_OK; /* nobody overtakes */
 	if (!w->told)
@@ -262,8 +265,9 @@ void pa_turelay_unwant(struct pa_turelay *r, struct pa_turelay_want *w)
 	w->held = false;
 	if (!w->told)
 		TAILQ_REMOVE(&r->waiting, w, waiting);
-	r->n_link -= w->need == PA_TURELAY_LINK;
-	if (--r->n_wants == 0 && r->cfg.demand != NULL)
+	r->n_wants--;
+	r->n_link -= w->need != PA_TURELAY_ADDRESS;
+	if (w->need != PA_TURELAY_FERRY && --r->n_demand == 0 && r->cfg.demand != NULL)
 		(void)r->cfg.demand(r->cfg.ctx, false);
 }
 
@@ -282,6 +286,7 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 	if (!same)
 		disconnect(r, g == NULL ? PA_RELAY_E_EXPIRED : PA_RELAY_E_REPLACED);
 	r->final = PA_RELAY_E_OK;
+	r->former[0] = '\0';
 	r->has_grant = g != NULL;
 	pa_grant_wipe(&r->grant);
 	if (g != NULL)
@@ -341,6 +346,16 @@ static json_t *counters_json(const struct pa_turelay_counters *c)
 			 (json_int_t)c->ended, "reset", (json_int_t)c->reset, "names", (json_int_t)c->names);
 }
 
+/* Why there is no connection; NULL: there is one, or nobody has wanted one that did not come. */
+static const char *problem_of(const struct pa_turelay *r)
+{
+	if (r->trouble[0] != '\0')
+		return r->trouble;
+	if (r->final != PA_RELAY_E_OK)
+		return pa_relay_error_name(r->final);
+	return r->former[0] != '\0' ? r->former : NULL;
+}
+
 json_t *pa_turelay_status(const struct pa_turelay *r)
 {
 	json_t *obj = json_pack("{s:s}", "state", state_name(r));
@@ -352,10 +367,8 @@ json_t *pa_turelay_status(const struct pa_turelay *r)
 		mapped = pa_relay_client_mapped(r->client);
 		(void)json_object_set_new(obj, "mapped", pa_endpoint_json(&mapped));
 	}
-	if (r->final != PA_RELAY_E_OK)
-		(void)json_object_set_new(obj, "problem", json_string(pa_relay_error_name(r->final)));
-	else if (r->trouble[0] != '\0')
-		(void)json_object_set_new(obj, "problem", json_string(r->trouble));
+	if (problem_of(r) != NULL)
+		(void)json_object_set_new(obj, "problem", json_string(problem_of(r)));
 	(void)json_object_set_new(obj, "wanted", json_integer(r->n_wants));
 	(void)json_object_set_new(obj, "sessions",
 				  json_integer(r->client != NULL ? pa_rlink_sessions(pa_relay_client_link(r->client)) : 0));

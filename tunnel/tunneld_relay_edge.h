@@ -55,6 +55,7 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g);
 enum pa_turelay_need {
 	PA_TURELAY_ADDRESS, /* that this host has a public address */
 	PA_TURELAY_LINK,    /* and a connection to the server */
+	PA_TURELAY_FERRY,   /* a connection as long as there is an address, which is not asked for, nor kept, for this */
 };
 
 /* The caller's, from want to unwant; set need, ready and ctx, zero the rest. */

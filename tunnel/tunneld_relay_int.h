@@ -35,11 +35,12 @@ struct pa_turelay {
 	struct pa_rretry retry;		/* of it; a new client of the same server goes on with it */
 	bool up, ready;			/* now; and at some time since the client was made */
 	enum pa_relay_error final;	/* not OK: the server refuses this grant for good */
-	char trouble[96];		/* why the connection went last; empty: it stands, or was let go */
+	char trouble[160];		/* why the connection went last; empty: it stands, or was let go */
+	char former[160];		/* and that of an attempt that was given up; empty: it stood since */
 	bool worth_waiting;		/* as demand said */
 	uint64_t down_ms, idle_ms;	/* boot time, since when; 0: not */
 	TAILQ_HEAD(pa_turelay_waiting, pa_turelay_want) waiting; /* who came first is told first: a call before the port that it was to leave free */
-	unsigned n_wants, n_link; /* in all; those that need the link */
+	unsigned n_wants, n_link, n_demand; /* in all; those that need the link; those that need an address */
 	uv_timer_t timer, soon;	  /* every now and then while something is wanted; and right after this round */
 	unsigned open;		  /* handles */
 	bool closing;

@@ -8,7 +8,7 @@
 # In two kinds of network, for which the links of the lab are set up: "veth mode", where packets of 64 KB cross every link, as within
 # one host, which asks most of a tunnel; and "-wire", where frames of 1500 bytes with finished checksums do. Real networks lie between.
 # Variants take turns in each round. tcp1, tcp4: connections; udp64: datagrams of 64 bytes that arrive at the host, whether or not the
-# program has time to read them; ping: the median round trip, the next question after each answer, hence with warm caches; ping_idle: with
+# program has time to read them; ping: the median of all round trips, the next question after each answer, hence with warm caches; ping_idle: with
 # 20 ms of idleness before each; cpu_s_per_gb: processor time of the whole machine for each GB (10^9 bytes) of one connection's payload.
 # Then what a gateway needs for a packet, with 1, 100,000 and 1,000,000 sessions: ns_per_packet, see per_packet.c.
 #   BENCH_TUNNEL_SECONDS    length of a transfer (5)
@@ -83,9 +83,9 @@ udp64() { # udp64 NAME DIRECTION: thousands a second
 	transfer "$1" "$2" -u -l 64 -b 0
 	calc "($(datagrams $host) - $before) / $(of_sum sum seconds) / 1000" >>"$TMP/$1.udp64_$2"
 }
-# round_trip NAME METRIC OPTIONS...: of ping. The median of its lines, in us.
+# round_trip NAME METRIC OPTIONS...: of ping, each of its lines, in us.
 round_trip() {
-	"$LAB" exec client1 -- ping -I "$ADDRESS" "${@:3}" "$PEER_IP" | sed -n 's/.* time=\([0-9.]*\) ms.*/\1/p' | median |
+	"$LAB" exec client1 -- ping -I "$ADDRESS" "${@:3}" "$PEER_IP" | sed -n 's/.* time=\([0-9.]*\) ms.*/\1/p' |
 		awk '{print $1 * 1000}' >>"$TMP/$1.$2"
 }
 wanted() { [[ " $metrics " == *" $1 "* ]]; }
@@ -97,7 +97,7 @@ measure() { # measure NAME
 		! wanted tcp4 || tcp "$1" tcp4 4 "$way"
 		! wanted udp64 || udp64 "$1" "$way"
 	done
-	! wanted ping || { round_trip "$1" ping -A -c 2000 && round_trip "$1" ping_idle -c 50 -i 0.02; }
+	! wanted ping || { round_trip "$1" ping -A -c 2000 && round_trip "$1" ping_idle -c 100 -i 0.02; }
 }
 
 per_packet() {

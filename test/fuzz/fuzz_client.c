@@ -23,9 +23,13 @@ enum kind {
 	KIND_TICK,
 	KIND_GRANT,
 	KIND_KICK,
+	KIND_FERRY, /* the way by the relay is open, or away */
 	KINDS
 };
-enum flag { FLAG_SIGN = 1, FLAG_AWAY = 2, FLAG_WAIT = 8, FLAG_LONG_WAIT = 16 };
+enum flag { FLAG_SIGN = 1, FLAG_AWAY = 2, FLAG_WAIT = 8, FLAG_LONG_WAIT = 16, FLAG_FERRY = 32 };
+
+#define GATEWAY "198.51.100.10:6080"
+#define FERRY "127.0.0.1:7000"
 
 struct fz {
 	struct pa_client *cl;
@@ -34,15 +38,15 @@ struct fz {
 	struct peer p;
 	struct pa_msg last; /* sent by the client */
 	uint64_t bind, sent;
-	bool up;
+	bool up, wanted;
 };
 
 static void on_send(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
 {
 	struct fz *f = ctx;
-	struct pa_endpoint gateway = peer_at("198.51.100.10:6080");
+	struct pa_endpoint gateway = peer_at(GATEWAY), ferry = peer_at(FERRY);
 
-	PA_REQUIRE(pa_endpoint_eq(to, &gateway));
+	PA_REQUIRE(pa_endpoint_eq(to, &gateway) || pa_endpoint_eq(to, &ferry));
 	PA_REQUIRE(pa_msg_decode(buf, len, &f->last) == 0);
 	f->sent++;
 	if (f->last.type == PA_MSG_HELLO) {
@@ -92,7 +96,16 @@ static void on_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct fz *)ctx)->rng, dst, len);
 }
 
-static const struct pa_client_ops ops = {on_send, on_fresh_port, on_up, on_down, on_event, on_next_bind, on_random, NULL, NULL};
+static void on_ferry(void *ctx, bool wanted)
+{
+	struct fz *f = ctx;
+
+	PA_REQUIRE(f->wanted != wanted);
+	f->wanted = wanted;
+}
+
+static const struct pa_client_ops ops = {on_send,	on_fresh_port, on_up, on_down, on_event,
+					 on_next_bind, on_random,     NULL,  NULL,    on_ferry};
 
 static void take_grant(struct fz *f)
 {
@@ -143,7 +156,7 @@ static void sign(struct fz *f, enum kind kind, uint8_t *buf, size_t len)
 
 static void record(struct fz *f, enum kind kind, unsigned flags, const uint8_t *pairs, size_t n)
 {
-	struct pa_endpoint from = peer_at((flags & FLAG_AWAY) != 0 ? "198.51.100.66:6080" : "198.51.100.10:6080");
+	struct pa_endpoint from = peer_at((flags & FLAG_AWAY) != 0 ? "198.51.100.66:6080" : (flags & FLAG_FERRY) != 0 ? FERRY : GATEWAY);
 	struct pa_client_status st;
 	uint8_t buf[PA_CTL_MAX];
 	uint64_t sent = f->sent;
@@ -159,6 +172,8 @@ static void record(struct fz *f, enum kind kind, unsigned flags, const uint8_t *
 		take_grant(f);
 	} else if (kind == KIND_KICK) {
 		pa_client_kick(f->cl, f->now);
+	} else if (kind == KIND_FERRY) {
+		pa_client_ferry(f->cl, f->now, (flags & FLAG_FERRY) != 0 ? &from : NULL);
 	} else {
 		len = build(f, kind, buf);
 		for (size_t i = 0; i < n; i++)
@@ -198,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		len -= 3 + 2 * n;
 	}
 	pa_client_end(f.cl, f.now, PA_REASON_RELEASED);
-	PA_REQUIRE(!f.up);
+	PA_REQUIRE(!f.up && !f.wanted);
 	pa_client_free(f.cl);
 	return 0;
 }

@@ -30,6 +30,9 @@ bench tunnel none/tcp1_up vxlan/tcp1_down wireguard-go/tcp1_up fastd/tcp1_up ope
 	pubaddr-kernel/ping_idle forward/ns_per_packet pubaddr-xdp-encap/ns_per_packet pubaddr-tc-decap/ns_per_packet
 check "and draws them" grep -q '<rect.*>pubaddr-userspace-wire<\|pubaddr-userspace-wire</text>.*<rect' "$BENCH_RESULTS/tunnel.svg"
 BENCH_TUNNEL_VARIANTS=none BENCH_TUNNEL_MODES=veth BENCH_TUNNEL_METRICS="tcp4 udp64" bench tunnel none/tcp4_up none/udp64_down
+BENCH_SCALE_CLIENTS=2000 bench scale floor/x25519_per_s bind/bytes_per_binding bind/handshakes_per_core_s keepalives/lost restart/lost \
+	restart/given_up restart/worst_ms restart/bindings
+check "each client has its binding" grep -qE '"restart", "metric": "bindings", "value": 2000' "$BENCH_RESULTS/scale.jsonl"
 bench relay pubaddr/tcp1_up pubaddr/tcp1_down pubaddr/calls_per_s dante/tcp1_up dante/calls_per_s stunnel/tcp1_down stunnel/calls_per_s \
 	openvpn-tcp/tcp1_up openvpn-tcp/calls_per_s
 BENCH_ROUNDS=none check "a wrong number of rounds is refused" not "$HERE/../bench/e2e.sh"

@@ -142,6 +142,9 @@ is "a program by the relay has it on demand, too" "$(relayed python3 -c "$own_ad
 is "which is leased" "$(own_leases)" 1
 check "question, INFORM, grant and connection, in this order" logged demand.want demand.ask demand.answer grant.put relay.connect
 eventually 45 "and it is given back after the program" own_leases_are 0
+is "a program on the tunnel, which goes by the relay then, has it too" "$(on client1 pubaddr exec -- python3 -c "$own_address")" "$P"
+check "by the relay" logged fallback.up exec.started
+eventually 45 "and the tunnel's way is no reason to keep it" own_leases_are 0
 
 # ---- beside other DHCP clients, which do not ask for one either
 

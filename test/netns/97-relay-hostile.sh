@@ -8,7 +8,7 @@ set -u
 need_root
 command -v openssl >/dev/null || { echo '1..0 # SKIP openssl is missing'; exit 0; }
 net_up
-plan 27
+plan 31
 block_udp
 start_gateway
 add_relay
@@ -111,6 +111,17 @@ retry no_strangers
 ok $? 'after 5 s none of them is left'
 exec 4>&-
 wait $idle_pid
+is "$(counter flood)" 0 'so far none was too fast'
+rm "$dir/idle.in" && mkfifo "$dir/idle.in"
+prlimit --nofile=8192: --pid $$
+stranger p idle 3000 192.0.2.140 120 <"$dir/idle.in" >"$dir/idle" & idle_pid=$!
+watch $idle_pid
+exec 4<>"$dir/idle.in"
+has idle 'open 3000'
+counter_above flood 100
+ok $? '3000 connections of one network: many are closed before they cost anything'
+exec 4>&-
+wait $idle_pid
 stranger c drip >"$dir/drip"
 sed 's/^/# /' "$dir/drip"
 test "$(sed -n 's/^ended after \([0-9]*\) ms/\1/p' "$dir/drip")" -lt 12000
@@ -128,5 +139,25 @@ ip netns exec "${net}c" timeout 20 "$tools/relay_crowd" $GW:443 "$dir/client.key
 exec 4>&-
 grep -q 'failed limit' "$dir/crowd.err" && counter_above throttled 0
 ok $? 'more calls a second than the configuration lets a client make: told so, and counted'
+
+# ---- the last descriptors
+stop_relay
+sed -i 's|"calls-per-second": 50, |"max-clients": 10, "max-sessions": 200, |' "$dir/gatewayd.conf"
+ip netns exec "${net}g" prlimit --nofile=604:604 "$relayd" -c "$dir/gatewayd.conf" 2>>"$dir/relayd.log" & relay_pid=$!
+watch $relay_pid
+counts() { test -n "$(counter sockets)"; }
+retry counts
+is "$(counter sockets-max)" 200 'a server that has 200 sockets for sessions'
+exec 4<>"$dir/crowd.in"
+ip netns exec "${net}c" timeout 20 "$tools/relay_crowd" $GW:443 "$dir/client.key" "$dir/grants" 200 $PEER:7201 echo <"$dir/crowd.in" >"$dir/crowd" 2>"$dir/crowd.err"
+grep -q 'failed limit' "$dir/crowd.err"
+ok $? 'one client is not given all of them'
+ip netns exec "${net}c" timeout 20 "$tools/relay_crowd" $GW:443 "$dir/client.key" "$dir/grants" 150 $PEER:7201 echo <"$dir/crowd.in" >"$dir/crowd" 2>"$dir/crowd.err" &
+crowd_pid=$!
+watch $crowd_pid
+has crowd 'answered 150' && works last
+ok $? 'while it has three quarters, another one is served'
+exec 4>&-
+wait $crowd_pid
 [ $failed -eq 0 ] || sed 's/^/# /' "$dir/relayd.log"
 finish

@@ -4,12 +4,22 @@
 # wants PUBADDR_BUILD and TMP, a folder.
 #   CLIENTS_NS      beginning of the namespaces' names
 #   CLIENTS_CONF    further members of gatewayd.conf, each ended by a comma
-: "${CLIENTS_NS:=pa-clients-$$}" "${CLIENTS_CONF:=}"
+#   CLIENTS_APART   not empty: the clients have the last processor, the gateway all others. They wake each other, and the kernel puts what
+#                   does that on one processor, however busy both are.
+: "${CLIENTS_NS:=pa-clients-$$}" "${CLIENTS_CONF:=}" "${CLIENTS_APART:=}"
 CLIENTS_GATEWAY=198.51.100.10
 CLIENTS_GATEWAYD_PID=""
 CLIENTS_PID=""
 
 clients_gw() { ip netns exec "$CLIENTS_NS-gw" "$@"; }
+
+# clients_place gateway|clients: the processors for a process to come.
+clients_place() {
+	local last=$(($(nproc) - 1))
+	CLIENTS_PLACE=()
+	[ -n "$CLIENTS_APART" ] && [ "$last" -gt 0 ] || return 0
+	CLIENTS_PLACE=(taskset -c "$([ "$1" = clients ] && echo $last || echo 0-$((last - 1)))")
+}
 
 # clients_up N: namespaces, keys, configuration, and the program that plays N clients (up to 1048576).
 clients_up() {
@@ -21,6 +31,9 @@ clients_up() {
 	ip -n "$CLIENTS_NS-gw" link set lo up && ip -n "$CLIENTS_NS-gw" link set cl up && ip -n "$CLIENTS_NS-cl" link set gw up
 	ip -n "$CLIENTS_NS-gw" route add 10.64.0.0/12 via 198.51.100.1
 	clients_gw sysctl -qw net.ipv4.ip_forward=1
+	# The clients read before this; without it the kernel would look for a host of that address, on the gateway's processor.
+	ip netns exec "$CLIENTS_NS-cl" nft 'add table ip clients; add chain ip clients in { type filter hook prerouting priority raw; };
+		add rule ip clients in ip daddr 10.64.0.0/12 drop' || return 1
 	"$ctl" key new "$TMP/master.key" >/dev/null && "$ctl" key new-gateway "$TMP/gateway.key" >/dev/null &&
 		"$ctl" key pool --pool 1 "$TMP/master.key" "$TMP/gateway.key" >/dev/null || return 1
 	cat >"$TMP/gatewayd.conf" <<-END
@@ -31,7 +44,8 @@ clients_up() {
 		}
 	END
 	mkfifo "$TMP/commands"
-	ip netns exec "$CLIENTS_NS-cl" "$PUBADDR_BUILD/test/bench/clients" "$TMP/gateway.key" $CLIENTS_GATEWAY:6080 100.64.0.0 "$1" gw \
+	clients_place clients
+	"${CLIENTS_PLACE[@]}" ip netns exec "$CLIENTS_NS-cl" "$PUBADDR_BUILD/test/bench/clients" "$TMP/gateway.key" $CLIENTS_GATEWAY:6080 100.64.0.0 "$1" gw \
 		<"$TMP/commands" >>"$TMP/clients" 2>&1 &
 	CLIENTS_PID=$!
 	exec 8>"$TMP/commands"
@@ -66,7 +80,8 @@ clients_served() { clients_ask version-get 2>/dev/null | grep -q version; }
 
 clients_start_gateway() {
 	local end=$((SECONDS + 60))
-	ip netns exec "$CLIENTS_NS-gw" sh -c 'mount -t bpf bpf /sys/fs/bpf || true; exec "$@"' sh "$PUBADDR_BUILD/tunnel/pubaddr-gatewayd" -c "$TMP/gatewayd.conf" \
+	clients_place gateway
+	"${CLIENTS_PLACE[@]}" ip netns exec "$CLIENTS_NS-gw" sh -c 'mount -t bpf bpf /sys/fs/bpf || true; exec "$@"' sh "$PUBADDR_BUILD/tunnel/pubaddr-gatewayd" -c "$TMP/gatewayd.conf" \
 		>>"$TMP/gatewayd.log" 2>&1 &
 	CLIENTS_GATEWAYD_PID=$!
 	until clients_served; do

@@ -8,6 +8,8 @@
  *	relay_local_tool SOCKET udp PORT PEER	lines of standard input as datagrams to the peer, those that come as lines
  *	relay_local_tool SOCKET resolve NAME	its addresses
  *	relay_local_tool SOCKET info ID		what became of a session
+ *	relay_local_tool SOCKET squat N		N connections that ask nothing, until the end of standard input: "squatting N" that stand
+ *	relay_local_tool SOCKET stuck N PEER	N calls that nobody waits for, until the end of standard input: "stuck N" that are under way
  *	relay_local_tool SOCKET many N PEER	N sessions at once, each with a line that has to come back
  * What happens is told on standard error. Exit code: 0, or 1 with "failed REASON".
  */
@@ -347,6 +349,54 @@ static int resolve(const char *name)
 	return r.body.error == PA_RELAY_E_OK ? 0 : failed(pa_relay_error_name(r.body.error));
 }
 
+static void wait_for_end(void)
+{
+	char buf[64];
+
+	while (read(0, buf, sizeof(buf)) > 0)
+		;
+}
+
+static int squat(unsigned n)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	struct pollfd *fds = calloc(n, sizeof(*fds));
+	unsigned stand = 0;
+
+	if (fds == NULL)
+		return failed("no memory");
+	(void)snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+	for (unsigned i = 0; i < n; i++) {
+		fds[i].fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		if (fds[i].fd < 0 || connect(fds[i].fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+			return failed(strerror(errno));
+	}
+	/* Those that are not taken are closed, once the daemon has come to them. */
+	(void)poll(fds, n, 1000);
+	(void)poll(fds, n, 0);
+	for (unsigned i = 0; i < n; i++)
+		stand += fds[i].revents == 0;
+	fprintf(stderr, "squatting %u\n", stand);
+	wait_for_end();
+	return 0;
+}
+
+static int stuck(unsigned n, const char *peer)
+{
+	struct pa_rlocal m = call_of(peer, true), r;
+	unsigned under_way = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		int fd, conn = ask(&m);
+
+		under_way += take(conn, &r, &fd) && r.type == PA_RLOCAL_CALLED;
+		close(conn);
+	}
+	fprintf(stderr, "stuck %u\n", under_way);
+	wait_for_end();
+	return 0;
+}
+
 static int many(unsigned n, const char *peer)
 {
 	struct pa_rlocal m = call_of(peer, false), r;
@@ -392,6 +442,10 @@ int main(int argc, char **argv)
 		return listen_for(argv[3], (unsigned)strtoul(argv[4], NULL, 10));
 	if (argc == 5 && strcmp(what, "udp") == 0)
 		return udp(argv[3], argv[4]);
+	if (argc == 4 && strcmp(what, "squat") == 0)
+		return squat((unsigned)strtoul(argv[3], NULL, 10));
+	if (argc == 5 && strcmp(what, "stuck") == 0)
+		return stuck((unsigned)strtoul(argv[3], NULL, 10), argv[4]);
 	if (argc == 5 && strcmp(what, "many") == 0)
 		return many((unsigned)strtoul(argv[3], NULL, 10), argv[4]);
 	if (argc == 4 && strcmp(what, "info") == 0) {

@@ -6,6 +6,8 @@
  *	relay_tool SERVER GRANT KEYFILE udp PORT PEER	lines of standard input as datagrams to the peer, those that come as lines
  *	relay_tool SERVER GRANT KEYFILE resolve NAME	its addresses
  *	relay_tool SERVER GRANT KEYFILE many N PEER	N sessions at once, each with a line that has to come back
+ *	relay_tool SERVER GRANT KEYFILE tunnel N	lines of standard input, hexadecimal, as datagrams of the tunnel, N times each; those
+ *							that come as such lines
  * GRANT is hexadecimal. RELAY_CA is a file with authorities to believe, RELAY_NAME the name that the server's certificate has to have,
  * RELAY_NEXT a grant to go on with once a connection was lost. What happens is told on standard error, a line each: up, connected LOCAL PEER, over REASON... Exit code: 0, or
  * 1 with "failed REASON".
@@ -33,7 +35,7 @@ struct tool {
 	struct pa_relay_client *client;
 	uv_poll_t input;
 	uv_timer_t closing;
-	bool reading, ended, is_udp, fin_sent, fin_got;
+	bool reading, ended, is_udp, is_tunnel, fin_sent, fin_got;
 	int exit_code;
 	struct pa_rsession *s; /* the one that standard input and output belong to */
 	struct pa_endpoint peer;
@@ -82,6 +84,20 @@ static void want_input(struct tool *t, bool on)
 		(void)uv_poll_stop(&t->input);
 }
 
+static void send_tunnel(struct tool *t, char *lines, size_t len)
+{
+	uint8_t bytes[2048];
+
+	for (char *line = lines, *end; (end = memchr(line, '\n', (size_t)(lines + len - line))) != NULL; line = end + 1) {
+		int n;
+
+		*end = '\0';
+		n = pa_hex_decode(line, bytes, sizeof(bytes));
+		for (unsigned i = 0; n > 0 && i < t->many; i++)
+			(void)pa_rlink_tunnel(pa_relay_client_link(t->client), bytes, (size_t)n);
+	}
+}
+
 static void read_datagrams(struct tool *t)
 {
 	char buf[4096];
@@ -89,6 +105,10 @@ static void read_datagrams(struct tool *t)
 
 	if (n == 0)
 		want_input(t, false);
+	if (t->is_tunnel) {
+		send_tunnel(t, buf, n > 0 ? (size_t)n : 0);
+		return;
+	}
 	for (char *line = buf, *end; n > 0 && (end = memchr(line, '\n', (size_t)(buf + n - line))) != NULL; line = end + 1)
 		(void)pa_rlink_datagram(t->s, &t->peer, (uint8_t *)line, (size_t)(end - line));
 }
@@ -102,7 +122,7 @@ static void on_input(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	if (t->is_udp) {
+	if (t->is_udp || t->is_tunnel) {
 		read_datagrams(t);
 		return;
 	}
@@ -250,9 +270,12 @@ static void on_writable(void *ctx, struct pa_rsession *s)
 
 static void on_tunnel(void *ctx, const uint8_t *bytes, size_t len)
 {
+	char text[2 * 2048 + 1];
+
 	(void)ctx;
-	(void)bytes;
-	(void)len;
+	if (len <= 2048)
+		puts(pa_hex_encode(bytes, len, text));
+	(void)fflush(stdout);
 }
 
 static const struct pa_rlink_ops ops = {.result = on_result, .incoming = on_incoming, .data = on_data, .datagram = on_datagram,
@@ -274,7 +297,10 @@ static uint64_t next_bind(void *ctx)
 
 static void on_up(void *ctx, bool resumed)
 {
-	(void)ctx;
+	struct tool *t = ctx;
+
+	if (t->is_tunnel)
+		want_input(t, true);
 	fprintf(stderr, "up%s\n", resumed ? " resumed" : "");
 }
 
@@ -301,7 +327,7 @@ static void on_over(void *ctx, enum pa_relay_error error, bool final)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: relay_tool SERVER GRANT KEYFILE call|listen|udp|resolve|many ...\n");
+	fprintf(stderr, "usage: relay_tool SERVER GRANT KEYFILE call|listen|udp|resolve|many|tunnel ...\n");
 	return 2;
 }
 
@@ -315,6 +341,11 @@ static int begin(struct tool *t, int argc, char **argv)
 		(void)snprintf(b.name, sizeof(b.name), "%s", argv[5]);
 		t->s = pa_rlink_resolve(link, &b, NULL);
 		return t->s != NULL ? 0 : usage();
+	}
+	if (strcmp(what, "tunnel") == 0 && argc == 6) {
+		t->is_tunnel = true;
+		t->many = (unsigned)strtoul(argv[5], NULL, 10);
+		return 0;
 	}
 	if (strcmp(what, "call") == 0 && argc == 6) {
 		if (pa_endpoint_parse(argv[5], 0, &b.remote) < 0)

@@ -158,6 +158,7 @@ def udp(port, host, to, text):
             os._exit(0)
         os.waitpid(pid, 0)
     u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.settimeout(30)
     for _ in range(20):
         u.sendto(header + text.encode(), at)
         if answered(u, 0.5):

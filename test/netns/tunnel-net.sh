@@ -109,7 +109,7 @@ start_client() {
 	cat >"$dir/tunneld.conf" <<-END
 		{
 		  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir"${bpf_dir:+, \"bpf-dir\": \"$bpf_dir\"},
-		  "datapath": "${DATAPATH:-auto}"
+		  ${RELAY:+\"relay\": {\"address\": \"$RELAY\"\}, }"datapath": "${DATAPATH:-auto}"
 		}
 	END
 	with_bpf c "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!

@@ -26,15 +26,24 @@ static void enqueue(struct world *w, const struct world_packet *p)
 		w->queue[w->n_queue++] = *p;
 }
 
+/* By the relay's connection: TCP loses and doubles nothing. */
+static bool is_stream(const struct world *w, const struct world_packet *p)
+{
+	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
+		if (w->c[i].berth.port != 0 && (pa_endpoint_eq(&p->from, &w->c[i].berth) || pa_endpoint_eq(&p->to, &w->c[i].berth)))
+			return true;
+	return false;
+}
+
 static void wire(struct world *w, struct world_packet *p)
 {
 	unsigned copies = 1;
 
 	if (!p->data && w->n_record < WORLD_RECORD)
 		w->record[w->n_record++] = *p;
-	if (world_random(w, 100) < w->loss)
+	if (!is_stream(w, p) && world_random(w, 100) < w->loss)
 		return;
-	if (world_random(w, 100) < w->dup)
+	if (!is_stream(w, p) && world_random(w, 100) < w->dup)
 		copies++;
 	while (copies-- > 0) {
 		p->due = w->now.boot_ms + w->delay_min + world_random(w, w->delay_max - w->delay_min + 1);
@@ -123,9 +132,12 @@ static void deliver(struct world *w, const struct world_packet *p)
 	for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
 		struct world_client *c = &w->c[i];
 
-		if (c->frozen || forgotten(c) || !pa_endpoint_eq(&p->to, &c->mapped))
+		if (c->frozen)
 			continue;
-		pa_client_receive(c->cl, client_now(c), &p->from, p->buf, p->len);
+		if (c->relay && pa_endpoint_eq(&p->to, &c->berth))
+			pa_client_receive(c->cl, client_now(c), &c->ferry, p->buf, p->len);
+		else if (!c->no_udp && !forgotten(c) && pa_endpoint_eq(&p->to, &c->mapped))
+			pa_client_receive(c->cl, client_now(c), &p->from, p->buf, p->len);
 	}
 	if (w->relay.port != 0 && pa_endpoint_eq(&p->to, &w->relay)) {
 		/* It forges the gateway's address towards the client. */
@@ -143,6 +155,13 @@ static void client_send(void *ctx, const struct pa_endpoint *to, const uint8_t *
 {
 	struct world_client *c = ctx;
 
+	if (pa_endpoint_eq(to, &c->ferry)) {
+		if (c->relay)
+			send_from(c->w, &c->berth, &c->w->g[0].at, buf, len);
+		return;
+	}
+	if (c->no_udp)
+		return;
 	pass_nat(c);
 	send_from(c->w, &c->mapped, to, buf, len);
 	if (c->n == 0) {
@@ -204,8 +223,16 @@ static void client_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct world_client *)ctx)->w->rng, dst, len);
 }
 
-static const struct pa_client_ops client_ops = {client_send, client_fresh_port, client_up,   client_down,
-						client_event, client_next_bind, client_random, NULL, NULL};
+static void client_ferry(void *ctx, bool wanted)
+{
+	struct world_client *c = ctx;
+
+	c->wants_relay = wanted;
+	c->knows_relay = false;
+}
+
+static const struct pa_client_ops client_ops = {client_send,	  client_fresh_port, client_up, client_down, client_event,
+						client_next_bind, client_random,     NULL,	NULL,	     client_ferry};
 
 static void gw_send(void *ctx, unsigned local, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
 {
@@ -290,6 +317,7 @@ struct world *world_new(uint64_t seed)
 		w->c[i].w = w;
 		w->c[i].n = i;
 		w->c[i].mapped.addr = pa_addr_from_ipv4(0xc0000201u + i);
+		w->c[i].ferry = peer_at("127.0.0.1:7000");
 		world_rebind(w, i);
 		peer_client_secret(i, secret);
 		PA_REQUIRE(pa_client_new(secret, &client_ops, &w->c[i], &w->c[i].cl) == 0);
@@ -343,6 +371,16 @@ static uint64_t beat(struct world_client *c)
 	return c->beat_ms;
 }
 
+/* Whoever wants the relay is told how it is, as by tunneld's connection. */
+static bool tell_relay(struct world_client *c)
+{
+	if (!c->wants_relay || c->relay == c->knows_relay)
+		return false;
+	c->knows_relay = c->relay;
+	pa_client_ferry(c->cl, client_now(c), c->relay ? &c->ferry : NULL);
+	return true;
+}
+
 /* Runs all timers that are due; returns when the next one is. */
 static uint64_t ticks(struct world *w)
 {
@@ -353,6 +391,9 @@ static uint64_t ticks(struct world *w)
 	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
 		if (!w->c[i].frozen)
 			next = min_u64(next, min_u64(beat(&w->c[i]), pa_client_tick(w->c[i].cl, client_now(&w->c[i]))));
+	for (unsigned i = 0; i < WORLD_CLIENTS; i++)
+		if (!w->c[i].frozen && tell_relay(&w->c[i]))
+			next = w->now.boot_ms + 1;
 	return next;
 }
 
@@ -412,6 +453,15 @@ void world_rebind(struct world *w, unsigned n)
 	w->c[n].used_ms = w->now.boot_ms;
 }
 
+void world_relay(struct world *w, unsigned n, bool up)
+{
+	w->c[n].relay = up;
+	if (!up)
+		return;
+	w->c[n].berth = w->g[0].at;
+	w->c[n].berth.port = ++w->next_port;
+}
+
 void world_thaw(struct world *w, unsigned n)
 {
 	w->c[n].frozen = false;
@@ -424,6 +474,15 @@ void world_data(struct world *w, unsigned n)
 				 .len = 60};
 
 	if (!c->is_up)
+		return;
+	if (c->b.relayed) {
+		p.from = c->berth;
+		p.to = w->g[0].at;
+		if (c->relay)
+			wire(w, &p);
+		return;
+	}
+	if (c->no_udp)
 		return;
 	pass_nat(c);
 	p.from = c->mapped;
@@ -466,7 +525,7 @@ void world_kill_client(struct world *w, unsigned n)
 	peer_client_secret(n, secret);
 	PA_REQUIRE(pa_client_new(secret, &client_ops, c, &c->cl) == 0);
 	world_rebind(w, n);
-	c->is_up = false;
+	c->is_up = c->wants_relay = c->knows_relay = false;
 	PA_REQUIRE(pa_client_adopt(c->cl, client_now(c), &c->grant, &s) == 0);
 }
 
@@ -492,9 +551,12 @@ bool world_reaches(const struct world *w, unsigned n)
 {
 	const struct world_client *c = &w->c[n];
 
+	if (c->b.relayed)
+		return c->is_up && c->relay && !w->g[0].dead &&
+		       pa_endpoint_eq(&w->g[0].owner[host_of(&c->b.claims.addr)], &c->berth);
 	for (unsigned i = 0; i < WORLD_GATEWAYS; i++)
 		if (pa_endpoint_eq(&w->g[i].at, &c->b.gateway))
-			return c->is_up && !w->g[i].dead && !forgotten(c) &&
+			return c->is_up && !c->no_udp && !w->g[i].dead && !forgotten(c) &&
 			       pa_endpoint_eq(&w->g[i].owner[host_of(&c->b.claims.addr)], &c->mapped);
 	return false;
 }

@@ -45,6 +45,11 @@ struct world_client {
 	uint64_t tx, rx;
 	struct pa_client_binding b;
 	struct pa_grant grant; /* the last one */
+	bool no_udp;	       /* its NAT passes none */
+	bool relay;	       /* the relay server, beside the first gateway, is there */
+	bool wants_relay, knows_relay; /* what the client has said, and was told */
+	struct pa_endpoint ferry;      /* what stands for the gateway at the client */
+	struct pa_endpoint berth;      /* the server's socket for this client */
 };
 
 struct world_gateway {
@@ -92,6 +97,8 @@ void world_run(struct world *w, uint64_t ms);
 bool world_until(struct world *w, uint64_t ms, bool (*cond)(const struct world *w, unsigned n), unsigned n);
 /* Client n's NAT gives its socket another mapping; the old one is dead. */
 void world_rebind(struct world *w, unsigned n);
+/* The relay server's connection with client n stands, from a socket of its own, or does not. */
+void world_relay(struct world *w, unsigned n, bool up);
 /* A host that was frozen goes on, with the process that it had. */
 void world_thaw(struct world *w, unsigned n);
 /* Client n sends a packet from its P. */

@@ -34,6 +34,8 @@ struct fx {
 	struct pa_client_binding up;
 	uint64_t bind;
 	struct peer p; /* how the gateway sees the last handshake */
+	bool wants_ferry;
+	unsigned n_wanted; /* times that it was asked for */
 };
 
 static void on_send(void *ctx, const struct pa_endpoint *to, const uint8_t *buf, size_t len)
@@ -89,7 +91,17 @@ static void on_random(void *ctx, uint8_t *dst, size_t len)
 	peer_fill(&((struct fx *)ctx)->rng, dst, len);
 }
 
-static const struct pa_client_ops ops = {on_send, on_fresh_port, on_up, on_down, on_event, on_next_bind, on_random, NULL, NULL};
+static void on_ferry(void *ctx, bool wanted)
+{
+	struct fx *f = ctx;
+
+	cr_assert_neq(f->wants_ferry, wanted, "said twice");
+	f->wants_ferry = wanted;
+	f->n_wanted += wanted ? 1 : 0;
+}
+
+static const struct pa_client_ops ops = {on_send,	on_fresh_port, on_up, on_down, on_event,
+					 on_next_bind, on_random,     NULL,  NULL,    on_ferry};
 
 #define GATEWAY "198.51.100.10:6080"
 #define SECOND "198.51.100.11:6080"
@@ -214,13 +226,18 @@ static struct fx *bound(struct pa_grant *g, unsigned gateways)
 }
 
 /* Answers the KEEPALIVE that was sent last. */
-static void alive(struct fx *f)
+static void alive_by(struct fx *f, const char *from)
 {
 	const struct pa_msg m = f->sent[f->n_sent - 1].m;
 	uint8_t buf[PA_CTL_MAX];
 
 	cr_assert_eq(m.type, PA_MSG_KEEPALIVE);
-	give(f, GATEWAY, buf, peer_alive(&f->p, m.seq, m.echo, buf));
+	give(f, from, buf, peer_alive(&f->p, m.seq, m.echo, buf));
+}
+
+static inline void alive(struct fx *f)
+{
+	alive_by(f, GATEWAY);
 }
 
 /* Runs until n more messages are out. */

@@ -150,6 +150,7 @@ Test(conf, gateway_groups)
 Test(conf, a_relay_must_make_sense)
 {
 	assert_refused(RELAY("\"192.0.2.1:1\"", "{\"address\": \"relay.example.net:443\"}"), "relay.address", "expected an address");
+	assert_refused(RELAY("\"192.0.2.1:1\"", "{}"), "relay.address", "expected an address");
 	assert_refused(RELAY("\"192.0.2.1:1\"", "{\"address\": \"0.0.0.0:443\"}"), "relay.address", "write the gateway's own");
 	assert_refused(RELAY("\"192.0.2.1:1\"", "{\"addresses\": []}"), "relay.addresses", "unknown");
 	assert_refused(RELAY("\"[2001:db8::1]:1\", \"[2001:db8::2]:1\"", "{\"address\": \"[2001:db8::1]:443\"}"), "gateways", "bytes");

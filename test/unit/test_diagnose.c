@@ -103,6 +103,7 @@ CAUSE(dead, reach(f, PA_REACH_SILENT, PA_REACH_SILENT))
 CAUSE(gateway_refuses, reach(f, PA_REACH_ANSWERED, PA_REACH_REFUSED))
 CAUSE(forgot, f->probe.probed = false)
 CAUSE(one_dead, f->probe.gateways[1].udp = PA_REACH_SILENT)
+CAUSE(by_relay, f->relayed = true; f->probe.gateways[0].udp = PA_REACH_SILENT; f->probe.gateways[1].udp = PA_REACH_SILENT)
 CAUSE(one_down, f->probe.gateways[1].udp = PA_REACH_REFUSED)
 CAUSE(misses, f->misses = 2)
 CAUSE(vpn, (void)snprintf(f->route, sizeof(f->route), "wg0"))
@@ -122,6 +123,9 @@ CAUSE(slow, f->probe.clock_ms = 3600000)
 CAUSE(short_life, f->probe.life_limit = 120; f->probe.life_kept = 15; f->probe.life_lost = 30)
 CAUSE(long_life, f->probe.life_limit = 120; f->probe.life_kept = 30; f->probe.life_lost = 45)
 CAUSE(endless_life, f->probe.life_limit = 120; f->probe.life_kept = 120)
+CAUSE(demand_failed, on_demand(f); (void)snprintf(f->demand_trouble, sizeof(f->demand_trouble), "no"))
+CAUSE(relayed, (void)snprintf(f->relay, sizeof(f->relay), "198.51.100.10:443"))
+CAUSE(relay_down, relayed(f); (void)snprintf(f->relay_trouble, sizeof(f->relay_trouble), "no"))
 CAUSE(unknown_nat, f->probe.mapping = f->probe.filtering = PA_NAT_UNKNOWN)
 
 #undef CAUSE
@@ -147,7 +151,7 @@ static const struct {
 	{grant_gone, "grant-ended", PA_SEV_ERROR, NULL, NULL},
 	{on_demand, "on-demand", PA_SEV_NOTE, NULL, "no program needs one"},
 	{on_demand_no_hook, "on-demand", PA_SEV_NOTE, NULL, NULL},
-	{demand_refused, "demand-failed", PA_SEV_ERROR, NULL, "needs a public address"},
+	{demand_refused, "demand-failed", PA_SEV_ERROR, NULL, "the DHCP server gave none"},
 	{demand_lease_gone, "lease-ended", PA_SEV_ERROR, NULL, NULL},
 	{demand_held, "bound", PA_SEV_NOTE, NULL, NULL},
 	{refused, "grant-refused", PA_SEV_ERROR, NULL, NULL},
@@ -164,6 +168,7 @@ static const struct {
 	{dead, "gateway-unreachable", PA_SEV_ERROR, NULL, NULL},
 	{gateway_refuses, "gateway-refuses", PA_SEV_ERROR, NULL, "203.0.113.7"},
 	{forgot, "gateway-forgot", PA_SEV_WARNING, "bound", NULL},
+	{by_relay, "by-relay", PA_SEV_WARNING, "bound", "198.51.100.10:6080"},
 	{one_dead, "gateway-dead", PA_SEV_WARNING, "bound", "198.51.100.26:6080 does not answer"},
 	{one_down, "gateway-dead", PA_SEV_WARNING, "bound", "does not serve"},
 	{misses, "gateway-misses", PA_SEV_WARNING, NULL, "last 2 keepalives"},
@@ -184,6 +189,9 @@ static const struct {
 	{short_life, "mapping-short", PA_SEV_WARNING, NULL, "after 15 to 30 s"},
 	{long_life, "bound", PA_SEV_NOTE, "mapping-lifetime", NULL},
 	{endless_life, "bound", PA_SEV_NOTE, "mapping-lifetime", NULL},
+	{demand_failed, "demand-failed", PA_SEV_ERROR, NULL, "got none: no."},
+	{relayed, "bound", PA_SEV_NOTE, "relay", NULL},
+	{relay_down, "relay-unusable", PA_SEV_WARNING, "bound", "198.51.100.10:443 cannot be used: no."},
 	{unknown_nat, "bound", PA_SEV_NOTE, "nat-filtering", NULL},
 };
 
@@ -293,7 +301,12 @@ Test(diagnose, facts_of_the_helper_and_the_daemon)
 	cr_assert(f.mtu == 1472 && f.keepalive == 25 && f.sent == 5 && f.received == 6 && f.gateway.port == 6080);
 	pa_facts_seen(&f, NULL);
 	pa_facts_probe(&f, NULL);
-	cr_assert(!f.tried && !f.asked_known);
+	cr_assert(!f.tried && !f.asked_known && f.demand[0] == '\0' && f.relay[0] == '\0');
+	(void)json_object_set_new(status, "on-demand", json_pack("{s:s}", "problem", "nobody answers"));
+	(void)json_object_set_new(status, "relay", json_pack("{s:s, s:s}", "server", "198.51.100.10:443", "problem", "silent"));
+	pa_facts_status(&f, status);
+	cr_assert(strcmp(f.demand_trouble, "nobody answers") == 0);
+	cr_assert(strcmp(f.relay, "198.51.100.10:443") == 0 && strcmp(f.relay_trouble, "silent") == 0);
 	json_decref(seen);
 	json_decref(status);
 }

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -687,6 +688,60 @@ Test(dp_user, the_loops_thread_decides)
 	cr_assert_str_eq(holder(4), pa_addr_format(&n.gw.foreign_inner, (char[PA_ADDR_STRLEN]){0}));
 	close(fd);
 	lanes_close(&n);
+}
+
+struct order {
+	unsigned n, confirm_at; /* at: how many came before */
+};
+
+static bool keep_order(void *ctx, unsigned local, const struct pa_endpoint *from, const uint8_t *buf, size_t len)
+{
+	struct order *o = ctx;
+
+	(void)local;
+	(void)from;
+	(void)len;
+	if (buf[4] == PA_MSG_RECONFIRM)
+		o->confirm_at = o->n;
+	o->n++;
+	return true;
+}
+
+/* After a restart all clients speak at once, and repeat themselves: whom we have asked is heard before all who wait to be asked. */
+Test(dp_user, answers_to_our_questions_come_first)
+{
+	struct order o = {0, UINT_MAX};
+	uv_loop_t loop;
+	struct pa_dp_config cfg = {.loop = &loop, .role = PA_DP_GATEWAY, .tun_fd = -1, .events = {keep_order, on_foreign}, .ctx = &o};
+	struct pa_udp_config udp = {.bind = {addr_of("127.0.0.1"), 0}};
+	uint8_t msg[88] = {0x20, 0, 0, 0, PA_MSG_KEEPALIVE};
+	uint64_t until = pa_now_get().boot_ms + 5000;
+	struct pa_endpoint at, to;
+	char err[PA_UDP_ERRLEN];
+	int fds[PA_STEER_DATA + 1], fd = udp_open(&at);
+	struct pa_dp *dp;
+	unsigned n;
+
+	cr_assert_eq(uv_loop_init(&loop), 0);
+	cr_assert_eq(pa_dp_user.open(&cfg, &dp), 0);
+	cr_assert_eq(pa_udp_open_group(&udp, 1, fds, &n, err), 0);
+	cr_assert_eq(n, PA_STEER_DATA + 1);
+	to = (struct pa_endpoint){udp.bind.addr, pa_udp_port(fds[0])};
+	for (unsigned i = 0; i <= 100; i++) {
+		msg[4] = i < 100 ? PA_MSG_KEEPALIVE : PA_MSG_RECONFIRM;
+		send_raw(fd, &to, msg, sizeof(msg));
+	}
+	cr_assert_eq(pa_dp_set_group(dp, 0, fds, n), 0); /* all of them wait by now */
+	while (o.n <= 100 && pa_now_get().boot_ms < until)
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	cr_assert_eq(o.n, 101);
+	cr_assert_eq(o.confirm_at, 0, "%u came before it", o.confirm_at);
+	pa_dp_user.close(dp);
+	while (n > 0)
+		close(fds[--n]);
+	close(fd);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	cr_assert_eq(uv_loop_close(&loop), 0);
 }
 
 /* The group is nobody else's, although its members share an address. */

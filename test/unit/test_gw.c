@@ -240,6 +240,37 @@ Test(gw, handshakes_of_a_source_are_limited)
 	fx_free(f);
 }
 
+/* Whom the relay server on this host sends for: a source each, by the port. From elsewhere a prefix is one, whatever the port. */
+Test(gw, clients_by_the_relay_are_sources_of_their_own)
+{
+	static const char *const froms[] = {"198.51.100.10", "127.0.0.1", "198.51.100.11", "[2001:db8::10]"};
+	const struct pa_gw_socket sockets[] = {{peer_at("198.51.100.10:6080"), 0}, {peer_at("[2001:db8::10]:6080"), 1}};
+	struct fx *f = fx_new(10);
+	struct pa_gw_config cfg = {.keys = f->ring, .pools = &pool, .n_pools = 1, .mtu = 1472, .keepalive = 25, .max_bindings = 10,
+				   .handshakes = 20, .sockets = sockets, .n_sockets = 2};
+	uint8_t buf[PA_CTL_MAX];
+	struct peer p;
+	size_t n;
+
+	pa_gw_free(f->gw);
+	cr_assert_eq(pa_gw_new(&cfg, &ops, f, &f->gw), 0);
+	make_peer(&p, 0, 5, 1, 100);
+	n = peer_hello(&p, buf);
+	for (unsigned k = 0; k < 4; k++) {
+		unsigned answered = 0;
+		char from[PA_ENDPOINT_STRLEN];
+
+		for (unsigned i = 0; i < 3 * 30; i++) {
+			(void)snprintf(from, sizeof(from), "%s:%u", froms[k], 40000 + i / 30);
+			give(f, k == 3, from, buf, n);
+			answered += f->n_sent > 0;
+		}
+		cr_expect_eq(answered, k < 2 ? 60u : 20u, "%s: %u answers", froms[k], answered);
+		advance(f, 5000);
+	}
+	fx_free(f);
+}
+
 /* A client that sends nothing but KEEPALIVEs, each in order, is answered some times a second. */
 Test(gw, keepalives_of_a_binding_are_limited)
 {
@@ -259,6 +290,7 @@ Test(gw, keepalives_of_a_binding_are_limited)
 	}
 	cr_assert(answered >= 40 && answered <= 60, "%u", answered);
 	cr_assert_eq(counters(f).limited, 1000 - answered);
+	cr_assert_eq(f->refusal, PA_GW_REFUSED_SILENTLY, "nobody who keeps the rules is so quick: a flood");
 	advance(f, 25000);
 	p.seq += 1;
 	give(f, 0, HOME, buf, peer_keepalive(&p, buf));
@@ -645,6 +677,32 @@ Test(gw, keepalive_sequence_and_token)
 	give(f, 0, HOME, buf, peer_keepalive(&p, buf));
 	cr_expect_eq(f->n_sent, 0);
 	cr_expect_eq(counters(f).bad_mac, 1);
+	fx_free(f);
+}
+
+/* A client that had no answer in time repeats itself: what is left of that, once it has its answer, is no flood. What is older is. */
+Test(gw, repetitions_are_no_flood)
+{
+	struct fx *f = fx_new(8);
+	uint8_t old[PA_CTL_MAX], buf[PA_CTL_MAX];
+	struct peer p;
+	size_t n;
+
+	make_peer(&p, 0, 5, 1, 100);
+	bind_at(f, &p, HOME);
+	n = peer_keepalive(&p, old);
+	for (unsigned i = 2; i <= 9; i++) {
+		give(f, 0, HOME, buf, peer_keepalive(&p, buf));
+		if (f->n_sent > 0)
+			memcpy(p.token, f->sent[0].m.token, PA_TOKEN_LEN);
+		give(f, 0, HOME, old, n);
+		cr_assert_eq(f->n_sent, 0);
+		cr_assert_eq(f->refusal, i < 9 ? PA_GW_NOT_REFUSED : PA_GW_REFUSED_SILENTLY, "%u", i);
+	}
+	cr_assert_eq(counters(f).replayed, 8);
+	old[20] ^= 1;
+	give(f, 0, HOME, old, n);
+	cr_assert_eq(f->refusal, PA_GW_REFUSED_PROOF, "nor is a forgery taken for one");
 	fx_free(f);
 }
 

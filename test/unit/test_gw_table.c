@@ -124,6 +124,34 @@ Test(gw_table, agrees_with_an_array)
 	pa_gw_table_free(t);
 }
 
+/* Whatever is announced, known or not, few or many: nothing changes, and each is found as before. */
+Test(gw_table, what_is_looked_for_soon)
+{
+	static const uint8_t key[PA_GW_HASH_KEY_LEN] = {5};
+	static uint8_t sessions[HOSTS][PA_SESSION_LEN];
+	static struct model m[HOSTS];
+	const uint8_t *list[PA_GW_SOON_MAX];
+	struct peer_rng rng = {7};
+	struct pa_gw_table *t;
+
+	cr_assert_eq(pa_gw_table_new(key, HOSTS, &t), 0);
+	pa_gw_table_soon(t, NULL, 0);
+	for (unsigned i = 0; i < HOSTS; i++)
+		session(i, sessions[i]);
+	for (unsigned i = 0; i < HOSTS; i += 2) { /* every other one is unknown */
+		add(t, &m[i], i, &rng);
+		pa_gw_table_index(t, m[i].e);
+		m[i].indexed = true;
+	}
+	for (unsigned n = 1; n <= PA_GW_SOON_MAX; n++) {
+		for (unsigned i = 0; i < n; i++)
+			list[i] = sessions[peer_next(&rng) % HOSTS];
+		pa_gw_table_soon(t, list, n);
+	}
+	check(t, m);
+	pa_gw_table_free(t);
+}
+
 Test(gw_table, is_bounded)
 {
 	static const uint8_t key[PA_GW_HASH_KEY_LEN] = {5};

@@ -183,6 +183,19 @@ Test(msg, no_answer_is_longer_than_its_question)
 	cr_assert_leq(PA_RECHALLENGE_LEN, 20, "not longer than the smallest IP packet that can cause it");
 }
 
+/* Of a client that is bound: found without decoding; of nobody else, and not in a piece. */
+static void check_session(const struct pa_msg *m, const uint8_t *buf)
+{
+	bool bound = m->type == PA_MSG_KEEPALIVE || m->type == PA_MSG_RECONFIRM || m->type == PA_MSG_BYE || m->type == PA_MSG_PROBE;
+	const uint8_t *found = pa_msg_session(buf, pa_msg_length(m->type));
+
+	cr_assert_eq(found != NULL, bound, "%s", pa_msg_name(m->type));
+	if (found != NULL)
+		cr_assert_arr_eq(found, m->session, PA_SESSION_LEN);
+	for (size_t len = 0; len < PA_CTL_HEADER_LEN + PA_SESSION_LEN; len++)
+		cr_assert_null(pa_msg_session(buf, len));
+}
+
 Test(msg, random_messages_come_back)
 {
 	struct rnd r = rnd_seed(8);
@@ -195,6 +208,7 @@ Test(msg, random_messages_come_back)
 		cr_assert(same(&want, &got), "%s", pa_msg_name(m.type));
 		cr_assert(pa_msg_is_control(buf, 1));
 		cr_assert_not(pa_msg_is_data(buf, pa_msg_length(m.type)));
+		check_session(&m, buf);
 	}
 }
 

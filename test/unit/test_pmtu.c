@@ -325,6 +325,32 @@ Test(mss, is_lowered_wherever_it_stands)
 	}
 }
 
+/* The header is 20 octets longer, so what fits is 20 octets less. An extension header before TCP is left alone. */
+Test(mss, is_lowered_over_ipv6)
+{
+	static const uint8_t option[4] = {2, 4, 5, 160}; /* 1440 */
+	uint8_t four[80], pkt[100];
+	size_t n = make_syn(four, option, sizeof(option), 2) - TCP_AT, len = 40 + n;
+	uint16_t sum;
+
+	memset(pkt, 0, sizeof(pkt));
+	pkt[0] = 0x60;
+	pkt[5] = (uint8_t)n;
+	pkt[6] = 6;
+	memcpy(pkt + 8, "\x20\x01\x0d\xb8\0\x7", 6);
+	memcpy(pkt + 24, "\x20\x01\x0d\xb8\0\x8", 6);
+	memcpy(pkt + 40, four + TCP_AT, n);
+	memset(pkt + 40 + 16, 0, 2);
+	sum = (uint16_t)~pa_csum_fold(pa_csum_add(pa_csum_pseudo(pkt, 6, n), pkt + 40, n));
+	memcpy(pkt + 40 + 16, &sum, sizeof(sum));
+	cr_expect_not(pa_mss_clamp(pkt, len, 1500), "1440 fits");
+	cr_expect(pa_mss_clamp(pkt, len, 1400));
+	cr_expect(pkt[62] == 1340 >> 8 && pkt[63] == (1340 & 255));
+	cr_expect_eq(pa_csum_fold(pa_csum_add(pa_csum_pseudo(pkt, 6, n), pkt + 40, n)), 0xffff);
+	pkt[6] = 0; /* hop-by-hop options */
+	cr_expect_not(pa_mss_clamp(pkt, len, 1300));
+}
+
 Test(mss, other_packets_stay_as_they_are)
 {
 	static const uint8_t good[4] = {2, 4, 5, 180}, none[4] = {1, 1, 1, 1}, endless[4] = {3, 0, 2, 4}, ended[8] = {0, 2, 4, 5, 180};

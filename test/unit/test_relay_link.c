@@ -531,7 +531,7 @@ Test(relay_link, names_datagrams_and_pings)
 	end_free(s);
 }
 
-/* The tunnel's datagrams pass between frames, have an end, and do not starve the sessions. */
+/* The tunnel's datagrams pass between frames, have an end, do not starve the sessions, and leave room to what keeps them alive. */
 Test(relay_link, the_tunnel_shares_with_the_sessions)
 {
 	uint8_t packet[1000];
@@ -547,6 +547,30 @@ Test(relay_link, the_tunnel_shares_with_the_sessions)
 		n++;
 	cr_assert_gt(n, 100u);
 	cr_assert_lt(n, 1000u, "what waits is bounded");
+	transmit(c, 1008);
+	send_some(c, st, NULL);
+	transmit(c, 24000);
+	receive(s, WIRE_MAX);
+	cr_assert_eq(s->streams[0].got, 4000, "it waits for more than its share");
+	pa_rlink_ping(c->link, 0x1122334455667788);
+	settle(c, s);
+	cr_assert_eq(c->pongs, 1, "the tunnel has left no room");
+	end_free(c);
+	end_free(s);
+}
+
+/* However fast they come. */
+Test(relay_link, the_tunnel_starves_no_session)
+{
+	uint8_t packet[1000];
+	struct stream *st;
+	struct end *c, *s;
+	unsigned n = 0;
+
+	connect_ends(&c, &s);
+	st = call(c, 4000);
+	settle(c, s);
+	memset(packet, 0x77, sizeof(packet));
 	send_some(c, st, NULL);
 	for (int i = 0; i < 400 && s->streams[0].got < 4000; i++) {
 		transmit(c, 1500);
