@@ -287,6 +287,7 @@ static size_t fill_output(struct pa_stream *s)
 static void give_output(struct pa_stream *s)
 {
 	size_t given = 0, n;
+	const uint8_t *p;
 
 	if (!drain(s)) /* else what was left could leave no room, and that would look like nothing to say */
 		return;
@@ -296,6 +297,8 @@ static void give_output(struct pa_stream *s)
 		if (!drain(s))
 			return;
 	} while (n > 0 && given < TURN_MAX);
+	if (n > 0 && !s->closing)
+		n = s->ops->peek(s->ctx, &p); /* waiting for another event costs calls of the system */
 	wait_for(s, UV_READABLE | (n > 0 ? UV_WRITABLE : 0));
 }
 

@@ -21,7 +21,7 @@
 
 _Static_assert(PA_STREAM_ERRLEN == PA_TLS_ERRLEN, "the same texts");
 
-#define READ_AHEAD (64u << 10)
+#define READ_AHEAD (8u * 16640u) /* whole records (RFC 8446, 5.2): the rest of one would cost a call of the system */
 #define SELF_SIGNED_S (10L * 365 * 24 * 3600) /* nobody looks at it: the exporter ties the connection to the grant */
 
 struct pa_stream_tls {

@@ -233,24 +233,44 @@ bool pa_rlink_more(const struct pa_rsession *s)
 }
 
 /*
- * A window has to hold what is on its way and what waits while the processor does something else. It doubles when its reader has taken
- * several of them and never let half of one lie. One that does is as good with a small window, and costs us less: it gives back
- * whatever the other side has not been promised.
+ * Does the reader keep up? One that has nothing before it now and then waits for the network, however slow that is. One that always
+ * has something may share a processor with whoever sends: it keeps up if it is fast.
+ */
+static void judge(struct pa_rsession *s, uint32_t n)
+{
+	uint32_t ticks = s->link->ticks - s->since;
+
+	s->taken = s->taken < UINT32_MAX - n ? s->taken + n : UINT32_MAX;
+	s->behind = s->unread == 0 ? 0 : s->behind < UINT32_MAX - n ? s->behind + n : UINT32_MAX;
+	if (s->behind <= s->window) {
+		s->slow = s->slow && s->unread > 0;
+	} else if (ticks > PA_RLINK_FAST) {
+		s->slow = s->taken / PA_RLINK_STEADY < s->window;
+		s->taken = 0;
+		s->since = s->link->ticks;
+	}
+}
+
+/*
+ * A window has to hold what is on its way, and what waits while the processor does something else: for a reader that keeps up it
+ * doubles after several windows. One that does not is as good with a small one, and costs us less: it gives back whatever the other
+ * side has not been promised.
  */
 static void adapt(struct pa_rsession *s, uint32_t n)
 {
 	const struct pa_rlink_config *cfg = &s->link->cfg;
 	uint32_t promised = s->may_get + s->unread, least = promised > cfg->window ? promised : cfg->window;
 
-	s->steady = s->steady < UINT32_MAX - n ? s->steady + n : UINT32_MAX;
-	if (s->steady < s->window && s->window > least) {
+	judge(s, n);
+	if (s->slow && s->window > least) {
 		s->link->grown -= s->window - least;
 		s->window = least;
-	} else if (s->steady / PA_RLINK_STEADY >= s->window && s->window <= cfg->window_max / 2 &&
+	} else if (!s->slow && s->taken / PA_RLINK_STEADY >= s->window && s->window <= cfg->window_max / 2 &&
 		   s->link->grown + s->window <= cfg->grown_max) {
 		s->link->grown += s->window;
 		s->window *= 2;
-		s->steady = s->window;
+		s->taken = 0;
+		s->since = s->link->ticks;
 	}
 }
 
@@ -349,8 +369,6 @@ static int on_data(struct pa_rlink *l, struct pa_rsession *s, const uint8_t *bod
 		return PA_EFORMAT;
 	s->may_get -= (uint32_t)len;
 	s->unread += (uint32_t)len;
-	if (s->unread > s->window / 2)
-		s->steady = 0;
 	l->ops->data(l->ctx, s, body, len);
 	return 0;
 }

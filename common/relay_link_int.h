@@ -11,7 +11,8 @@
 #define PA_RLINK_ACK_BYTES 262144u /* acknowledged at once when so many have arrived */
 #define PA_RLINK_UNSENT_MAX                                                                                            \
 	262144u /* bytes that wait to be sent: however large windows are, what others say next is not far behind */
-#define PA_RLINK_STEADY 4u /* windows that a reader takes without falling behind before it gets a larger one */
+#define PA_RLINK_STEADY 4u /* windows that a reader has to take before it gets a larger one */
+#define PA_RLINK_FAST 2u   /* ticks in which one that never has nothing before it takes as many */
 #define PA_RLINK_DATAGRAMS_MAX                                                                                         \
 	262144u /* bytes that may wait before a datagram: it is no use to anybody late, and others wait behind it */
 #define PA_RLINK_LATE_MAX                                                                                              \
@@ -30,7 +31,10 @@ struct pa_rsession {
 	uint32_t may_get; /* bytes that the other side may send */
 	uint32_t unread;  /* bytes given by the data op and not consumed */
 	uint32_t window;  /* bytes that may_get and unread make up when all is given out */
-	uint32_t steady;  /* bytes consumed since the reader fell behind, or the window grew */
+	uint32_t taken;	  /* bytes consumed since the link's tick number since */
+	uint32_t since;
+	uint32_t behind;  /* bytes consumed since nothing waited */
+	bool slow;	  /* the reader does not keep up */
 	bool name;	  /* a RESOLVE */
 	bool open;	  /* the result was good */
 	bool over;	  /* the result was not, or it is a name that was answered: no frame of it will come */
@@ -62,6 +66,7 @@ struct pa_rlink {
 	void *ctx;
 	struct pa_rtable table;
 	size_t grown;	  /* bytes that windows are larger than cfg.window, in all */
+	uint32_t ticks;
 	uint32_t next_id; /* ours */
 	uint32_t highest; /* the other side's */
 	struct pa_rring ring;

@@ -208,6 +208,7 @@ static void put_ack(struct pa_rlink *l)
 
 void pa_rlink_tick(struct pa_rlink *l)
 {
+	l->ticks++;
 	if (l->connected && l->told != l->received)
 		put_ack(l);
 	if (l->connected)

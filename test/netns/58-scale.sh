@@ -100,4 +100,16 @@ case $(clients_ask status-get) in
 *'"data-path":"kernel"'*) echo "# packets are carried by the kernel" ;;
 *) echo "# packets are carried by the process" ;;
 esac
+
+# Without a file system for BPF, where its programs would outlive it.
+kill -9 "$CLIENTS_GATEWAYD_PID"
+wait "$CLIENTS_GATEWAYD_PID" 2>/dev/null
+ip netns exec "$CLIENTS_NS-gw" "$BUILD/tunnel/pubaddr-gatewayd" -c "$TMP/gatewayd.conf" >>"$TMP/gatewayd.log" 2>&1 &
+CLIENTS_GATEWAYD_PID=$!
+check "where the kernel's data path is not possible it serves all the same" within 60 clients_served
+check "the process carries packets" sh -c "grep -q '\"data-path\":\"user\"' <<-END
+$(clients_ask status-get)
+END"
+check "the log says why" grep -q 'datapath.fallback.*using=user reason=".' "$TMP/gatewayd.log"
+is "and it knows all bindings" "$(bindings)" $N
 done_testing

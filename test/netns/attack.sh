@@ -13,6 +13,8 @@ make -s -C "$BUILD/test" netns/attacker netns/tunnel_tool bench/flood >"$TMP/mak
 
 attack_up() { # attack_up LAB-OPTIONS...
 	lab_up "$@"
+	[ "${PUBADDR_DATAPATH:-auto}" = user ] ||
+		is "the gateway's data path is the kernel's" "$(gateway_status | grep -o '"data-path":"[a-z]*"')" '"data-path":"kernel"'
 	GATEWAY_KEY=$TMP/gateway.key
 	(umask 077 && on gateway cat /etc/pubaddr/gateway.key >"$GATEWAY_KEY")
 	# Of what goes to the attacker only control messages: data is somebody's on the Internet.

@@ -618,8 +618,11 @@ Test(relay_link, a_slow_reader_holds_up_nobody_else)
 	end_free(s);
 }
 
-/* All that has come to the first n sessions is consumed as soon as it is there, until each has got so many bytes. */
-static void keep_up(struct end *from, struct end *to, unsigned n, uint64_t bytes)
+/*
+ * All that has come to the first n sessions but the last left bytes is consumed as soon as it is there, until each has got so many
+ * bytes; so many ticks go by each time, or 0: one in four times.
+ */
+static void keep_up_but(struct end *from, struct end *to, unsigned n, uint64_t bytes, uint64_t left, unsigned ticks)
 {
 	from->most = 1000;
 	for (int i = 0; i < 1000; i++) {
@@ -629,19 +632,27 @@ static void keep_up(struct end *from, struct end *to, unsigned n, uint64_t bytes
 		while (to->wire_len > 0 || to->input_len > 0) {
 			receive(to, 2000);
 			for (unsigned k = 0; k < n && k < to->n; k++) {
-				pa_rlink_consumed(to->streams[k].s, (size_t)to->streams[k].unread);
-				to->streams[k].unread = 0;
+				if (to->streams[k].unread <= left)
+					continue;
+				pa_rlink_consumed(to->streams[k].s, (size_t)(to->streams[k].unread - left));
+				to->streams[k].unread = left;
 			}
 			if (to->wire_len == 0)
 				break;
 		}
 		transmit(to, WIRE_MAX);
 		receive(from, WIRE_MAX);
-		pa_rlink_tick(to->link);
+		for (unsigned k = 0; k < (ticks > 0 ? ticks : i % 4 == 0); k++)
+			pa_rlink_tick(to->link);
 		if (to->n >= n && to->streams[n - 1].got >= bytes)
 			return;
 	}
 	cr_assert_fail("it stands still");
+}
+
+static void keep_up(struct end *from, struct end *to, unsigned n, uint64_t bytes)
+{
+	keep_up_but(from, to, n, bytes, 0, 1);
 }
 
 /* How large the window is: more than half of it waits when nobody reads any more, for credit is given by halves. */
@@ -681,6 +692,22 @@ Test(relay_link, a_reader_that_keeps_up_gets_a_larger_window_and_loses_it_when_i
 	cr_assert_eq(window_of(c, s, 0), 1, "%llu wait", (unsigned long long)st->unread);
 	end_free(c);
 	end_free(s);
+}
+
+/* Who has always something before him may be held up by whoever sends, on the same processor; but not if he takes his time. */
+Test(relay_link, a_reader_that_is_never_done_gets_a_larger_window_if_it_is_fast)
+{
+	struct end *c, *s;
+
+	for (unsigned slow = 0; slow < 2; slow++) {
+		connect_ends(&c, &s);
+		cr_assert_not_null(call(c, UINT64_MAX));
+		settle(c, s);
+		keep_up_but(c, s, 1, 64 * (uint64_t)WINDOW, 100, slow * 10);
+		cr_assert_eq(window_of(c, s, 0), slow ? 1 : 4);
+		end_free(c);
+		end_free(s);
+	}
 }
 
 Test(relay_link, windows_grow_to_a_bound_for_all_of_them)
