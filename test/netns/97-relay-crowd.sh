@@ -7,7 +7,7 @@ set -u
 . "${top_srcdir:?}/test/netns/relay-net.sh"
 need_root
 net_up
-plan 19
+plan 18
 block_udp
 start_gateway
 add_relay '"max-sessions": 10100'

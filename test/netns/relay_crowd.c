@@ -154,7 +154,7 @@ static void put_line(struct pa_rsession *s)
 	while (at < strlen(LINE) && (room = pa_rlink_reserve(s, &to)) > 0) {
 		size_t n = strlen(LINE) - at < room ? strlen(LINE) - at : room;
 
-		memcpy(to, LINE + at, n);
+		memcpy(to, &LINE[at], n);
 		pa_rlink_commit(s, n);
 		at += n;
 	}
@@ -206,7 +206,7 @@ static void on_data(void *ctx, struct pa_rsession *s, const uint8_t *bytes, size
 	sent = (uintptr_t)pa_rsession_user(s) / SENT_ONE;
 	pa_rlink_consumed(s, len);
 	pa_rsession_set_user(s, (void *)(sent * SENT_ONE + at + len));
-	if (at + len > strlen(LINE) || memcmp(bytes, LINE + at, len) != 0)
+	if (at + len > strlen(LINE) || memcmp(bytes, &LINE[at], len) != 0)
 		failed(c, "failed", PA_RELAY_E_PROTOCOL);
 	else if (at + len == strlen(LINE) && ++c->done == c->n * c->each)
 		say(c, "answered", c->done);
