@@ -143,7 +143,7 @@ ok $? 'more calls a second than the configuration lets a client make: told so, a
 # ---- the last descriptors
 stop_relay
 sed -i 's|"calls-per-second": 50, |"max-clients": 10, "max-sessions": 200, |' "$dir/gatewayd.conf"
-ip netns exec "${net}g" prlimit --nofile=604:604 "$relayd" -c "$dir/gatewayd.conf" 2>>"$dir/relayd.log" & relay_pid=$!
+ip netns exec "${net}g" prlimit --nofile=614:614 "$relayd" -c "$dir/gatewayd.conf" 2>>"$dir/relayd.log" & relay_pid=$!
 watch $relay_pid
 counts() { test -n "$(counter sockets)"; }
 retry counts
