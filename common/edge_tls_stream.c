@@ -24,8 +24,12 @@
 #define RECORD_MORE 256u  /* that a record may be longer when it is encrypted (5.2) */
 /* Records wait for one call of the system: what is sent at once crosses hosts in packets of up to 64 KiB. */
 #define OUTPUT_LEN (8 * (RECORD_MAX + RECORD_MORE))
-/* Octets in the socket's queue that are not on the wire: on a slow path what is urgent would wait behind megabytes for seconds. */
-#define UNSENT_MAX 131072
+/* Octets in the socket's queue that are not on the wire: on a slow path what is urgent would wait behind megabytes for seconds, on a fast
+ * one the path would wait for us with few. What goes in so many microseconds, between these; looked at after each so many octets. */
+#define UNSENT_MIN (128u << 10)
+#define UNSENT_MAX (2u << 20)
+#define UNSENT_US 20000u
+#define UNSENT_LOOK (1u << 20)
 /* Key updates (RFC 8446, 4.6.3) and session tickets (4.6.1) of the other side: so many, and one more for each so many octets. Nobody
  * needs a new key before 2^24.5 records (5.5), nor do we any ticket, but each costs us a derivation, and perhaps an answer. */
 #define UPDATES_MAX 32u
@@ -47,6 +51,8 @@ struct pa_stream {
 	bool flooded;			    /* by them */
 	unsigned updates;
 	uint64_t received;		    /* octets */
+	size_t sent;			    /* octets, since the path's rate was looked at */
+	uint32_t unsent;		    /* that the socket may have before it says that it has room; 0: not set */
 	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
 	int events;			    /* that poll waits for */
 	char why[128];			    /* of the end, where the text is our own */
@@ -76,6 +82,24 @@ static void close_handles(struct pa_stream *s)
 	uv_close((uv_handle_t *)&s->prepare, on_handle_closed);
 }
 
+/* Before the first look the path is taken for a slow one. Nothing depends on the kernel's doing it. */
+static void set_unsent(struct pa_stream *s)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	uint64_t room = 0;
+	uint32_t unsent;
+
+	memset(&info, 0, sizeof(info));
+	if (s->unsent != 0 && getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_rtt > 0)
+		room = (uint64_t)info.tcpi_snd_cwnd * info.tcpi_snd_mss * UNSENT_US / info.tcpi_rtt; /* a window each round trip, in us */
+	unsent = room < UNSENT_MIN ? UNSENT_MIN : room > UNSENT_MAX ? UNSENT_MAX : (uint32_t)room;
+	if (unsent != s->unsent)
+		(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	s->unsent = unsent;
+	s->sent = 0;
+}
+
 /* Returns 1 if nothing is left, 0 if the socket takes no more now, -1 and errno if it never will. */
 static int send_records(struct pa_stream *s)
 {
@@ -85,12 +109,16 @@ static int send_records(struct pa_stream *s)
 	while (BIO_ctrl_pending(s->output) > 0 && (n = BIO_nread0(s->output, &p)) > 0) {
 		ssize_t sent = send(s->fd, p, (size_t)n, MSG_NOSIGNAL);
 
-		if (sent >= 0)
+		if (sent >= 0) {
 			(void)BIO_nread(s->output, &p, (int)sent);
-		else if (errno == EAGAIN)
+			s->sent += (size_t)sent;
+			if (s->sent >= UNSENT_LOOK)
+				set_unsent(s);
+		} else if (errno == EAGAIN) {
 			return 0;
-		else if (errno != EINTR)
+		} else if (errno != EINTR) {
 			return -1;
+		}
 	}
 	return 1;
 }
@@ -401,7 +429,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 		      struct pa_stream **ret)
 {
 	struct pa_stream *s = calloc(1, sizeof(*s));
-	int on = 1, lowat = UNSENT_MAX;
+	int on = 1;
 
 	if (s == NULL)
 		return PA_ENOMEM;
@@ -422,7 +450,7 @@ static int new_stream(uv_loop_t *loop, SSL_CTX *ssl_ctx, int fd, const struct pa
 	(void)uv_prepare_init(loop, &s->prepare);
 	s->open = HANDLES;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+	set_unsent(s);
 	*ret = s;
 	return 0;
 }
