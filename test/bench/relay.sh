@@ -12,6 +12,8 @@
 #   BENCH_RELAY_SECONDS    length of a transfer (4)
 #   BENCH_RELAY_AT_ONCE    calls at a time (64)
 #   BENCH_RELAY_VARIANTS   some of them; BENCH_RELAY_METRICS: some of tcp1_up, tcp1_down, calls_per_s
+#   BENCH_RELAY_PLACE      hosts, where the client has one half of the processors, and what is behind the NAT from it the other half, or
+#                          free, where the kernel places processes as it likes (hosts)
 #   BENCH_RELAY_MODES      veth, where packets of 64 KB cross every link, wire, where frames of 1500 bytes do, or both (veth)
 # shellcheck source=test/bench/bench.sh
 . "$(dirname "$0")/bench.sh"
@@ -20,6 +22,7 @@ at_once=${BENCH_RELAY_AT_ONCE:-64}
 variants=${BENCH_RELAY_VARIANTS:-pubaddr pubaddr-socks dante stunnel openvpn-tcp}
 modes=${BENCH_RELAY_MODES:-veth}
 metrics=${BENCH_RELAY_METRICS:-tcp1_up tcp1_down calls_per_s}
+place=${BENCH_RELAY_PLACE:-hosts}
 bench_begin relay 5 ip nft ethtool ss openssl socat danted stunnel4 openvpn
 # shellcheck disable=SC2034 # for tunnel-net.sh
 top_srcdir=$BENCH_SRC
@@ -28,6 +31,12 @@ top_builddir=$PUBADDR_BUILD
 . "$BENCH_SRC/test/netns/tunnel-net.sh"
 # shellcheck source=test/bench/relays.sh
 . "$BENCH_TOP/relays.sh"
+# shellcheck disable=SC2034 # for relays.sh
+declare -A CPUS=()
+cpus=$(nproc)
+if [ "$place" = hosts ] && [ "$cpus" -gt 1 ]; then
+	CPUS=([c]=0-$((cpus / 2 - 1)) [g]=$((cpus / 2))-$((cpus - 1)) [p]=$((cpus / 2))-$((cpus - 1)))
+fi
 PORT=5301
 calls=$PUBADDR_BUILD/test/bench/calls
 
@@ -40,7 +49,8 @@ end() {
 measure() { # measure VARIANT NAME METRIC
 	local what=("${3#tcp1_}" "$TO" "$seconds")
 	[ "$3" != calls_per_s ] || what=(calls "$TO" "$seconds" "$at_once")
-	c "${HOW[@]}" "$calls" "${OPTIONS[@]}" "${what[@]}" >>"$TMP/$2.$3" 2>"$TMP/err" || {
+	placed c
+	"${ON[@]}" ip netns exec "${net}c" "${HOW[@]}" "$calls" "${OPTIONS[@]}" "${what[@]}" >>"$TMP/$2.$3" 2>"$TMP/err" || {
 		cat "$TMP/err" >&2
 		daemons_said
 		die "$1 does not do $3"
@@ -68,7 +78,8 @@ trap end EXIT
 for ns in c n g; do
 	ip netns exec "$net$ns" sysctl -qw net.ipv4.ip_local_port_range='10240 65000'
 done
-ip netns exec "${net}p" "$calls" serve $PORT >"$TMP/serve" 2>&1 </dev/null &
+placed p
+"${ON[@]}" ip netns exec "${net}p" "$calls" serve $PORT >"$TMP/serve" 2>&1 </dev/null &
 watch $!
 within 5 listens p $PORT || die "the peer does not start"
 for ((i = 1; i <= ROUNDS; i++)); do

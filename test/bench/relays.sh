@@ -9,12 +9,21 @@ OPENVPN_PORT=1194
 OPENVPN_IP=203.0.113.203 # of the pool's upper end: answers to it come to the gateway's host
 P=203.0.113.7
 
+# placed HOST: sets ON, what a command begins with to run on the processors of its host. Each process wakes the next one, and the kernel puts
+# what wakes each other on one processor now and then, by luck: it would decide what is compared.
+ON=()
+placed() {
+	ON=()
+	[ -z "${CPUS[$1]:-}" ] || ON=(taskset -c "${CPUS[$1]}")
+}
+
 # daemon HOST NAME COMMAND...: HOST is c or g. Its process id is kept in PIDS, what it says in TMP/NAME.
 PIDS=()
 daemon() {
 	local host=$1 name=$2
 	shift 2
-	ip netns exec "$net$host" "$@" >>"$TMP/$name" 2>&1 </dev/null &
+	placed "$host"
+	"${ON[@]}" ip netns exec "$net$host" "$@" >>"$TMP/$name" 2>&1 </dev/null &
 	PIDS+=($!)
 }
 end_daemons() {
