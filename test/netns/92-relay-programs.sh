@@ -83,7 +83,7 @@ in_background peer web python3 -m http.server --directory "$TMP/www" 8000
 within 10 listening peer tcp 8000
 watch client1 <<-END
 	server out ip daddr 198.51.100.10 tcp dport 443
-	direct out ip daddr $PEER_IP
+	direct out ip daddr $PEER_IP tcp dport 8000
 END
 watch peer <<-END
 	from_p in ip saddr $P tcp dport 8000
