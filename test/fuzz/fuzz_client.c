@@ -157,6 +157,7 @@ static void sign(struct fz *f, enum kind kind, uint8_t *buf, size_t len)
 static void record(struct fz *f, enum kind kind, unsigned flags, const uint8_t *pairs, size_t n)
 {
 	struct pa_endpoint from = peer_at((flags & FLAG_AWAY) != 0 ? "198.51.100.66:6080" : (flags & FLAG_FERRY) != 0 ? FERRY : GATEWAY);
+	const struct pa_endpoint ferry = peer_at(FERRY);
 	struct pa_client_status st;
 	uint8_t buf[PA_CTL_MAX];
 	uint64_t sent = f->sent;
@@ -173,7 +174,7 @@ static void record(struct fz *f, enum kind kind, unsigned flags, const uint8_t *
 	} else if (kind == KIND_KICK) {
 		pa_client_kick(f->cl, f->now);
 	} else if (kind == KIND_FERRY) {
-		pa_client_ferry(f->cl, f->now, (flags & FLAG_FERRY) != 0 ? &from : NULL);
+		pa_client_ferry(f->cl, f->now, (flags & FLAG_FERRY) != 0 ? &ferry : NULL);
 	} else {
 		len = build(f, kind, buf);
 		for (size_t i = 0; i < n; i++)
