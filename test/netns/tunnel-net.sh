@@ -31,9 +31,12 @@ need_root() {
 	[ -c /dev/net/tun ] || { echo '1..0 # SKIP needs /dev/net/tun'; exit 0; }
 }
 
+# is_ours PID: a process of this test that has not ended, and not another one that has its number since.
+is_ours() { [ "$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$1/stat" 2>/dev/null)" = $$ ]; }
+
 cleanup() {
 	for pid in $pids; do
-		kill "$pid" 2>/dev/null
+		! is_ours "$pid" || kill "$pid" 2>/dev/null
 	done
 	wait
 	for ns in c n i g p; do
