@@ -32,9 +32,10 @@ need_root() {
 }
 
 # is_ours PID: a process of this test that has not ended, and not another one that has its number since.
-is_ours() { [ "$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$1/stat" 2>/dev/null)" = $$ ]; }
+is_ours() { [ "$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$1/stat" 2>/dev/null)" = "$me" ]; }
 
 cleanup() {
+	me=$(exec sh -c 'echo $PPID') # $$ is another one in a part of a test in parentheses
 	for pid in $pids; do
 		! is_ours "$pid" || kill "$pid" 2>/dev/null
 	done
