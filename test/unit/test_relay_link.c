@@ -642,7 +642,7 @@ static void keep_up_but(struct end *from, struct end *to, unsigned n, uint64_t b
 		}
 		transmit(to, WIRE_MAX);
 		receive(from, WIRE_MAX);
-		for (unsigned k = 0; k < (ticks > 0 ? ticks : i % 4 == 0); k++)
+		for (unsigned k = 0; k < (ticks > 0 ? ticks : i % 4 == 0 ? 1u : 0u); k++)
 			pa_rlink_tick(to->link);
 		if (to->n >= n && to->streams[n - 1].got >= bytes)
 			return;
