@@ -212,7 +212,8 @@ leases() {
 }
 
 soak() {
-	local end=$((SECONDS + seconds)) commands=(config-reload libreload) i=0
+	local end=$((SECONDS + seconds)) commands=(config-reload config-reload) i=0
+	! kea_command '{"command": "list-commands"}' | grep -q '"libreload"' || commands[1]=libreload # Kea 2.6 has none
 	while [ $SECONDS -lt $end ]; do
 		reload "${commands[i % 2]}" "$([ $((i / 2 % 2)) = 0 ] && echo parked)"
 		i=$((i + 1))
@@ -308,6 +309,7 @@ report
 
 [ ! -s "$dir/bad-answers" ] && [ "$reloads" -ge $((seconds / 6)) ]
 ok $? "Kea carried out each of $reloads reloads"
+[ ! -s "$dir/bad-answers" ] || sed 's/^/# /' "$dir/bad-answers"
 [ "$n_with" -ge $((reloads / 3)) ]
 ok $? "at $n_with of them packets were parked"
 comm -23 "$dir/before" "$dir/after" >"$dir/lost"

@@ -49,6 +49,8 @@ wrong() {
 	says "$1"
 	check "the page has it" grep -qxF ".It $1" "$page"
 }
+epoch_of() { on client1 pubaddr --json status | sed -n 's/.*"epoch": *\([0-9]*\).*/\1/p'; }
+epoch_is_new() { [ "$(epoch_of)" != "$epoch" ]; }
 works() { eventually 30 "the call is answered when the cause is gone" grep -q Hello "$TMP/call"; }
 at_server() { eventually 10 "the server's log has $1" grep -q " $1" "$TMP/relayd"; }
 
@@ -118,7 +120,10 @@ at_server "relay.refused-client .*reason=again"
 "$LAB" start gatewayd >/dev/null
 works
 on client1 sed -i '/^send pubaddr-grant/d' /etc/dhcp/dhclient.conf
+# The one before has a key, and a call would be served by it.
+epoch=$(epoch_of)
 "$LAB" renew client1 >/dev/null 2>&1
+within 10 epoch_is_new
 wrong "the grant names no client key"
 
 # ---- a firewall of the server's host

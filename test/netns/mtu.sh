@@ -51,7 +51,13 @@ answered() {
 	on "$1" ip route flush cache # what TCP has learnt already
 	on "$1" ping -c2 -i0.3 -W2 -s 1444 -M 'do' "$2" >"$TMP/answer" 2>&1
 	cat "$TMP/answer"
-	grep -qi "mtu *= *$3\b" "$TMP/answer"
+	# Of a refusal on its own host ping says no number any more (iputils of Debian 13); the route has it.
+	grep -qi "mtu *= *$3\b" "$TMP/answer" || { grep -q 'sendmsg: Message too long' "$TMP/answer" && route_mtu_is "$1" "$2" "$3"; }
+}
+route_mtu_is() {
+	local dev
+	dev=$(on "$1" ip -o route get "$2" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+	[ "$(on "$1" cat "/sys/class/net/$dev/mtu")" = "$3" ]
 }
 
 # announced HOST DEVICE FROM MSS COMMAND...: what TCP from there announces, as it is seen on the device while COMMAND runs.
