@@ -20,7 +20,7 @@ put_grant "$PUB" 100 600
 peer mute 7401
 peer echo 7402
 peer source 7403
-head -c 8388608 /dev/urandom >"$dir/data"
+head -c 20971520 /dev/urandom >"$dir/data"
 sum=$(sha256sum <"$dir/data")
 patient() { # retry, with the time that hundreds of megabytes may need
 	for _ in 1 2 3 4 5 6; do
@@ -67,7 +67,7 @@ patient has_ended pushing 166
 ok $? 'what waits for three readers that begin late takes the place of others'
 for i in 1 2 3; do
 	open_gate $i
-	ends_well $i "8 MB to reader $i"
+	ends_well $i "20 MB to reader $i"
 done
 grep -q 'relay.ended .*reason=limit' "$dir/relayd.log"
 ok $? 'the log says why others have ended'
@@ -113,7 +113,7 @@ patient has_ended holding $((before + 1))
 ok $? 'what waits for two more of the first one takes the place of others'
 for i in 1 2 3; do
 	open_gate $i
-	ends_well $i "8 MB to program $i"
+	ends_well $i "20 MB to program $i"
 done
 served daemon holding && served bin holding
 ok $? 'new sessions work, of either user'
