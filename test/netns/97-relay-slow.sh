@@ -32,7 +32,6 @@ patient() { # retry, with the time that hundreds of megabytes may need
 ended() { sed -n 's/^ended //p' "$dir/$1.err" | tail -n 1; }
 has_ended() { test "$(ended "$1")" -ge "$2"; }
 served() { # served USER WORDS: a new session works
-	rm -f "$dir/served.out"
 	prog "$1" served call $PEER:7402
 	exec 4<>"$dir/served.in"
 	echo "$2" >&4

@@ -36,7 +36,7 @@ counter_above() { test "$(counter "$1")" -gt "$2"; }
 relay() { # relay NAME ARGUMENT...: in the background, with standard input from NAME.in (a FIFO), output in NAME.out, events in NAME.err
 	name=$1
 	shift
-	rm -f "$dir/$name.in"
+	rm -f "$dir/$name.in" "$dir/$name.out" "$dir/$name.err" # what one of that name said before is not this one's
 	mkfifo "$dir/$name.in"
 	ip netns exec "${net}c" "$relay_tool" $GW:443 "$hex" "$dir/client.key" "$@" <"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" &
 	eval "${name}_pid=$!"
@@ -73,11 +73,12 @@ start_users() { # the daemon; daemon and bin may use its relay
 	# The tool where every user finds it.
 	cp "$tools/relay_local_tool" "$dir/tool"
 }
-prog() { # prog USER NAME ARGUMENT...: in the background, with standard input from NAME.in, events in NAME.err
+prog() { # prog USER NAME ARGUMENT...: in the background, standard input from NAME.in, output to NAME.out, which may be a FIFO, events to NAME.err
 	user=$1
 	name=$2
 	shift 2
-	rm -f "$dir/$name.in"
+	rm -f "$dir/$name.in" "$dir/$name.err" # what one of that name said before is not this one's
+	[ -p "$dir/$name.out" ] || rm -f "$dir/$name.out"
 	mkfifo "$dir/$name.in"
 	ip netns exec "${net}c" setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups "$dir/tool" "$dir/relay-eth0.sock" "$@" \
 		<"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" 3>&- 4>&- &
