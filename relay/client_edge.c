@@ -161,6 +161,7 @@ static void on_event(void *ctx, const char *event, const struct pa_rsession *s, 
 	c->r->count.incoming += strcmp(event, "relay.incoming") == 0;
 	c->r->count.failed += strcmp(event, "relay.failed") == 0;
 	c->r->count.denied += refused;
+	c->r->count.unread += error == PA_RELAY_E_LIMIT && strcmp(event, "relay.ended") == 0;
 	if (!pa_log_enabled(PA_LOG_INFO) || !may_log(c))
 		return;
 	pa_log(PA_LOG_INFO, event, "session=%" PRIu32 " local=%s peer=%s%s%s", pa_rsession_id(s),
@@ -219,6 +220,7 @@ struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, con
 		free(c);
 		return NULL;
 	}
+	pa_rpool_init(&c->share.pool, PA_PEER_QUEUED_MAX, NULL, 0);
 	c->r = r;
 	c->conn = conn;
 	c->from = conn->from;

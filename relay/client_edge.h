@@ -37,6 +37,7 @@ struct pa_relayd_counters {
 	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited, flood,
 		timed_out;			  /* those that did not */
 	uint64_t calls, incoming, failed, denied; /* sessions */
+	uint64_t unread;			  /* of them those whose peers took nothing when there was no room */
 	uint64_t broken;			  /* clients that broke the rules after all */
 	uint64_t throttled;			  /* what clients wanted too often: calls, names, resuming */
 	uint64_t unlogged;			  /* lines of the log */

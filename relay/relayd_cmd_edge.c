@@ -30,6 +30,7 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"incoming", c->incoming},
 		    {"failed", c->failed},
 		    {"denied", c->denied},
+		    {"unread", c->unread},
 		    {"broken", c->broken},
 		    {"throttled", c->throttled},
 		    {"unlogged", c->unlogged},

@@ -146,7 +146,8 @@ static void on_piped_end(void *ctx, enum pa_relay_error error)
 /* From here on all is the pipe's; bound: for the reply. s is c->s, or a call that came to it. */
 static void open_pipe(struct pa_socks_conn *c, struct pa_rsession *s, const struct pa_endpoint *bound)
 {
-	struct pa_rpipe_config cfg = {.fd = c->fd, .early = c->in, .early_len = c->in_len, .ended = on_piped_end, .ctx = c};
+	struct pa_rpipe_config cfg = {
+		.fd = c->fd, .uid = c->uid, .early = c->in, .early_len = c->in_len, .ended = on_piped_end, .ctx = c};
 	struct pa_rsession *listener = c->s != s ? c->s : NULL;
 	struct pa_turelay *relay = c->so->relay;
 	uint8_t answer[PA_SOCKS5_ANSWER_MAX];

@@ -12,31 +12,8 @@ block_udp
 start_gateway
 add_relay
 start_relay
-cat >"$dir/tunneld.conf" <<-END
-	{
-	  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir",
-	  "relay-users": {"users": ["daemon", "bin"]}
-	}
-END
-ip netns exec "${net}c" "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
-watch $client_pid
-retry "$tool" call "$dir/tunneld-eth0.sock" version-get >/dev/null
-key=$("$bin/pubaddr" --key-file "$dir/client.key" key)
-chmod 755 "$dir"
+start_users
 prlimit --nofile=16384: --pid $$
-# The tool where every user finds it.
-cp "$tools/relay_local_tool" "$dir/tool"
-prog() { # prog USER NAME ARGUMENT...: in the background, with standard input from NAME.in, events in NAME.err
-	user=$1
-	name=$2
-	shift 2
-	rm -f "$dir/$name.in" "$dir/$name.out" "$dir/$name.err" # what one of that name said before is not this one's
-	mkfifo "$dir/$name.in"
-	ip netns exec "${net}c" setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups "$dir/tool" "$dir/relay-eth0.sock" "$@" \
-		<"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" 3>&- 4>&- &
-	eval "${name}_pid=$!"
-	watch $!
-}
 is_served() { # is_served WORDS: daemon calls, and has its line back
 	prog daemon served call $PEER:7401
 	exec 4<>"$dir/served.in"

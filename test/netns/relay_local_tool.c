@@ -11,6 +11,9 @@
  *	relay_local_tool SOCKET squat N		N connections that ask nothing, until the end of standard input: "squatting N" that stand
  *	relay_local_tool SOCKET stuck N PEER	N calls that nobody waits for, until the end of standard input: "stuck N" that are under way
  *	relay_local_tool SOCKET many N PEER	N sessions at once, each with a line that has to come back
+ *	relay_local_tool SOCKET push N PEER	N sessions that send all they may and read nothing, until the end of standard input: "open N",
+ *						and "ended N" for each that has ended meanwhile
+ *	relay_local_tool SOCKET hold N PEER	the same, but they send nothing
  * What happens is told on standard error. Exit code: 0, or 1 with "failed REASON".
  */
 #include <errno.h>
@@ -424,6 +427,47 @@ static int many(unsigned n, const char *peer)
 	return 0;
 }
 
+/* False: it has ended. */
+static bool may_go_on(struct pollfd *p)
+{
+	static const char buf[65536];
+
+	if ((p->revents & (POLLERR | POLLHUP)) != 0) {
+		close(p->fd);
+		p->fd = -1;
+		return false;
+	}
+	if ((p->revents & POLLOUT) != 0)
+		(void)send(p->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return true;
+}
+
+static int hoard(unsigned n, const char *peer, short events)
+{
+	struct pa_rlocal m = call_of(peer, true), r;
+	struct pollfd *fds = calloc(n + 1, sizeof(*fds));
+	unsigned ended = 0;
+
+	if (fds == NULL)
+		return failed("no memory");
+	for (unsigned i = 0; i < n; i++) {
+		int conn = ask(&m);
+
+		if (!take(conn, &r, &fds[i].fd) || r.type != PA_RLOCAL_CALLED)
+			return failed("no answer");
+		close(conn);
+		fds[i].events = events;
+	}
+	fprintf(stderr, "open %u\n", n);
+	fds[n] = (struct pollfd){0, POLLIN, 0};
+	while (poll(fds, n + 1, -1) > 0 && fds[n].revents == 0)
+		for (unsigned i = 0; i < n; i++)
+			if (!may_go_on(&fds[i]))
+				fprintf(stderr, "ended %u\n", ++ended);
+	free(fds);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "";
@@ -448,11 +492,13 @@ int main(int argc, char **argv)
 		return stuck((unsigned)strtoul(argv[3], NULL, 10), argv[4]);
 	if (argc == 5 && strcmp(what, "many") == 0)
 		return many((unsigned)strtoul(argv[3], NULL, 10), argv[4]);
+	if (argc == 5 && (strcmp(what, "push") == 0 || strcmp(what, "hold") == 0))
+		return hoard((unsigned)strtoul(argv[3], NULL, 10), argv[4], strcmp(what, "push") == 0 ? POLLOUT : 0);
 	if (argc == 4 && strcmp(what, "info") == 0) {
 		info(strtoull(argv[3], NULL, 16), &m);
 		tell_info(&m);
 		return 0;
 	}
-	fprintf(stderr, "usage: relay_local_tool SOCKET address|call|later|listen|udp|resolve|many|info ...\n");
+	fprintf(stderr, "usage: relay_local_tool SOCKET address|call|later|listen|udp|resolve|many|push|hold|info ...\n");
 	return 2;
 }
