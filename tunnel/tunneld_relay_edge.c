@@ -172,7 +172,10 @@ static int state_of(const struct pa_turelay *r, const struct pa_turelay_want *w)
 		return PA_RELAY_E_NOT_FOUND;
 	if (r->final != PA_RELAY_E_OK)
 		return (int)r->final;
-	return r->ready ? PA_RELAY_E_OK : -1;
+	if (r->ready)
+		return PA_RELAY_E_OK;
+	/* The tunnel has nothing better to do than to wait. */
+	return w->need == PA_TURELAY_LINK && pa_rretry_refused(&r->retry, now_ms()) ? PA_RELAY_E_NET : -1;
 }
 
 static void tell(struct pa_turelay *r, struct pa_turelay_want *w, enum pa_relay_error state)
@@ -291,8 +294,10 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 	pa_grant_wipe(&r->grant);
 	if (g != NULL)
 		r->grant = *g;
-	if (r->client != NULL && (!server_of(r, &server) || !pa_endpoint_eq(&server, &r->server)))
+	if (!server_of(r, &server) || !pa_endpoint_eq(&server, &r->server)) { /* how another one did says nothing */
+		r->retry = (struct pa_rretry){0};
 		disconnect(r, PA_RELAY_E_REPLACED);
+	}
 	if (r->client != NULL)
 		pa_relay_client_grant(r->client, &r->grant);
 	if (!TAILQ_EMPTY(&r->waiting))

@@ -24,7 +24,7 @@ struct pa_turelay;
 
 #define PA_TURELAY_ERRLEN PA_STREAM_ERRLEN
 #define PA_TURELAY_LINGER_S 30
-#define PA_TURELAY_WAIT_S 20 /* who waits for an address or the link is told after so long that there is none */
+#define PA_TURELAY_WAIT_S 20 /* who waits for an address or the link is told after so long that there is none; see relay_retry.h, too */
 
 struct pa_turelay_config {
 	uv_loop_t *loop;
@@ -62,8 +62,8 @@ enum pa_turelay_need {
 struct pa_turelay_want {
 	enum pa_turelay_need need;
 	/*
-	 * Once, and only if want returned false: it is there (OK), or it cannot be had (NET: no address; NOT_FOUND: no relay is known;
-	 * TIMEOUT, EXPIRED, ...). The want stays until unwant in either case. May call unwant.
+	 * Once, and only if want returned false: it is there (OK), or it cannot be had (NET: no address, or the server is known to refuse;
+	 * NOT_FOUND: no relay is known; TIMEOUT, EXPIRED, ...). The want stays until unwant in either case. May call unwant.
 	 */
 	void (*ready)(void *ctx, enum pa_relay_error error);
 	void *ctx;
