@@ -12,6 +12,8 @@
 #include "tunnel/tunneld_ferry_edge.h"
 #include "tunnel/tunneld_sock_edge.h"
 
+#define NAME "pubaddr-tunneld"
+
 static const char *state_name(enum pa_client_state s)
 {
 	switch (s) {
@@ -139,8 +141,8 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	pa_client_counters_get(p.client, &counters);
 	(void)pa_path_stats(p.path, NULL, &stats, NULL);
 	describe(&p, &s, problem, sizeof(problem));
-	obj = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "version", PACKAGE_VERSION, "interface", p.iface, "device",
-			p.conf->device, "state", state_name(s.state), "usable",
+	obj = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "daemon", NAME, "version", PACKAGE_VERSION, "interface", p.iface,
+			"device", p.conf->device, "state", state_name(s.state), "usable",
 			(int)(s.state == PA_CLIENT_BOUND && p.trouble[0] == '\0'), "default-route",
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
@@ -207,7 +209,7 @@ static void grant_end(struct pa_tunneld *t, struct pa_request *req)
 static void version_get(struct pa_tunneld *t, struct pa_request *req)
 {
 	(void)t;
-	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
+	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s, s:s}", "daemon", NAME, "version", PACKAGE_VERSION));
 }
 
 static void probe_start(struct pa_tunneld *t, struct pa_request *req)
@@ -264,5 +266,5 @@ void pa_tunneld_command(void *ctx, struct pa_request *req)
 		commands[i].fn(ctx, req);
 		return;
 	}
-	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, "unknown command \"%.60s\"", name);
+	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, NAME " has no command \"%.60s\"", name);
 }
