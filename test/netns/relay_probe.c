@@ -357,13 +357,18 @@ static void set_linger(int fd, int on, int seconds)
 		say("abort", "SO_LINGER", -1);
 }
 
-static int watched(void)
+static int watched_by(const char *order)
 {
 	int fd = tcp(0);
 
 	(void)call(fd, &peer);
-	(void)!write(fd, "lsome octets", 12);
+	(void)!write(fd, order, strlen(order));
 	return fd;
+}
+
+static int watched(void)
+{
+	return watched_by("lsome octets");
 }
 
 /* SO_LINGER of 0 s: closing is a reset. */
@@ -401,6 +406,20 @@ static void aborts(void)
 	set_linger(fd, 1, 0);
 	shutdown(fd, SHUT_WR);
 	say_end("shut down first");
+	close(fd);
+	fd = watched_by("Lsome octets");
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	say_end("shut down and closed");
+	fd = watched_by("Lsome octets");
+	set_linger(fd, 1, 0);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	say_end("shut down and closed, 0 seconds");
+	fd = watched();
+	set_linger(fd, 1, 0);
+	shutdown(fd, SHUT_RDWR);
+	say_end("shut down both ways");
 	close(fd);
 }
 
