@@ -110,11 +110,12 @@ static void tell_info(struct pa_rasker *a)
 	answer(a, &m);
 }
 
+/* Everybody can read the numbers of sessions (/proc/net/unix); whoever may use the relay may be told of each, and change his own. */
 static void set(struct pa_rasker *a)
 {
 	struct pa_rprog *p = pa_rprog_find(a->d, a->request.id);
 
-	if (p != NULL)
+	if (p != NULL && (a->cred.uid == 0 || a->cred.uid == p->caller.uid))
 		pa_rprog_set(p, a->request.abrupt, &a->request.body.remote);
 	tell_info(a);
 }

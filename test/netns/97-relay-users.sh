@@ -7,7 +7,7 @@ set -u
 need_root
 command -v setpriv >/dev/null || { echo '1..0 # SKIP setpriv is missing'; exit 0; }
 net_up
-plan 7
+plan 10
 block_udp
 start_gateway
 add_relay
@@ -74,6 +74,28 @@ exec 3>&-
 # shellcheck disable=SC2154
 wait "$squatter_pid"
 
+# ---- one user's sessions are not another one's
+ends() { # ends USER REASON: daemon's program is killed, after USER wanted that to be a reset; the session ends by REASON
+	prog daemon "kept_$1" call $PEER:7401
+	exec 4<>"$dir/kept_$1.in"
+	kept_pid=$!
+	has "kept_$1.err" connected
+	prog "$1" "setter_$1" abrupt "$(sed -n 's/^called //p' "$dir/kept_$1.err")"
+	: >"$dir/setter_$1.in"
+	wait $!
+	session=$(sed -n 's/.* relay.call session=\([0-9]*\) .*/\1/p' "$dir/tunneld.log" | tail -n 1)
+	kill -9 "$kept_pid"
+	exec 4>&-
+	wait "$kept_pid"
+	retry grep -q " relay.end session=$session reason=$2\$" "$dir/tunneld.log" >/dev/null
+}
+ends daemon reset
+ok $? 'a user says of his session that its end is to be a reset'
+ends bin ok
+ok $? 'another one says so, and it is not'
+grep -q 'info connected ok' "$dir/setter_bin.err"
+ok $? 'but he is told that there is one, as /proc/net/tcp would'
+
 ip netns exec "${net}i" nft 'add table ip silent; add chain ip silent transit { type filter hook forward priority 0; };
 	add rule ip silent transit tcp dport 7402 drop'
 prog bin caller stuck 4200 $PEER:7402
@@ -86,6 +108,7 @@ ok $? 'he is given some of them'
 is_served callers
 ok $? 'a call of the first one is made'
 exec 3>&-
+
 kill -0 $client_pid
 ok $? 'it has been one daemon all the time'
 finish

@@ -8,6 +8,7 @@
  *	relay_local_tool SOCKET udp PORT PEER	lines of standard input as datagrams to the peer, those that come as lines
  *	relay_local_tool SOCKET resolve NAME	its addresses
  *	relay_local_tool SOCKET info ID		what became of a session
+ *	relay_local_tool SOCKET abrupt ID	wants its end to be a reset, and tells what became of it
  *	relay_local_tool SOCKET squat N		N connections that ask nothing, until the end of standard input: "squatting N" that stand
  *	relay_local_tool SOCKET stuck N PEER	N calls that nobody waits for, until the end of standard input: "stuck N" that are under way
  *	relay_local_tool SOCKET many N PEER	N sessions at once, each with a line that has to come back
@@ -450,6 +451,11 @@ int main(int argc, char **argv)
 		return many((unsigned)strtoul(argv[3], NULL, 10), argv[4]);
 	if (argc == 4 && strcmp(what, "info") == 0) {
 		info(strtoull(argv[3], NULL, 16), &m);
+		tell_info(&m);
+		return 0;
+	}
+	if (argc == 4 && strcmp(what, "abrupt") == 0) {
+		(void)request(&(struct pa_rlocal){.type = PA_RLOCAL_SET, .id = strtoull(argv[3], NULL, 16), .abrupt = true}, PA_RLOCAL_INFO_IS, &m);
 		tell_info(&m);
 		return 0;
 	}
