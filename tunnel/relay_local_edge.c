@@ -187,9 +187,12 @@ static void deny(struct pa_rasker *a)
 
 	d->denied++;
 	if (now >= d->denied_log_ms + DENIED_LOG_MS) {
+		pa_log(PA_LOG_WARN, "relay.denied", "uid=%u pid=%d reason=\"neither root, nor named by relay-users or exec\" held-back=%u",
+		       (unsigned)a->cred.uid, (int)a->cred.pid, d->denied_held);
 		d->denied_log_ms = now;
-		pa_log(PA_LOG_WARN, "relay.denied", "uid=%u pid=%d reason=\"neither root, nor named by relay-users or exec\"",
-		       (unsigned)a->cred.uid, (int)a->cred.pid);
+		d->denied_held = 0;
+	} else {
+		d->denied_held++;
 	}
 	if (a->request.type == PA_RLOCAL_ADDRESS)
 		m.type = PA_RLOCAL_ADDRESS_IS;

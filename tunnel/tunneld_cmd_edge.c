@@ -13,6 +13,9 @@
 #include "tunnel/tunneld_sock_edge.h"
 
 #define NAME "pubaddr-tunneld"
+/* Lines about what users ask for: none of these is asked for by programs all the time. */
+#define LINES_PER_S 20u
+#define LINES_BURST 200u
 
 static const char *state_name(enum pa_client_state s)
 {
@@ -230,6 +233,24 @@ static void probe_get(struct pa_tunneld *t, struct pa_request *req)
 	pa_tunneld_probe_get(pa_tunneld_parts_of(t).probe, req);
 }
 
+bool pa_tunneld_may_log(const struct pa_tunneld_parts *p, unsigned *ret_held)
+{
+	if (!pa_lines_take(p->lines, LINES_PER_S, LINES_BURST, pa_now_get()))
+		return false;
+	*ret_held = p->lines->held;
+	p->lines->held = 0;
+	return true;
+}
+
+void pa_tunneld_log_denied(const struct pa_tunneld_parts *p, const struct pa_request *req)
+{
+	unsigned held;
+
+	if (pa_tunneld_may_log(p, &held))
+		pa_log(PA_LOG_WARN, "command.denied", "uid=%u pid=%d command=%.60s held-back=%u", (unsigned)pa_request_uid(req),
+		       (int)pa_request_pid(req), pa_request_name(req), held);
+}
+
 static const struct {
 	const char *name;
 	bool root_only;
@@ -258,8 +279,9 @@ void pa_tunneld_command(void *ctx, struct pa_request *req)
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
 		if (commands[i].root_only && pa_request_uid(req) != 0) {
-			pa_log(PA_LOG_WARN, "command.denied", "uid=%u pid=%d command=%s", (unsigned)pa_request_uid(req),
-			       (int)pa_request_pid(req), name);
+			struct pa_tunneld_parts p = pa_tunneld_parts_of(ctx);
+
+			pa_tunneld_log_denied(&p, req);
 			pa_request_replyf(req, PA_RESULT_ERROR, "permission denied: only root may do this");
 			return;
 		}

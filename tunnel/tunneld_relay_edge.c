@@ -24,7 +24,7 @@ static void on_timer(uv_timer_t *timer);
 static void on_soon(uv_timer_t *timer);
 
 /* Those who wait are told from the loop, not from wherever we are. */
-static void settle_soon(struct pa_turelay *r)
+void pa_turelay_settle_soon(struct pa_turelay *r)
 {
 	if (r->closing)
 		return;
@@ -65,7 +65,7 @@ static void on_up(void *ctx, bool resumed)
 	pa_log(PA_LOG_INFO, "relay.ready", "server=%s addr=%s mapped=%s resumed=%s", pa_endpoint_format(&r->server, server),
 	       pa_addr_format(&r->grant.claims.addr, addr), pa_endpoint_format(&as, mapped), resumed ? "yes" : "no");
 	tell_tunnel(r);
-	settle_soon(r);
+	pa_turelay_settle_soon(r);
 }
 
 static void on_down(void *ctx, const char *reason)
@@ -84,7 +84,7 @@ static void on_down(void *ctx, const char *reason)
 	(void)snprintf(r->trouble, sizeof(r->trouble), "%s", reason);
 	if (was_up)
 		tell_tunnel(r);
-	settle_soon(r);
+	pa_turelay_settle_soon(r);
 }
 
 static void on_over(void *ctx, enum pa_relay_error error, bool final)
@@ -97,7 +97,7 @@ static void on_over(void *ctx, enum pa_relay_error error, bool final)
 		r->ready = false;
 	}
 	pa_turelay_reset_all(r, error);
-	settle_soon(r);
+	pa_turelay_settle_soon(r);
 }
 
 static uint64_t next_bind(void *ctx)
@@ -240,7 +240,7 @@ static void on_timer(uv_timer_t *timer)
 	connect_if_wanted(r);
 	settle(r);
 	pa_turelay_tell_held(r);
-	if (r->n_wants == 0 && r->client == NULL)
+	if (r->n_wants == 0 && r->client == NULL && r->lines.held == 0)
 		(void)uv_timer_stop(&r->timer);
 }
 
@@ -257,7 +257,7 @@ bool pa_turelay_want(struct pa_turelay *r, struct pa_turelay_want *w)
 	if (!w->told)
 		TAILQ_INSERT_TAIL(&r->waiting, w, waiting);
 	if (!w->told || r->idle_ms != 0)
-		settle_soon(r);
+		pa_turelay_settle_soon(r);
 	return w->told;
 }
 
@@ -301,7 +301,7 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 	if (r->client != NULL)
 		pa_relay_client_grant(r->client, &r->grant);
 	if (!TAILQ_EMPTY(&r->waiting))
-		settle_soon(r);
+		pa_turelay_settle_soon(r);
 }
 
 bool pa_turelay_known(const struct pa_turelay *r)

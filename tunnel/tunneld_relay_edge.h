@@ -134,6 +134,12 @@ struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_rel
 void pa_turelay_end(struct pa_turelay *r, struct pa_rsession *s, enum pa_relay_error error);
 
 /* ---- the tunnel's datagrams */
+/*
+ * May one more line be logged of what users of the relay do? 300 a second, 3000 at once (all at debug level); how many were not is
+ * logged (relay.held-back). For lines of level INFO.
+ */
+bool pa_turelay_may_log(struct pa_turelay *r);
+
 struct pa_turelay_tunnel_ops {
 	/* One from the gateway. */
 	void (*datagram)(void *ctx, const uint8_t *bytes, size_t len);

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
 # Users of one host who share the session relay, as TAP: one that holds connections to the client daemon's socket without a word, one that
-# may not use it and does so, too, one whose calls never end. The others are served meanwhile.
+# may not use it and does so, too, one whose calls never end. The others are served meanwhile, and the log does not fill the disk.
 set -u
 . "${top_srcdir:?}/test/netns/relay-net.sh"
 need_root
 command -v setpriv >/dev/null || { echo '1..0 # SKIP setpriv is missing'; exit 0; }
 net_up
-plan 10
+plan 14
 block_udp
 start_gateway
 add_relay
@@ -96,6 +96,21 @@ ok $? 'another one says so, and it is not'
 grep -q 'info connected ok' "$dir/setter_bin.err"
 ok $? 'but he is told that there is one, as /proc/net/tcp would'
 
+# ---- the log
+# told EVENT: there are few lines of it, with the number of those that are not there.
+told() { test "$(grep -c " $1 " "$dir/tunneld.log")" -lt 1000 && grep -q " $1 .* held-back=[1-9]" "$dir/tunneld.log"; }
+prog bin wanter addresses
+exec 3<>"$dir/wanter.in"
+has wanter.err 'asked a lot' || has wanter.err 'asked a lot'
+ok $? 'another one wants the address 3000 times, for a moment each'
+echo enough >&3
+exec 3>&-
+# shellcheck disable=SC2154
+wait "$wanter_pid"
+wants_are_told() { is_served wants && told 'demand\.\(un\)*want'; }
+retry wants_are_told
+ok $? 'which is no line each'
+
 ip netns exec "${net}i" nft 'add table ip silent; add chain ip silent transit { type filter hook forward priority 0; };
 	add rule ip silent transit tcp dport 7402 drop'
 prog bin caller stuck 4200 $PEER:7402
@@ -109,6 +124,16 @@ is_served callers
 ok $? 'a call of the first one is made'
 exec 3>&-
 
+ask_nonsense() { # ask_nonsense N: of the command socket, as nobody
+	yes '{"command": "grant-put"}' | head -n "$1" |
+		c setpriv --reuid=nobody --regid=nogroup --clear-groups socat -t 20 - "UNIX-CONNECT:$dir/tunneld-eth0.sock" >"$dir/refused"
+	test "$(grep -c 'permission denied' "$dir/refused")" = "$1"
+}
+ask_nonsense 2000
+ok $? 'one who may not asks the command socket 2000 times, and is refused each time'
+refusals_are_told() { ask_nonsense 1 && told command.denied; }
+retry refusals_are_told
+ok $? 'which is no line each, either'
 kill -0 $client_pid
 ok $? 'it has been one daemon all the time'
 finish
