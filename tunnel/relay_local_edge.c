@@ -157,9 +157,9 @@ static const struct pa_relay_user_ops name_ops = {.result = on_resolved, .reset 
 static void resolve(struct pa_rasker *a)
 {
 	a->user.ops = &name_ops;
-	a->name = pa_turelay_resolve(a->d->cfg.relay, &a->request.body, &a->user);
+	a->name = pa_turelay_resolve(a->d->cfg.relay, &a->request.body, &a->user, a->cred.uid);
 	if (a->name == NULL)
-		no_name(a, PA_RELAY_E_LIMIT);
+		no_name(a, PA_RELAY_E_AGAIN);
 }
 
 static void on_link(void *ctx, enum pa_relay_error error)

@@ -70,7 +70,7 @@ static void resolve(struct pa_socks_conn *c)
 	c->user.ops = &ops;
 	c->state = PA_SOCKS_RESOLVING;
 	c->until_ms = in_s(PA_SOCKS_CALL_S);
-	c->s = pa_turelay_resolve(c->so->relay, &b, &c->user);
+	c->s = pa_turelay_resolve(c->so->relay, &b, &c->user, c->uid);
 	if (c->s == NULL)
 		pa_socks_refuse(c, PA_SOCKS5_FAILED);
 }

@@ -111,21 +111,47 @@ struct pa_rsession *pa_turelay_open(struct pa_turelay *r, const struct pa_relay_
 	return s;
 }
 
-struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u)
+struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u, uid_t uid)
 {
 	struct pa_rlink *link = pa_turelay_link(r);
-	struct pa_rsession *s = link != NULL ? pa_rlink_resolve(link, b, u) : NULL;
+	struct pa_rsession *s;
 
-	r->count.names += s != NULL;
+	if (!pa_rnames_may(&r->names, uid, pa_now_get())) {
+		r->count.names_refused++;
+		return NULL;
+	}
+	s = link != NULL ? pa_rlink_resolve(link, b, u) : NULL;
+	if (s == NULL)
+		return NULL;
+	pa_rnames_begun(&r->names, uid, pa_rsession_id(s));
+	r->count.names++;
 	return s;
 }
+
+static void nobody_is_told(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_relay_body *b)
+{
+	(void)u;
+	(void)s;
+	(void)b;
+}
+
+static void nobody_has_lost(struct pa_relay_user *u, struct pa_rsession *s, enum pa_relay_error error)
+{
+	(void)u;
+	(void)s;
+	(void)error;
+}
+
+static const struct pa_relay_user_ops nobody_ops = {.result = nobody_is_told, .reset = nobody_has_lost};
 
 static void told_end(struct pa_turelay *r, const struct pa_rsession *s, enum pa_relay_error error)
 {
 	struct pa_turelay_call *c = find_call(r, s);
 
-	if (pa_rsession_is_name(s))
+	if (pa_rsession_is_name(s)) {
+		pa_rnames_done(&r->names, pa_rsession_id(s));
 		return;
+	}
 	if (c != NULL && strcmp(c->state, "failed") != 0) {
 		c->state = "over";
 		c->error = (uint8_t)error;
@@ -136,8 +162,14 @@ static void told_end(struct pa_turelay *r, const struct pa_rsession *s, enum pa_
 		pa_log(PA_LOG_INFO, "relay.end", "session=%u reason=%s", pa_rsession_id(s), pa_relay_error_name(error));
 }
 
+/* The server goes on with a name that it is told to drop, for its resolver cannot be stopped: so it stays one of its user's. */
 void pa_turelay_end(struct pa_turelay *r, struct pa_rsession *s, enum pa_relay_error error)
 {
+	if (pa_rnames_is_under_way(&r->names, pa_rsession_id(s))) {
+		r->nobody.ops = &nobody_ops;
+		pa_rsession_set_user(s, &r->nobody);
+		return;
+	}
 	told_end(r, s, error);
 	pa_rlink_close(s, error);
 }
@@ -152,7 +184,11 @@ static void on_result(void *ctx, struct pa_rsession *s, const struct pa_relay_bo
 	char local[PA_ENDPOINT_STRLEN] = "none";
 
 	if (pa_rsession_is_name(s)) {
-		u->ops->result(u, s, b);
+		pa_rnames_done(&r->names, pa_rsession_id(s));
+		if (u == &r->nobody)
+			pa_rlink_close(s, PA_RELAY_E_OK);
+		else
+			u->ops->result(u, s, b);
 		return;
 	}
 	if (b->local.port != 0)

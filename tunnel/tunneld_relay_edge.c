@@ -345,10 +345,11 @@ static const char *state_name(const struct pa_turelay *r)
 
 static json_t *counters_json(const struct pa_turelay_counters *c)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connects", (json_int_t)c->connects, "resumed",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connects", (json_int_t)c->connects, "resumed",
 			 (json_int_t)c->resumed, "lost", (json_int_t)c->lost, "calls", (json_int_t)c->calls, "connected",
 			 (json_int_t)c->connected, "failed", (json_int_t)c->failed, "incoming", (json_int_t)c->incoming, "ended",
-			 (json_int_t)c->ended, "reset", (json_int_t)c->reset, "names", (json_int_t)c->names);
+			 (json_int_t)c->ended, "reset", (json_int_t)c->reset, "names", (json_int_t)c->names,
+			 "names-refused", (json_int_t)c->names_refused);
 }
 
 /* Why there is no connection; NULL: there is one, or nobody has wanted one that did not come. */

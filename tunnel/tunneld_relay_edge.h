@@ -126,20 +126,21 @@ struct pa_turelay_caller {
 	pid_t pid; /* 0: not known */
 };
 
-/* pa_rlink_open and pa_rlink_resolve, with a line in the log. NULL: no link, no memory, or too many. */
+/* pa_rlink_open, with a line in the log. NULL: no link, no memory, or too many. */
 struct pa_rsession *pa_turelay_open(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u,
 				    const struct pa_turelay_caller *caller);
-struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u);
+/* pa_rlink_resolve, as far as the user uid may (relay_names.h). NULL as above, or not now: what a server calls AGAIN. */
+struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u, uid_t uid);
 /* pa_rlink_close, with a line in the log. For all sessions that these gave, and those of the incoming op. */
 void pa_turelay_end(struct pa_turelay *r, struct pa_rsession *s, enum pa_relay_error error);
 
-/* ---- the tunnel's datagrams */
 /*
  * May one more line be logged of what users of the relay do? 300 a second, 3000 at once (all at debug level); how many were not is
  * logged (relay.held-back). For lines of level INFO.
  */
 bool pa_turelay_may_log(struct pa_turelay *r);
 
+/* ---- the tunnel's datagrams */
 struct pa_turelay_tunnel_ops {
 	/* One from the gateway. */
 	void (*datagram)(void *ctx, const uint8_t *bytes, size_t len);

@@ -4,6 +4,7 @@
 
 #include "tunnel/lines.h"
 #include "tunnel/relay_client_edge.h"
+#include "tunnel/relay_names.h"
 #include "tunnel/tunneld_relay_edge.h"
 
 /* Inside of tunneld_relay_edge.c and tunneld_relay_calls.c only. */
@@ -22,7 +23,7 @@ struct pa_turelay_call {
 
 struct pa_turelay_counters {
 	uint64_t connects, resumed, lost; /* of the connection */
-	uint64_t calls, connected, failed, incoming, ended, reset, names;
+	uint64_t calls, connected, failed, incoming, ended, reset, names, names_refused;
 };
 
 struct pa_turelay {
@@ -49,6 +50,8 @@ struct pa_turelay {
 	void *tunnel_ctx;
 	struct pa_turelay_counters count;
 	struct pa_lines lines; /* about sessions, and what leads to them */
+	struct pa_rnames names;
+	struct pa_relay_user nobody; /* of names that their users do not wait for any more */
 	struct pa_turelay_call recent[PA_TURELAY_RECENT];
 	unsigned n_recent; /* in all */
 };

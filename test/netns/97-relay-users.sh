@@ -1,13 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
 # Users of one host who share the session relay, as TAP: one that holds connections to the client daemon's socket without a word, one that
-# may not use it and does so, too, one whose calls never end. The others are served meanwhile, and the log does not fill the disk.
+# may not use it and does so, too, one whose calls never end, one who asks for names without end. The others are served meanwhile, and
+# the log does not fill the disk.
 set -u
 . "${top_srcdir:?}/test/netns/relay-net.sh"
 need_root
 command -v setpriv >/dev/null || { echo '1..0 # SKIP setpriv is missing'; exit 0; }
 net_up
-plan 14
+# What `ip netns exec` shows the server for its resolver: one name that it knows, and a name server that is silent.
+trap 'cleanup; rm -rf "/etc/netns/${net}g"' EXIT
+mkdir -p "/etc/netns/${net}g"
+printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts"
+printf 'nameserver %s\noptions timeout:2 attempts:1\n' $PEER >"/etc/netns/${net}g/resolv.conf"
+echo 'hosts: files dns' >"/etc/netns/${net}g/nsswitch.conf"
+ip netns exec "${net}i" nft 'add table ip mute; add chain ip mute transit { type filter hook forward priority 0; };
+	add rule ip mute transit udp dport 53 drop'
+plan 19
 block_udp
 start_gateway
 add_relay
@@ -123,6 +132,27 @@ ok $? 'he is given some of them'
 is_served callers
 ok $? 'a call of the first one is made'
 exec 3>&-
+
+has_names() { # daemon is told an address, five times in a row
+	for _ in 1 2 3 4 5; do
+		c setpriv --reuid=daemon "--regid=$(id -g daemon)" --clear-groups "$dir/tool" "$dir/relay-eth0.sock" resolve peer.example \
+			>"$dir/names.out" 2>"$dir/names.err"
+		grep -qx "$PEER" "$dir/names.out" || { sed 's/^/# /' "$dir/names.err" && return 1; }
+	done
+}
+has_names
+ok $? 'names are resolved at the server'
+for asked in slow peer; do
+	prog bin "asker_$asked" names $asked.example
+	exec 3<>"$dir/asker_$asked.in"
+	has "asker_$asked.err" asking
+	has_names
+	ok $? "and while another one asks for $asked.example without end, and waits for no answer"
+	echo enough >&3
+	exec 3>&-
+	eval "wait \$asker_${asked}_pid"
+	ok $? 'who could ask all the time'
+done
 
 ask_nonsense() { # ask_nonsense N: of the command socket, as nobody
 	yes '{"command": "grant-put"}' | head -n "$1" |
