@@ -39,7 +39,7 @@ prog() { # prog USER NAME ARGUMENT...: in the background, with standard input fr
 	user=$1
 	name=$2
 	shift 2
-	rm -f "$dir/$name.in"
+	rm -f "$dir/$name.in" "$dir/$name.out" "$dir/$name.err" # what one of that name said before is not this one's
 	mkfifo "$dir/$name.in"
 	ip netns exec "${net}c" setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups "$dir/tool" "$dir/relay-eth0.sock" "$@" \
 		<"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" 3>&- 4>&- &

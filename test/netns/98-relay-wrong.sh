@@ -136,7 +136,7 @@ relayd
 works
 "$LAB" stop gatewayd >/dev/null
 "$LAB" stop client1.tunneld >/dev/null && "$LAB" start client1.tunneld >/dev/null
-within 10 on client1 test -S /run/pubaddr/relay-eth0.sock
+within 10 relay_socket
 call
 eventually 20 "pubaddr status: the gateway beside the server" status_has "the server cannot serve this grant now"
 check "the page has it" grep -qxF ".It the server cannot serve this grant now" "$page"

@@ -27,9 +27,9 @@ mtu() { on client1 pubaddr status | sed -n 's/^ *MTU  *\([0-9]*\).*/\1/p'; }
 mtu_is() { [ "$(mtu)" = "$1" ] || { mtu; return 1; }; }
 gateway_has() { ask_gateway '{"command": "binding-get-all"}' | grep -q "\"mtu\":$1[,}]"; }
 settled() { mtu_is "$1" && gateway_has "$1"; }
-# used MTU: the same while the path carries something; who carries nothing asks nothing.
+# used MTU: the same while the path carries something, packets of that size; a client that nothing reaches asks nothing.
 used() {
-	on peer ping -q -c4 -i0.05 -W1 -s 1400 -M dont "$CLIENT_PUBLIC_IP" >/dev/null
+	on peer ping -q -c4 -i0.05 -W1 -s $(($1 - 28)) -M dont "$CLIENT_PUBLIC_IP" >/dev/null
 	settled "$1"
 }
 arrived() { stat -c %s "$TMP/$1" 2>/dev/null || echo 0; }

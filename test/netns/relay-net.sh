@@ -36,7 +36,7 @@ counter_above() { test "$(counter "$1")" -gt "$2"; }
 relay() { # relay NAME ARGUMENT...: in the background, with standard input from NAME.in (a FIFO), output in NAME.out, events in NAME.err
 	name=$1
 	shift
-	rm -f "$dir/$name.in"
+	rm -f "$dir/$name.in" "$dir/$name.out" "$dir/$name.err" # what one of that name said before is not this one's
 	mkfifo "$dir/$name.in"
 	ip netns exec "${net}c" "$relay_tool" $GW:443 "$hex" "$dir/client.key" "$@" <"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" &
 	eval "${name}_pid=$!"
