@@ -277,6 +277,8 @@ void pa_rclient_lost(struct pa_rclient *c)
 	c->conn = NULL;
 	c->lost_ms = pa_now_get().boot_ms;
 	pa_rlink_lost(c->link);
+	if (!pa_relayd_may_log(c->r, PA_RELAY_LIMIT_CLIENT))
+		return;
 	pa_log(PA_LOG_INFO, "relay.lost", "addr=%s sessions=%u hold-s=%d", pa_addr_format(&c->grant.claims.addr, addr),
 	       pa_rlink_sessions(c->link), PA_RELAY_HOLD_S);
 }
@@ -292,9 +294,10 @@ void pa_rclient_end(struct pa_rclient *c, enum pa_relay_error error)
 	char addr[PA_ADDR_STRLEN];
 	struct pa_conn *conn = c->conn;
 
-	pa_log(PA_LOG_INFO, "relay.end", "addr=%s epoch=%" PRIu64 " sessions=%u reason=%s",
-	       pa_addr_format(&c->grant.claims.addr, addr), c->grant.claims.epoch, pa_rlink_sessions(c->link),
-	       error == PA_RELAY_E_OK ? "client" : pa_relay_error_name(error));
+	if (pa_relayd_may_log(c->r, PA_RELAY_LIMIT_CLIENT))
+		pa_log(PA_LOG_INFO, "relay.end", "addr=%s epoch=%" PRIu64 " sessions=%u reason=%s",
+		       pa_addr_format(&c->grant.claims.addr, addr), c->grant.claims.epoch, pa_rlink_sessions(c->link),
+		       error == PA_RELAY_E_OK ? "client" : pa_relay_error_name(error));
 	pa_gate_forget(c->r->gate, &c->grant);
 	pa_rlink_each(c->link, drop_session, NULL);
 	if (conn != NULL && error != PA_RELAY_E_OK)

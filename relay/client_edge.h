@@ -116,6 +116,8 @@ struct pa_rclient {
 };
 
 /* conn_edge.c */
+/* May one more line of that kind be logged, of what connections do? Those that are not are told of (relay.held-back). */
+bool pa_relayd_may_log(struct pa_relayd *r, enum pa_relay_limit what);
 void pa_conn_accept(struct pa_relayd *r, int fd, const struct pa_endpoint *from);
 /* Closes without a word to the client, who is left as lost. */
 void pa_conn_close(struct pa_conn *c);

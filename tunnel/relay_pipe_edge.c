@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -550,6 +551,16 @@ int pa_rpipe_new(struct pa_rpipes *ps, struct pa_rsession *s, const struct pa_rp
 
 void pa_rpipe_set_abrupt(struct pa_rpipe *p, bool abrupt)
 {
+	struct pollfd now = {.fd = p->fd, .events = POLLRDHUP};
+
+	/* How it ends is another matter from now on. What it has ended already was a good end, also if its event is still to come. */
+	if (abrupt && !p->abrupt && poll(&now, 1, 0) > 0) {
+		if ((now.revents & POLLHUP) != 0)
+			return;
+		p->hup_in = true;
+		if (!p->stuffed && !read_on(p))
+			return;
+	}
 	p->abrupt = abrupt;
 }
 

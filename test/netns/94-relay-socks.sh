@@ -35,7 +35,7 @@ printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts
 echo 'hosts: files' >"/etc/netns/${net}g/nsswitch.conf"
 chmod 755 "$dir"
 cp "$top_srcdir/test/netns/socks_client.py" "$dir"
-plan 63
+plan 65
 
 ip netns exec "${net}n" nft 'add table ip blocked; add chain ip blocked transit { type filter hook forward priority 0; };
 	add rule ip blocked transit meta l4proto udp counter drop' || exit 99
@@ -273,6 +273,15 @@ is "$(cat "$dir/hold.out")" 16 'a user who may not gets no more than 16 connecti
 is "$(fetch --socks5 127.0.0.1:1080 http://$PEER:7001/data)" 0 'which keeps nobody else out'
 exec 3>&-
 wait $hold_pid
+
+# ---- the log
+lines() { grep -c ' socks\.\(request\|failed\) ' "$dir/tunneld.log"; }
+held() { sed -n 's/.* relay.held-back lines=\([0-9]*\)$/\1/p' "$dir/tunneld.log" | awk '{n += $1} END {print n + 0}'; }
+written=$(lines)
+is "$(c $python "$dir/socks_client.py" 1080 nonsense 3000)" 3000 'a user asks 3000 times for what there is not'
+all_told() { test "$(held)" -gt 0 && test $(($(lines) - written + $(held))) = 6000; }
+retry all_told
+ok $? 'which is no line each; those that are not there are counted'
 
 # ---- passwords
 stop
