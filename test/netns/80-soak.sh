@@ -192,10 +192,10 @@ reload() { # reload COMMAND [parked]
 	reloads=$((reloads + 1))
 }
 # Kea reads its lease file with each configuration, so that must not grow without end; what makes it short again (a program of
-# Kea's) begins some time after a reload, and no reload may come while it runs.
+# Kea's) begins some time after a reload, and no reload may come while it runs: nor begin again before the next one.
 compact() {
 	touch "$dir/marker"
-	kea_conf 1
+	kea_conf 4
 	reload config-reload
 	wait_for 20 compacted || echo "the lease file stays long" >>"$dir/bad-answers"
 	kea_conf
