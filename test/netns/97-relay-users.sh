@@ -93,8 +93,9 @@ echo enough >&3
 exec 3>&-
 # shellcheck disable=SC2154
 wait "$wanter_pid"
-wants_are_told() { is_served wants && told 'demand\.\(un\)*want'; }
-retry wants_are_told
+is_served wants
+is_served again
+told 'demand\.\(un\)*want'
 ok $? 'which is no line each'
 
 ip netns exec "${net}i" nft 'add table ip silent; add chain ip silent transit { type filter hook forward priority 0; };
