@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/api_cmd.h"
+#include "broker/paths.h"
 #include "broker/subnet.h"
 #include "common/err.h"
 #include "common/hex.h"
@@ -202,9 +203,9 @@ static void status_get(struct pa_api_call *c)
 
 	for (size_t i = 0; i < api->conf->n_pools; i++)
 		active += pa_lease_pool_stats(c->api->leases, i, c->now.unix_ms).active;
-	pa_api_set(c, PA_RESULT_SUCCESS, "pubaddr-brokerd %s", api->version);
-	pa_api_give(c, json_pack("{s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
-				 "version", api->version, "pid", api->pid,
+	pa_api_set(c, PA_RESULT_SUCCESS, PA_BROKER_NAME " %s", api->version);
+	pa_api_give(c, json_pack("{s:s, s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
+				 "daemon", PA_BROKER_NAME, "version", api->version, "pid", api->pid,
 				 "uptime", (json_int_t)((c->now.boot_ms - api->started_boot_ms) / 1000),
 				 "database", api->conf->database,
 				 "active-leases", (json_int_t)active,
@@ -289,7 +290,7 @@ static void store_backup(struct pa_api_call *c)
 static void version_get(struct pa_api_call *c)
 {
 	pa_api_set(c, PA_RESULT_SUCCESS, "%s", c->api->version);
-	pa_api_give(c, json_pack("{s:s}", "version", c->api->version));
+	pa_api_give(c, json_pack("{s:s, s:s}", "daemon", PA_BROKER_NAME, "version", c->api->version));
 }
 
 static void list_commands(struct pa_api_call *c);
@@ -340,7 +341,7 @@ void pa_api_handle(struct pa_api *api, struct pa_now now, bool admin, const char
 	while (i < N_COMMANDS && strcmp(commands[i].name, name) != 0)
 		i++;
 	if (i == N_COMMANDS)
-		pa_api_set(&call, PA_RESULT_UNSUPPORTED, "unknown command '%.64s'; list-commands tells which there are", name);
+		pa_api_set(&call, PA_RESULT_UNSUPPORTED, PA_BROKER_NAME " has no command \"%.64s\"; list-commands tells which there are", name);
 	else
 		commands[i].handle(&call);
 	/* Also a command that only read: it may have read what another one changed and nobody stored yet. */

@@ -374,6 +374,18 @@ static int become_user(struct broker *b)
 	return 0;
 }
 
+static int open_loop(struct broker *b)
+{
+	char err[PA_SANDBOX_ERRLEN];
+	int rc = pa_sandbox_begin(err), uv = 0;
+
+	if (rc == 0)
+		uv = uv_loop_init(&b->loop);
+	if (rc < 0 || uv < 0)
+		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", rc < 0 ? err : uv_strerror(uv));
+	return rc < 0 || uv < 0 ? PA_EIO : 0;
+}
+
 static int enter_sandbox(void)
 {
 	static const struct pa_sandbox nothing;
@@ -434,9 +446,7 @@ int pa_broker_run(const char *file, bool debug)
 	set_log_level(&b);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is one more full disk */
-	rc = uv_loop_init(&b.loop);
-	if (rc < 0) {
-		pa_log(PA_LOG_ERROR, "broker.start-failed", "error=\"%s\"", uv_strerror(rc));
+	if (open_loop(&b) < 0) {
 		pa_setup_clear(&b.setup);
 		return PA_EXIT_FAILED;
 	}

@@ -65,6 +65,10 @@ int pa_ctl_fail(const struct pa_ctl *ctl, const char *text);
 
 /* Prints rows (each a list of strings, as many as heads) in columns as wide as their longest cell (ctl_table.c). */
 void pa_ctl_table(FILE *out, const char *const *heads, size_t n_heads, const json_t *rows);
+/* Is that status the broker's, and not another daemon's whose socket --socket names? */
+bool pa_ctl_is_broker(const json_t *status);
+/* Prints a status (borrowed) of whichever daemon: its name, what is told in a line each, the names of the rest (ctl_daemon.c). */
+void pa_ctl_print_daemon(FILE *out, json_t *status);
 /* Prints a JSON value (borrowed) as one line. */
 void pa_ctl_print_json(FILE *out, const json_t *json);
 

@@ -8,6 +8,7 @@
 
 #include "broker/api.h"
 #include "broker/ctl.h"
+#include "broker/paths.h"
 #include "broker/setup.h"
 #include "common/edge_client.h"
 #include "common/err.h"
@@ -18,6 +19,7 @@
 /* Tells why there is no answer, or that the answer was no; returns the exit code. */
 static int report(const struct pa_ctl *ctl, int rc, const char *text)
 {
+	bool ours = strcmp(ctl->socket, PA_BROKER_SOCKET) == 0;
 	int code = rc == PA_RESULT_EMPTY ? PA_CTL_EMPTY : PA_CTL_ERROR;
 
 	if (ctl->json) {
@@ -27,7 +29,9 @@ static int report(const struct pa_ctl *ctl, int rc, const char *text)
 		json_decref(json);
 	} else {
 		fprintf(ctl->err, "pubaddrctl: %s%s\n", text,
-			rc == PA_ENOTFOUND ? "; is pubaddr-brokerd running? --socket names another socket" : "");
+			rc != PA_ENOTFOUND ? ""
+			: ours		   ? "; is " PA_BROKER_NAME " running? --socket names another socket"
+					   : "; is the daemon running to which this socket belongs?");
 	}
 	return code;
 }
@@ -306,8 +310,10 @@ int pa_ctl_status(const struct pa_ctl *ctl)
 		return rc;
 	if (ctl->json) {
 		pa_ctl_print_json(ctl->out, reply);
+	} else if (!pa_ctl_is_broker(reply)) {
+		pa_ctl_print_daemon(ctl->out, reply);
 	} else {
-		fprintf(ctl->out, "pubaddr-brokerd %s, pid %lld, up %lld s\n", text_of(reply, "version"),
+		fprintf(ctl->out, PA_BROKER_NAME " %s, pid %lld, up %lld s\n", text_of(reply, "version"),
 			(long long)number_of(reply, "pid"), (long long)number_of(reply, "uptime"));
 		fprintf(ctl->out, "database         %s\n", text_of(reply, "database"));
 		fprintf(ctl->out, "active leases    %lld\n", (long long)number_of(reply, "active-leases"));

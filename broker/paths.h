@@ -2,6 +2,8 @@
 #ifndef PA_BROKER_PATHS_H
 #define PA_BROKER_PATHS_H
 
+#define PA_BROKER_NAME "pubaddr-brokerd"
+
 /* Defaults that configuration and options override (HACKING.md, FILES). */
 #define PA_BROKERD_CONF "/etc/pubaddr/brokerd.conf"
 #define PA_BROKER_SOCKET "/run/pubaddr/broker.sock"

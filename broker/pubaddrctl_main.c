@@ -23,7 +23,7 @@ static void usage(FILE *f)
 		   "                           move a gateway's clients to others, and keep new ones away\n"
 		   "  gateway undrain NAME|ADDRESS\n"
 		   "                           let it take clients again\n"
-		   "  status                   the broker's state and counters\n"
+		   "  status                   the broker's state and counters, or those of the daemon whose socket it is\n"
 		   "  config test FILE         check a configuration and the keys it names\n"
 		   "  reload                   let the broker read its configuration and keys again\n"
 		   "  backup FILE              a copy of the leases, made by the broker; never overwrites\n"

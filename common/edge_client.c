@@ -20,7 +20,8 @@
 
 static int fail(char err[PA_CLIENT_ERRLEN], const char *path, const char *what, int e)
 {
-	(void)snprintf(err, PA_CLIENT_ERRLEN, "%.150s: %s: %s", path, what, strerror(e));
+	(void)snprintf(err, PA_CLIENT_ERRLEN, "%.150s: %s: %s", path, what,
+		       e == EPROTOTYPE ? "it is no daemon's command socket" : strerror(e));
 	if (e == ENOENT || e == ECONNREFUSED)
 		return PA_ENOTFOUND;
 	if (e == EACCES || e == EPERM)

@@ -137,8 +137,14 @@ static void on_hangup(uv_signal_t *h, int signum)
 
 static int open_life(struct life *l, const struct pa_daemon_ops *ops, void *ctx)
 {
-	int rc = uv_loop_init(&l->loop) < 0 ? PA_ENOMEM : 0;
+	char err[PA_SANDBOX_ERRLEN];
+	int rc = pa_sandbox_begin(err);
 
+	if (rc < 0) {
+		pa_log(PA_LOG_ERROR, "daemon.failed", "reason=\"%s\"", err);
+		return rc;
+	}
+	rc = uv_loop_init(&l->loop) < 0 ? PA_ENOMEM : 0;
 	if (rc == 0) {
 		l->ops = ops;
 		rc = ops->make(&l->loop, ctx, &l->self);

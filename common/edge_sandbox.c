@@ -58,6 +58,13 @@ static int bound(uint64_t keep)
 	return 0;
 }
 
+int pa_sandbox_begin(char err[PA_SANDBOX_ERRLEN])
+{
+	int rc = pa_seccomp_no_io_uring();
+
+	return rc < 0 && rc != PA_ENOTSUP ? fail("seccomp", err) : 0;
+}
+
 int pa_sandbox_user(uid_t uid, gid_t gid, char err[PA_SANDBOX_ERRLEN])
 {
 	if (getuid() == uid && geteuid() == uid)

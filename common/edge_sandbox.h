@@ -25,6 +25,11 @@ struct pa_sandbox {
 };
 
 /*
+ * To be called before the first event loop is made: libuv (1.45 and later) would open an io_uring for it, which the sandbox cannot let
+ * it use, for a filter of system calls does not see what goes through one. Sets no-new-privs. 0, or PA_EIO with what in err.
+ */
+int pa_sandbox_begin(char err[PA_SANDBOX_ERRLEN]);
+/*
  * Becomes uid and gid with no other group, and drops every capability, also from the bounding set. Only root can do so;
  * a process that is that user already changes nothing. 0, PA_EDENIED or PA_EIO with what and remedy in err.
  */

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -146,7 +147,35 @@ static int allow_threads(scmp_filter_ctx ctx)
 	int rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 
-	return rc == 0 ? seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) : rc;
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	/* libuv gives its threads names (1.50). */
+	return rc == 0 ? seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, equals(0, PR_SET_NAME)) : rc;
+}
+
+/* What goes through its rings is seen by no filter. Told that there is none, libuv does without. */
+static int refuse_io_uring(scmp_filter_ctx ctx)
+{
+	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0);
+}
+
+/* rc: 0 or a negative errno of libseccomp's. */
+static int finish(scmp_filter_ctx ctx, int rc)
+{
+	if (rc == 0)
+		rc = seccomp_load(ctx);
+	seccomp_release(ctx);
+	if (rc == 0)
+		return 0;
+	errno = -rc;
+	return rc == -ENOMEM ? PA_ENOMEM : rc == -EINVAL || rc == -ENOSYS || rc == -EOPNOTSUPP ? PA_ENOTSUP : PA_EIO;
+}
+
+int pa_seccomp_no_io_uring(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+
+	return ctx == NULL ? PA_ENOMEM : finish(ctx, refuse_io_uring(ctx));
 }
 
 int pa_seccomp_load(unsigned allow)
@@ -168,13 +197,9 @@ int pa_seccomp_load(unsigned allow)
 		rc = allow_maps(ctx, allow);
 	if (rc == 0)
 		rc = allow_threads(ctx);
+	if (rc == 0)
+		rc = refuse_io_uring(ctx);
 	if (rc == 0 && sigaction(SIGSYS, &sa, NULL) < 0)
 		rc = -errno;
-	if (rc == 0)
-		rc = seccomp_load(ctx);
-	seccomp_release(ctx);
-	if (rc == 0)
-		return 0;
-	errno = -rc;
-	return rc == -ENOMEM ? PA_ENOMEM : rc == -EINVAL || rc == -ENOSYS || rc == -EOPNOTSUPP ? PA_ENOTSUP : PA_EIO;
+	return finish(ctx, rc);
 }

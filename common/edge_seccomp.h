@@ -12,6 +12,11 @@
 #endif
 #endif
 
+/*
+ * No io_uring from now on: io_uring_setup(2) fails with ENOSYS. Sets no-new-privs. 0; PA_ENOTSUP: the kernel has no seccomp; PA_EIO,
+ * PA_ENOMEM.
+ */
+int pa_seccomp_no_io_uring(void);
 /* Allows what allow (PA_SANDBOX_...) says and no more, for good. 0; PA_ENOTSUP: the kernel has no seccomp; PA_EIO, PA_ENOMEM. */
 int pa_seccomp_load(unsigned allow);
 

@@ -54,6 +54,7 @@ struct pa_stream {
 	size_t sent;			    /* octets, since the path's rate was looked at */
 	uint32_t unsent;		    /* that the socket may have before it says that it has room; 0: not set */
 	bool ready, closing, dirty, silent; /* silent: whoever closes us does not want to be told */
+	bool refused;			    /* see pa_stream_is_refused */
 	int events;			    /* that poll waits for */
 	char why[128];			    /* of the end, where the text is our own */
 	size_t len;			    /* in input */
@@ -133,6 +134,12 @@ static void fail(struct pa_stream *s, const char *reason)
 		s->ops->closed(s->ctx, reason);
 }
 
+static const char *why_not(struct pa_stream *s, int os)
+{
+	s->refused |= os == ECONNREFUSED;
+	return strerror(os);
+}
+
 static const char *why(struct pa_stream *s, int error)
 {
 	long verify = SSL_get_verify_result(s->ssl);
@@ -142,6 +149,7 @@ static const char *why(struct pa_stream *s, int error)
 	if (s->flooded)
 		return "too many key updates or session tickets";
 	if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && verify != X509_V_OK) {
+		s->refused = true;
 		(void)snprintf(s->why, sizeof(s->why), "the certificate is not accepted: %s", X509_verify_cert_error_string(verify));
 		return s->why;
 	}
@@ -149,7 +157,7 @@ static const char *why(struct pa_stream *s, int error)
 		return "the other side closed the connection";
 	if (code != 0 && ERR_reason_error_string(code) != NULL)
 		return ERR_reason_error_string(code);
-	return os != 0 ? strerror(os) : "the connection ended";
+	return os != 0 ? why_not(s, os) : "the connection ended";
 }
 
 /* TLS takes them one after the other as long as there are any, and tells nobody: but for this. To it, the stream ends here. */
@@ -331,12 +339,12 @@ static void give_output(struct pa_stream *s)
 }
 
 /* libuv calls whatever befalls a socket EBADF; the socket knows better. */
-static const char *error_of(const struct pa_stream *s, int status)
+static const char *error_of(struct pa_stream *s, int status)
 {
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0 ? strerror(error) : uv_strerror(status);
+	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0 ? why_not(s, error) : uv_strerror(status);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -393,6 +401,11 @@ void pa_stream_output(struct pa_stream *s)
 	s->dirty = true;
 	(void)uv_check_start(&s->check, on_check);
 	(void)uv_prepare_start(&s->prepare, on_prepare);
+}
+
+bool pa_stream_is_refused(const struct pa_stream *s)
+{
+	return s->refused;
 }
 
 void pa_stream_close(struct pa_stream *s)

@@ -2,6 +2,7 @@
 #ifndef PA_EDGE_TLS_STREAM_H
 #define PA_EDGE_TLS_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -60,6 +61,11 @@ int pa_stream_accept(uv_loop_t *loop, struct pa_stream_tls *tls, int fd, const s
 		     struct pa_stream **ret);
 /* peek would give something: it is called soon, not from here. */
 void pa_stream_output(struct pa_stream *s);
+/*
+ * For closed, at the connecting end: it is a known no, which trying again does not change at once: nobody listens there (ECONNREFUSED), or
+ * the certificate is not accepted.
+ */
+bool pa_stream_is_refused(const struct pa_stream *s);
 /* Sends what peek gives if the socket takes it, and closes; closed is not called. NULL is fine. An op may call it. */
 void pa_stream_close(struct pa_stream *s);
 

@@ -29,6 +29,10 @@
 #define PA_RELAY_ID_LEN 16
 #define PA_RELAY_NAME_MAX 253 /* of a host name, in octets (RFC 1035) */
 #define PA_RELAY_ADDRS_MAX 16 /* of a RESOLVED */
+/* Names that a client may ask for: at a time, a second, and of these at once. What is more is answered AGAIN. */
+#define PA_RELAY_NAMES_MAX 8u
+#define PA_RELAY_NAMES_PER_S 20u
+#define PA_RELAY_NAMES_BURST 100u
 
 enum pa_relay_type {
 	PA_RELAY_OPEN = 1,   /* c->s: begin a session; the client counts session numbers up, odd ones */

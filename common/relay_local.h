@@ -24,7 +24,7 @@
  *	OPEN, TCP_LISTEN RESULT, with the program's descriptor where the error is OK
  *	OPEN, UDP        the same
  *	INFO             INFO_IS
- *	SET              INFO_IS: the session is from now on as SET says
+ *	SET              INFO_IS: the session is from now on as SET says, if it is of the same user, or root asks
  *	RESOLVE          RESOLVED
  *
  * A program whom the configuration does not permit gets the answer with PA_RELAY_E_DENIED. A connection that ends without an answer:

@@ -19,20 +19,29 @@ unsigned pa_rqueue_peek(const struct pa_rqueue *q, struct iovec ret[2])
 	return first < q->len ? 2 : 1;
 }
 
+size_t pa_rqueue_need(const struct pa_rqueue *q, size_t len)
+{
+	size_t cap = q->cap > 0 ? q->cap : QUEUE_MIN;
+
+	if (len == 0)
+		return 0;
+	if (len > SIZE_MAX / 4 || q->len > SIZE_MAX / 4)
+		return SIZE_MAX;
+	while (cap - q->len < len)
+		cap *= 2;
+	return cap - q->cap;
+}
+
 /* Room for len more. */
 static bool grow(struct pa_rqueue *q, size_t len)
 {
-	size_t cap = q->cap > 0 ? q->cap : QUEUE_MIN, done = 0;
+	size_t need = pa_rqueue_need(q, len), done = 0;
 	struct iovec pieces[2];
 	uint8_t *buf;
 
-	if (len > SIZE_MAX / 4 || q->len > SIZE_MAX / 4)
-		return false;
-	while (cap - q->len < len)
-		cap *= 2;
-	if (cap == q->cap)
+	if (need == 0)
 		return true;
-	buf = malloc(cap);
+	buf = need < SIZE_MAX ? malloc(q->cap + need) : NULL;
 	if (buf == NULL)
 		return false;
 	for (unsigned i = 0, n = pa_rqueue_peek(q, pieces); i < n; i++) {
@@ -40,7 +49,7 @@ static bool grow(struct pa_rqueue *q, size_t len)
 		done += pieces[i].iov_len;
 	}
 	free(q->buf);
-	*q = (struct pa_rqueue){.buf = buf, .cap = cap, .len = done};
+	*q = (struct pa_rqueue){.buf = buf, .cap = q->cap + need, .len = done};
 	return true;
 }
 

@@ -19,6 +19,8 @@ struct pa_rqueue {
 	size_t len;
 };
 
+/* How many more bytes of memory it takes to add len; SIZE_MAX: more than there can be. */
+size_t pa_rqueue_need(const struct pa_rqueue *q, size_t len);
 /* Copies len bytes to the end. False: no memory, and nothing is added. */
 bool pa_rqueue_add(struct pa_rqueue *q, const void *bytes, size_t len);
 /* The bytes, first to last, in up to two pieces; returns how many pieces. Valid until the next call. */

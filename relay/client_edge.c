@@ -161,6 +161,7 @@ static void on_event(void *ctx, const char *event, const struct pa_rsession *s, 
 	c->r->count.incoming += strcmp(event, "relay.incoming") == 0;
 	c->r->count.failed += strcmp(event, "relay.failed") == 0;
 	c->r->count.denied += refused;
+	c->r->count.unread += error == PA_RELAY_E_LIMIT && strcmp(event, "relay.ended") == 0;
 	if (!pa_log_enabled(PA_LOG_INFO) || !may_log(c))
 		return;
 	pa_log(PA_LOG_INFO, event, "session=%" PRIu32 " local=%s peer=%s%s%s", pa_rsession_id(s),
@@ -219,6 +220,7 @@ struct pa_rclient *pa_rclient_new(struct pa_relayd *r, struct pa_conn *conn, con
 		free(c);
 		return NULL;
 	}
+	pa_rpool_init(&c->share.pool, PA_PEER_QUEUED_MAX, NULL, 0);
 	c->r = r;
 	c->conn = conn;
 	c->from = conn->from;
@@ -275,6 +277,8 @@ void pa_rclient_lost(struct pa_rclient *c)
 	c->conn = NULL;
 	c->lost_ms = pa_now_get().boot_ms;
 	pa_rlink_lost(c->link);
+	if (!pa_relayd_may_log(c->r, PA_RELAY_LIMIT_CLIENT))
+		return;
 	pa_log(PA_LOG_INFO, "relay.lost", "addr=%s sessions=%u hold-s=%d", pa_addr_format(&c->grant.claims.addr, addr),
 	       pa_rlink_sessions(c->link), PA_RELAY_HOLD_S);
 }
@@ -290,9 +294,10 @@ void pa_rclient_end(struct pa_rclient *c, enum pa_relay_error error)
 	char addr[PA_ADDR_STRLEN];
 	struct pa_conn *conn = c->conn;
 
-	pa_log(PA_LOG_INFO, "relay.end", "addr=%s epoch=%" PRIu64 " sessions=%u reason=%s",
-	       pa_addr_format(&c->grant.claims.addr, addr), c->grant.claims.epoch, pa_rlink_sessions(c->link),
-	       error == PA_RELAY_E_OK ? "client" : pa_relay_error_name(error));
+	if (pa_relayd_may_log(c->r, PA_RELAY_LIMIT_CLIENT))
+		pa_log(PA_LOG_INFO, "relay.end", "addr=%s epoch=%" PRIu64 " sessions=%u reason=%s",
+		       pa_addr_format(&c->grant.claims.addr, addr), c->grant.claims.epoch, pa_rlink_sessions(c->link),
+		       error == PA_RELAY_E_OK ? "client" : pa_relay_error_name(error));
 	pa_gate_forget(c->r->gate, &c->grant);
 	pa_rlink_each(c->link, drop_session, NULL);
 	if (conn != NULL && error != PA_RELAY_E_OK)

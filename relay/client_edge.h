@@ -37,6 +37,7 @@ struct pa_relayd_counters {
 	uint64_t malformed, bad_mac, expired, unknown_pool, unpinned, refused, limited, flood,
 		timed_out;			  /* those that did not */
 	uint64_t calls, incoming, failed, denied; /* sessions */
+	uint64_t unread;			  /* of them those whose peers took nothing when there was no room */
 	uint64_t broken;			  /* clients that broke the rules after all */
 	uint64_t throttled;			  /* what clients wanted too often: calls, names, resuming */
 	uint64_t unlogged;			  /* lines of the log */
@@ -115,6 +116,8 @@ struct pa_rclient {
 };
 
 /* conn_edge.c */
+/* May one more line of that kind be logged, of what connections do? Those that are not are told of (relay.held-back). */
+bool pa_relayd_may_log(struct pa_relayd *r, enum pa_relay_limit what);
 void pa_conn_accept(struct pa_relayd *r, int fd, const struct pa_endpoint *from);
 /* Closes without a word to the client, who is left as lost. */
 void pa_conn_close(struct pa_conn *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/client_limits.h"
 
+#include "common/relay.h"
 #include "tunnel/limit.h"
 
 #define US_PER_S 1000000u
@@ -10,10 +11,11 @@ static const struct {
 	uint32_t per_s, burst;
 } limits[PA_RELAY_LIMITS] = {
 	[PA_RELAY_LIMIT_OPEN] = {0, 0},
-	[PA_RELAY_LIMIT_RESOLVE] = {20, 100},
+	[PA_RELAY_LIMIT_RESOLVE] = {PA_RELAY_NAMES_PER_S, PA_RELAY_NAMES_BURST},
 	[PA_RELAY_LIMIT_RESUME] = {1, 10},
 	[PA_RELAY_LIMIT_LINE] = {50, 500},
 	[PA_RELAY_LIMIT_LINES] = {500, 2000},
+	[PA_RELAY_LIMIT_CLIENT] = {50, 4000},
 	[PA_RELAY_LIMIT_REFUSAL] = {10, 100},
 	[PA_RELAY_LIMIT_STRANGER] = {500, 2000},
 };

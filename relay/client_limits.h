@@ -17,6 +17,7 @@ enum pa_relay_limit {
 	PA_RELAY_LIMIT_RESUME,	/* up to PA_RELAY_RING bytes are sent again */
 	PA_RELAY_LIMIT_LINE,	/* of the log, about one client's sessions */
 	PA_RELAY_LIMIT_LINES,	/* and about all of them */
+	PA_RELAY_LIMIT_CLIENT,	/* of the log, about clients that come and go; all may come back at once */
 	PA_RELAY_LIMIT_REFUSAL, /* of the log, about who proved a grant and is not served */
 	PA_RELAY_LIMIT_STRANGER, /* TLS handshakes, of all */
 	PA_RELAY_LIMITS

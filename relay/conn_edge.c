@@ -141,12 +141,13 @@ static void put_answer(struct pa_conn *c, uint8_t type, int len)
 	pa_stream_output(c->stream);
 }
 
-/* Whoever has a grant can be refused as often as he likes. */
-static bool may_log(struct pa_relayd *r)
+/* Whoever has a grant can be refused as often as he likes, or come and go. */
+bool pa_relayd_may_log(struct pa_relayd *r, enum pa_relay_limit what)
 {
-	bool may = pa_relay_limit_take(&r->limits, PA_RELAY_LIMIT_REFUSAL, 0, pa_now_get());
+	bool may = pa_relay_limit_take(&r->limits, what, 0, pa_now_get());
 
 	r->count.unlogged += !may;
+	r->limits.held += !may;
 	return may;
 }
 
@@ -156,7 +157,7 @@ static void refuse(struct pa_conn *c, const struct proof *p, enum pa_relay_error
 	char from[PA_ENDPOINT_STRLEN];
 
 	c->r->count.refused++;
-	if (may_log(c->r))
+	if (pa_relayd_may_log(c->r, PA_RELAY_LIMIT_REFUSAL))
 		pa_log(PA_LOG_WARN, "relay.refused-client", "from=%s reason=%s", pa_endpoint_format(&c->from, from),
 		       pa_relay_error_name(error));
 	put_answer(c, PA_RELAY_AUTH_NO,
@@ -182,6 +183,8 @@ static void greet(struct pa_conn *c, bool resumed)
 	unlist(c);
 	c->r->count.authenticated++;
 	c->r->count.resumed += resumed;
+	if (!pa_relayd_may_log(c->r, PA_RELAY_LIMIT_CLIENT))
+		return;
 	pa_log(PA_LOG_INFO, "relay.client", "addr=%s from=%s epoch=%llu resumed=%s sessions=%u",
 	       pa_addr_format(&c->client->grant.claims.addr, addr), pa_endpoint_format(&c->from, from),
 	       (unsigned long long)c->client->grant.claims.epoch, resumed ? "yes" : "no",
@@ -269,7 +272,7 @@ static void take_auth(struct pa_conn *c, const uint8_t *body, size_t len)
 	struct proof p;
 	bool good = prove(c, body, len, &p, &why);
 
-	if (!good && why != NULL && may_log(c->r))
+	if (!good && why != NULL && pa_relayd_may_log(c->r, PA_RELAY_LIMIT_REFUSAL))
 		pa_log(PA_LOG_WARN, "relay.unproved", "from=%s reason=\"%s\"", pa_endpoint_format(&c->from, from), why);
 	if (!good) {
 		c->until_ms = 0; /* the next tick closes it, without a word */

@@ -51,6 +51,7 @@ struct pa_peer *pa_peer_new(const struct pa_peer_owner *owner, struct pa_rsessio
 	p->s = s;
 	p->fd = fd;
 	p->state = state;
+	pa_rpool_join(&owner->share->pool, &p->queue, 0, p);
 	owner->share->calling += state == PA_PEER_CALLING;
 	owner->budget->used++;
 	owner->share->sockets++;
@@ -76,10 +77,9 @@ void pa_peer_close(struct pa_peer *p, bool reset)
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	else if (p->state == PA_PEER_OPEN) /* the kernel would offer it for minutes to a peer that takes nothing */
 		(void)setsockopt(p->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &last_ms, sizeof(last_ms));
-	p->owner->share->queued -= p->queue.len;
 	p->owner->share->calling -= p->state == PA_PEER_CALLING;
 	p->owner->share->sockets--;
-	pa_rqueue_fini(&p->queue);
+	pa_rpool_leave(&p->queue);
 	if (p->s != NULL)
 		pa_rsession_set_user(p->s, NULL);
 	p->s = NULL;

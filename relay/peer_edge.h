@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "common/relay_link.h"
+#include "common/relay_pool.h"
 #include "tunnel/filter.h"
 
 /*
@@ -17,9 +18,13 @@
  */
 struct pa_peer;
 
-/* What the sockets of one client use up. A value, initially zero. */
+/*
+ * What the sockets of one client use up. A value, initially zero but for pool: pa_rpool_init with PA_PEER_QUEUED_MAX
+ * and one owner.
+ */
+#define PA_PEER_QUEUED_MAX (48u << 20) /* octets */
 struct pa_peer_share {
-	size_t queued;	  /* bytes that wait for all of its peers */
+	struct pa_rpool pool; /* what waits for all of its peers */
 	unsigned sockets;
 	unsigned calling; /* sessions whose peer has not answered yet: those of nobody's addresses last for minutes */
 	bool paused;	  /* a listener found no descriptor left; pa_peer_resume */

@@ -4,7 +4,7 @@
 
 #include <sys/uio.h>
 
-#include "common/relay_queue.h"
+#include "common/relay_pool.h"
 #include "relay/peer_edge.h"
 
 /* Inside of peer_*.c only. */
@@ -26,7 +26,7 @@ struct pa_peer {
 	struct iovec pieces[PA_RLINK_PIECES]; /* inside of one input: from the client, not yet offered to the peer's
 						 socket */
 	unsigned n_pieces;
-	struct pa_rqueue queue; /* from the client, not yet taken by the peer's socket; at most the session's window */
+	struct pa_rpool_queue queue; /* from the client, not yet taken by the peer's socket; at most the session's window */
 	struct pa_endpoint local, remote;
 	struct pa_endpoint talked[PA_PEER_TALKED]; /* UDP: whom the client has sent to last */
 	unsigned n_talked;			   /* in all */

@@ -15,8 +15,7 @@
 #define BACKLOG 128
 #define ACCEPTS 32	 /* calls taken in one turn */
 #define TURN_MAX 131072u /* bytes read from one peer before others have their turn */
-#define QUEUED_MAX (48u << 20) /* bytes of one client that wait for its peers */
-#define CALLING_MAX 4096       /* sessions of one client whose peer has not answered yet */
+#define CALLING_MAX 4096 /* sessions of one client whose peer has not answered yet */
 
 static void answer(struct pa_rsession *s, const struct pa_peer *p, enum pa_relay_error error)
 {
@@ -48,7 +47,7 @@ static bool done(struct pa_peer *p)
 
 static void wait_again(struct pa_peer *p)
 {
-	pa_peer_wait(p, (p->stuffed || p->eof_in ? 0 : UV_READABLE) | (p->queue.len > 0 ? UV_WRITABLE : 0));
+	pa_peer_wait(p, (p->stuffed || p->eof_in ? 0 : UV_READABLE) | (p->queue.q.len > 0 ? UV_WRITABLE : 0));
 }
 
 /* From the peer straight into what is sent to the client. False: the peer is gone. */
@@ -87,7 +86,7 @@ static bool take_bytes(struct pa_peer *p)
 
 static bool shut(struct pa_peer *p)
 {
-	if (!p->fin_wanted || p->fin_out || p->queue.len > 0)
+	if (!p->fin_wanted || p->fin_out || p->queue.q.len > 0)
 		return true;
 	p->fin_out = true;
 	(void)shutdown(p->fd, SHUT_WR);
@@ -100,7 +99,7 @@ static bool give_bytes(struct pa_peer *p)
 	struct iovec pieces[2];
 	struct msghdr m = {.msg_iov = pieces};
 
-	while ((m.msg_iovlen = pa_rqueue_peek(&p->queue, pieces)) > 0) {
+	while ((m.msg_iovlen = pa_rqueue_peek(&p->queue.q, pieces)) > 0) {
 		ssize_t n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -109,18 +108,47 @@ static bool give_bytes(struct pa_peer *p)
 			pa_peer_fail(p, pa_peer_error(errno));
 			return false;
 		}
-		pa_rqueue_drop(&p->queue, (size_t)n);
-		p->owner->share->queued -= (size_t)n;
+		pa_rpool_took(&p->queue, (size_t)n);
 		pa_rlink_consumed(p->s, (size_t)n);
 	}
 	return shut(p);
 }
 
-static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
+/*
+ * Room for so much more that waits: sessions of the client end whose peers have taken nothing for longest. None of them
+ * is in the middle of something, for pieces are of one session at a time (pa_rlink_more). False: p was one, and is gone.
+ */
+static bool make_room(struct pa_peer *p, size_t len)
 {
-	if (p->owner->share->queued + len > QUEUED_MAX || !pa_rqueue_add(&p->queue, bytes, len))
+	struct pa_rpool_queue *stale;
+
+	while ((stale = pa_rpool_victim(&p->queue, len)) != NULL) {
+		bool self = stale == &p->queue;
+
+		pa_peer_fail(stale->user, PA_RELAY_E_LIMIT);
+		if (self)
+			return false;
+	}
+	return true;
+}
+
+/* The pieces from octet number from on, len octets in all. False: the peer is gone. */
+static bool queue_pieces(struct pa_peer *p, size_t from, size_t len)
+{
+	if (len == 0)
+		return true;
+	if (!make_room(p, len))
 		return false;
-	p->owner->share->queued += len;
+	for (unsigned i = 0; i < p->n_pieces; i++) {
+		const struct iovec *piece = &p->pieces[i];
+		size_t gone = from < piece->iov_len ? from : piece->iov_len;
+
+		from -= gone;
+		if (!pa_rpool_add(&p->queue, (const uint8_t *)piece->iov_base + gone, piece->iov_len - gone)) {
+			pa_peer_fail(p, PA_RELAY_E_LIMIT); /* no memory */
+			return false;
+		}
+	}
 	return true;
 }
 
@@ -129,9 +157,12 @@ static bool queue_bytes(struct pa_peer *p, const uint8_t *bytes, size_t len)
 static bool give_pieces(struct pa_peer *p)
 {
 	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
+	size_t len = 0;
 	ssize_t n = 0;
 
-	if (p->queue.len == 0) {
+	for (unsigned i = 0; i < p->n_pieces; i++)
+		len += p->pieces[i].iov_len;
+	if (p->queue.q.len == 0) {
 		n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			pa_peer_fail(p, pa_peer_error(errno));
@@ -142,15 +173,8 @@ static bool give_pieces(struct pa_peer *p)
 		else
 			n = 0;
 	}
-	for (unsigned i = 0; i < p->n_pieces; i++) {
-		size_t len = p->pieces[i].iov_len, gone = (size_t)n < len ? (size_t)n : len;
-
-		n -= (ssize_t)gone;
-		if (gone < len && !queue_bytes(p, (const uint8_t *)p->pieces[i].iov_base + gone, len - gone)) {
-			pa_peer_fail(p, PA_RELAY_E_LIMIT);
-			return false;
-		}
-	}
+	if (!queue_pieces(p, (size_t)n, len - (size_t)n))
+		return false;
 	p->n_pieces = 0;
 	return true;
 }

@@ -154,6 +154,8 @@ PA_PRE_EXPORT int getpeername(int fd, __SOCKADDR_ARG name, socklen_t *restrict l
 PA_PRE_EXPORT int shutdown(int fd, int how)
 {
 	struct pa_pre_tag t;
+	bool abrupt;
+	int rc;
 
 	if (!pa_pre_active() || !pa_pre_tag(fd, &t))
 		return pa_pre_real()->shutdown(fd, how);
@@ -162,7 +164,12 @@ PA_PRE_EXPORT int shutdown(int fd, int how)
 		return has_peer(fd, &t) ? 0 : fail(ENOTCONN);
 	if (t.kind == PA_PRE_TCP && t.told && !has_peer(fd, &t))
 		return fail(ENOTCONN);
-	if (t.kind == PA_PRE_TCP && pa_pre_is_abrupt(fd)) /* this end is a good one, which looks the same from the other side */
+	/* This end is a good one; closing it later is a reset all the same. Of both directions that looks the same from the other side. */
+	abrupt = t.kind == PA_PRE_TCP && pa_pre_is_abrupt(fd);
+	if (abrupt)
 		pa_pre_set(fd, false, &(struct pa_endpoint){0});
-	return pa_pre_real()->shutdown(fd, how);
+	rc = pa_pre_real()->shutdown(fd, how);
+	if (abrupt && how == SHUT_WR)
+		pa_pre_set(fd, true, &(struct pa_endpoint){0});
+	return rc;
 }

@@ -9,6 +9,8 @@
 #include "relay/client_edge.h"
 #include "tunnel/status_json.h"
 
+#define NAME "pubaddr-relayd"
+
 static json_t *counters_json(const struct pa_relayd_counters *c)
 {
 	const struct {
@@ -30,6 +32,7 @@ static json_t *counters_json(const struct pa_relayd_counters *c)
 		    {"incoming", c->incoming},
 		    {"failed", c->failed},
 		    {"denied", c->denied},
+		    {"unread", c->unread},
 		    {"broken", c->broken},
 		    {"throttled", c->throttled},
 		    {"unlogged", c->unlogged},
@@ -56,8 +59,8 @@ static json_t *listen_json(const struct pa_relayd_conf *c)
 static void status_get(struct pa_relayd *r, struct pa_request *req)
 {
 	pa_request_reply(req, PA_RESULT_SUCCESS, "",
-			 json_pack("{s:s, s:I, s:o, s:i, s:i, s:i, s:i, s:b, s:o}", "version", PACKAGE_VERSION, "uptime",
-				   (json_int_t)((pa_now_get().boot_ms - r->started_ms) / 1000), "listen",
+			 json_pack("{s:s, s:s, s:I, s:o, s:i, s:i, s:i, s:i, s:b, s:o}", "daemon", NAME, "version", PACKAGE_VERSION,
+				   "uptime", (json_int_t)((pa_now_get().boot_ms - r->started_ms) / 1000), "listen",
 				   listen_json(r->conf), "clients", (int)r->n_clients, "strangers", (int)r->n_conns,
 				   "sockets", (int)r->budget.used, "sockets-max",
 				   (int)(r->budget.max < INT_MAX ? r->budget.max : INT_MAX),
@@ -83,7 +86,7 @@ static void client_get_all(struct pa_relayd *r, struct pa_request *req)
 static void version_get(struct pa_relayd *r, struct pa_request *req)
 {
 	(void)r;
-	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
+	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s, s:s}", "daemon", NAME, "version", PACKAGE_VERSION));
 }
 
 static const struct {
@@ -101,5 +104,5 @@ void pa_relayd_command(void *ctx, struct pa_request *req)
 			return;
 		}
 	}
-	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, "unknown command \"%.60s\"", name);
+	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, NAME " has no command \"%.60s\"", name);
 }

@@ -117,7 +117,10 @@ static void on_tick(uv_timer_t *timer)
 {
 	struct pa_relayd *r = timer->data;
 	struct pa_now now = pa_now_get();
+	unsigned held = pa_relay_limit_held(&r->limits, now);
 
+	if (held > 0)
+		pa_log(PA_LOG_WARN, "relay.held-back", "addr=any lines=%u", held);
 	if (r->paused)
 		resume_listening(r);
 	pa_rtunnel_tick(r, now.boot_ms);

@@ -12,8 +12,6 @@
 #include "common/err.h"
 #include "tunnel/net_udp.h"
 
-#define EACH_MAX 8 /* of one client at a time */
-
 struct pa_resolve_share {
 	unsigned n, refs;
 };
@@ -121,7 +119,7 @@ void pa_resolve_start(uv_loop_t *loop, struct pa_resolve_share *share, const str
 	char name[PA_RELAY_NAME_MAX + 2];
 	struct question *q;
 
-	q = is_address(b, deny, &now) || share->n >= EACH_MAX ? NULL : calloc(1, sizeof(*q));
+	q = is_address(b, deny, &now) || share->n >= PA_RELAY_NAMES_MAX ? NULL : calloc(1, sizeof(*q));
 	if (q == NULL) {
 		answer(s, &now);
 		return;

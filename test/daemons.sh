@@ -209,6 +209,35 @@ in_ns "$bin_t/pubaddr-tunneld" --cleanup -i eth0 -c "$d/tunneld.conf" >"$dir/out
 ok $? 'but not while a daemon runs'
 stop_all
 
+# ---- who answers pubaddrctl ----
+fresh
+ctl() { "$bin_b/pubaddrctl" --socket "$d/run/$1.sock" "$2" ${3:+"$3"} >"$dir/out" 2>&1; }
+for name in brokerd gatewayd relayd tunneld; do
+	case $name in
+	brokerd) sock=broker ;;
+	tunneld) sock=tunneld-eth0 ;;
+	*) sock=${name%d} ;;
+	esac
+	start $name "$d/run/$sock.sock"
+	ctl $sock status && head -n 1 "$dir/out" | grep -q "^pubaddr-$name [0-9]" &&
+		! grep -v "pubaddr-$name" "$dir/out" | grep -e pubaddr-brokerd -e '^database *$'
+	ok $? "pubaddrctl status: $name says its name"
+	if [ $name != brokerd ]; then
+		ctl $sock pool stats
+		[ $? -eq 1 ] && grep -q "pubaddrctl: pubaddr-$name has no command \"pool-stats\"" "$dir/out"
+		ok $? "pubaddrctl pool stats: $name has no such command, and says who it is"
+	fi
+	stop_all
+done
+start tunneld "$d/run/tunneld-eth0.sock"
+ctl relay-eth0 status
+[ $? -eq 1 ] && grep -q "relay-eth0.sock: .*it is no daemon's command socket" "$dir/out"
+ok $? 'pubaddrctl: a socket of programs is none of commands'
+stop_all
+ctl relay status
+[ $? -eq 1 ] && grep -q 'is the daemon running to which this socket belongs?' "$dir/out"
+ok $? 'pubaddrctl: nobody is there'
+
 # ---- the command line ----
 for cmd in "$bin_b/pubaddr-brokerd" "$bin_t/pubaddr-gatewayd" "$bin_r/pubaddr-relayd" "$bin_t/pubaddr-tunneld"; do
 	"$cmd" -x >"$dir/out" 2>&1

@@ -9,6 +9,8 @@
 #include "tunnel/gatewayd_edge.h"
 #include "tunnel/status_json.h"
 
+#define NAME "pubaddr-gatewayd"
+
 #define FORWARD_SYSCTL "/proc/sys/net/ipv4/ip_forward"
 
 #define ALL_MAX 1000 /* bindings in one reply: a few milliseconds */
@@ -75,8 +77,8 @@ static void status_get(struct pa_gatewayd *g, struct pa_request *req)
 
 	pa_gw_counters_get(pa_gatewayd_gw(g), &counters);
 	(void)pa_path_stats(pa_gatewayd_path(g), NULL, &stats, NULL);
-	obj = json_pack("{s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:b, s:o, s:o, s:o}", "version", PACKAGE_VERSION, "uptime",
-			(json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
+	obj = json_pack("{s:s, s:s, s:I, s:i, s:I, s:o, s:s, s:s, s:o, s:b, s:o, s:o, s:o}", "daemon", NAME, "version", PACKAGE_VERSION,
+			"uptime", (json_int_t)((pa_now_get().boot_ms - pa_gatewayd_started_ms(g)) / 1000), "mtu", (int)c->mtu,
 			"bindings", (json_int_t)pa_gw_count(pa_gatewayd_gw(g)), "listen", listen_json(c), "device",
 			c->device, "data-path", path, "pools", pools_json(c), "forwarding", (int)forwards,
 			"counters", pa_gw_counters_json(&counters), "traffic", pa_dp_stats_json(&stats), "broker",
@@ -260,7 +262,7 @@ static void gateway_drain(struct pa_gatewayd *g, struct pa_request *req)
 static void version_get(struct pa_gatewayd *g, struct pa_request *req)
 {
 	(void)g;
-	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
+	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s, s:s}", "daemon", NAME, "version", PACKAGE_VERSION));
 }
 
 static const struct {
@@ -282,5 +284,5 @@ void pa_gatewayd_command(void *ctx, struct pa_request *req)
 			return;
 		}
 	}
-	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, "unknown command \"%.60s\"", name);
+	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, NAME " has no command \"%.60s\"", name);
 }

@@ -15,7 +15,6 @@
 
 #define RING_LIMIT (4u << 20)
 #define GROWN_MAX (16u << 20) /* octets that sessions' windows grow by, all together */
-#define CONNECT_MS 5000	 /* until both ends are proved */
 #define PING_MS 1500	   /* while there are sessions, or something was sent that nothing came after, */
 #define PING_IDLE_MS 25000 /* and while there are none: the NAT shall remember us */
 #define SILENCE_MS 3000	   /* after a ping: the connection is dead, whatever TCP thinks */
@@ -131,18 +130,20 @@ static int new_link(struct pa_relay_client *c)
 
 /* ---------------------------------------------------------------- losing it */
 
-static void schedule_retry(struct pa_relay_client *c)
+static void schedule_retry(struct pa_relay_client *c, bool refused)
 {
 	uint16_t chance;
 
 	pa_random((uint8_t *)&chance, sizeof(chance));
-	pa_rretry_lost(c->retry, now_ms(), pa_rlink_sessions(c->link) > 0, chance);
+	pa_rretry_lost(c->retry, now_ms(), refused, pa_rlink_sessions(c->link) > 0, chance);
 }
 
-/* The stream is gone already. */
-static void lost(struct pa_relay_client *c, const char *reason)
+/* The stream is gone already. refused: by its peer before it knew who we are; who has our proof and says nothing refuses, too. */
+static void lost(struct pa_relay_client *c, const char *reason, bool refused)
 {
 	bool was_up = c->up;
+
+	refused |= c->asked;
 
 	c->stream = NULL;
 	c->refusal = NULL;
@@ -155,7 +156,7 @@ static void lost(struct pa_relay_client *c, const char *reason)
 	}
 	c->cfg.down(c->cfg.ctx, reason);
 	if (!c->halted)
-		schedule_retry(c);
+		schedule_retry(c, refused && !was_up);
 }
 
 static void drop(struct pa_relay_client *c, const char *reason)
@@ -164,7 +165,7 @@ static void drop(struct pa_relay_client *c, const char *reason)
 
 	c->stream = NULL;
 	pa_stream_close(stream);
-	lost(c, reason);
+	lost(c, reason, false);
 }
 
 /* The sessions are over; final: and there is no use in trying again with this grant. */
@@ -362,10 +363,11 @@ static void finish_over(struct pa_relay_client *c)
 static void on_closed(void *ctx, const char *reason)
 {
 	struct pa_relay_client *c = ctx;
+	bool refused = c->stream != NULL && pa_stream_is_refused(c->stream);
 
 	reason = no_answer(c, reason);
 	finish_over(c);
-	lost(c, reason);
+	lost(c, reason, refused);
 }
 
 static const struct pa_stream_ops stream_ops = {
@@ -396,7 +398,7 @@ static void start(struct pa_relay_client *c)
 	const char *wrong = open_stream(c);
 
 	if (wrong != NULL) {
-		lost(c, wrong);
+		lost(c, wrong, false);
 		return;
 	}
 	c->started_ms = now_ms();
@@ -444,7 +446,7 @@ static void on_tick(uv_timer_t *timer)
 		drop(c, refusal_of((int)c->over_error));
 	} else if (c->up) {
 		watch(c, now);
-	} else if (c->stream != NULL && now >= c->started_ms + CONNECT_MS) {
+	} else if (c->stream != NULL && now >= c->started_ms + PA_RRETRY_ATTEMPT_MS) {
 		drop(c, no_answer(c, "no answer in time"));
 	} else if (c->stream == NULL && !c->halted && pa_rretry_due(c->retry, now)) {
 		start(c);

@@ -110,11 +110,12 @@ static void tell_info(struct pa_rasker *a)
 	answer(a, &m);
 }
 
+/* Everybody can read the numbers of sessions (/proc/net/unix); whoever may use the relay may be told of each, and change his own. */
 static void set(struct pa_rasker *a)
 {
 	struct pa_rprog *p = pa_rprog_find(a->d, a->request.id);
 
-	if (p != NULL)
+	if (p != NULL && (a->cred.uid == 0 || a->cred.uid == p->caller.uid))
 		pa_rprog_set(p, a->request.abrupt, &a->request.body.remote);
 	tell_info(a);
 }
@@ -156,9 +157,9 @@ static const struct pa_relay_user_ops name_ops = {.result = on_resolved, .reset 
 static void resolve(struct pa_rasker *a)
 {
 	a->user.ops = &name_ops;
-	a->name = pa_turelay_resolve(a->d->cfg.relay, &a->request.body, &a->user);
+	a->name = pa_turelay_resolve(a->d->cfg.relay, &a->request.body, &a->user, a->cred.uid);
 	if (a->name == NULL)
-		no_name(a, PA_RELAY_E_LIMIT);
+		no_name(a, PA_RELAY_E_AGAIN);
 }
 
 static void on_link(void *ctx, enum pa_relay_error error)
@@ -186,9 +187,12 @@ static void deny(struct pa_rasker *a)
 
 	d->denied++;
 	if (now >= d->denied_log_ms + DENIED_LOG_MS) {
+		pa_log(PA_LOG_WARN, "relay.denied", "uid=%u pid=%d reason=\"neither root, nor named by relay-users or exec\" held-back=%u",
+		       (unsigned)a->cred.uid, (int)a->cred.pid, d->denied_held);
 		d->denied_log_ms = now;
-		pa_log(PA_LOG_WARN, "relay.denied", "uid=%u pid=%d reason=\"neither root, nor named by relay-users or exec\"",
-		       (unsigned)a->cred.uid, (int)a->cred.pid);
+		d->denied_held = 0;
+	} else {
+		d->denied_held++;
 	}
 	if (a->request.type == PA_RLOCAL_ADDRESS)
 		m.type = PA_RLOCAL_ADDRESS_IS;

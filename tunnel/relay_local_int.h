@@ -80,6 +80,7 @@ struct pa_rlocald {
 	unsigned n_over, n_progs;
 	uint64_t denied, dropped;
 	uint64_t denied_log_ms;
+	unsigned denied_held; /* lines of it that were not logged since */
 };
 
 /* ---- relay_local_edge.c */

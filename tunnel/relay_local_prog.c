@@ -193,7 +193,8 @@ static void on_pipe_ended(void *ctx, enum pa_relay_error error)
 /* False: the session and our descriptor are still the caller's. */
 static bool tie(struct pa_rprog *p)
 {
-	struct pa_rpipe_config cfg = {.fd = p->fd, .filler = p->filler, .abrupt = p->abrupt, .ended = on_pipe_ended, .ctx = p};
+	struct pa_rpipe_config cfg = {
+		.fd = p->fd, .filler = p->filler, .uid = p->caller.uid, .abrupt = p->abrupt, .ended = on_pipe_ended, .ctx = p};
 
 	if (pa_rpipe_new(p->d->cfg.pipes, p->s, &cfg, &p->pipe) < 0)
 		return false;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,13 +17,15 @@
 
 #include "common/clock.h"
 #include "common/err.h"
-#include "common/relay_queue.h"
+#include "common/relay_pool.h"
 #include "tunnel/net_waiting.h"
+#include "tunnel/relay_shares.h"
 
 #define EVENTS 128
 #define TURN_MAX 262144u /* octets read from one socket before others have their turn */
 #define READS_MAX 64	 /* and calls of the system for that: descriptors sent with each octet part them */
 #define QUEUED_MAX (80u << 20) /* octets that wait for all programs */
+#define USERS (PA_RSHARES_USERS + 1) /* and root, who has no share */
 #define ORPHAN_MS 60000	       /* as Linux' tcp_fin_timeout: the program has gone, and the peer says neither yes nor no */
 #define SWEEP_MS 5000
 
@@ -44,7 +47,7 @@ struct pa_rpipe {
 	size_t early_at, early_len;
 	struct iovec pieces[PA_RLINK_PIECES]; /* inside of one input: from the session, not yet offered to the socket */
 	unsigned n_pieces;
-	struct pa_rqueue queue; /* from the session, not yet taken by the socket; at most the session's window */
+	struct pa_rpool_queue queue; /* from the session, not yet taken by the socket; at most the session's window */
 	void (*ended)(void *ctx, enum pa_relay_error error);
 	void *ctx;
 };
@@ -56,7 +59,8 @@ struct pa_rpipes {
 	struct pa_turelay *relay;
 	struct pa_rpipe *pipes;
 	struct pa_rpipe *dead; /* freed when no event can name them any more */
-	size_t queued;
+	struct pa_rpool pool;
+	struct pa_rpool_owner users[USERS];
 	unsigned open;
 	bool in_batch;
 	uint8_t scratch[4096];
@@ -97,8 +101,7 @@ static void drop(struct pa_rpipe *p, bool well)
 	close(p->fd); /* with something unread, or lingering for 0 s: a reset */
 	p->fd = -1;
 	p->s = NULL;
-	ps->queued -= p->queue.len;
-	pa_rqueue_fini(&p->queue);
+	pa_rpool_leave(&p->queue);
 	free(p->early);
 	unlink_pipe(p);
 	p->next = ps->dead;
@@ -293,7 +296,7 @@ static bool take_bytes(struct pa_rpipe *p)
 /* False: the pipe is gone. */
 static bool shut(struct pa_rpipe *p)
 {
-	if (!p->fin_wanted || p->fin_out || p->queue.len > 0)
+	if (!p->fin_wanted || p->fin_out || p->queue.q.len > 0)
 		return true;
 	p->fin_out = true;
 	(void)shutdown(p->fd, SHUT_WR);
@@ -306,7 +309,7 @@ static bool give_bytes(struct pa_rpipe *p)
 	struct iovec pieces[2];
 	struct msghdr m = {.msg_iov = pieces};
 
-	while ((m.msg_iovlen = pa_rqueue_peek(&p->queue, pieces)) > 0) {
+	while ((m.msg_iovlen = pa_rqueue_peek(&p->queue.q, pieces)) > 0) {
 		ssize_t n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -315,18 +318,47 @@ static bool give_bytes(struct pa_rpipe *p)
 			fail(p, PA_RELAY_E_RESET);
 			return false;
 		}
-		pa_rqueue_drop(&p->queue, (size_t)n);
-		p->ps->queued -= (size_t)n;
+		pa_rpool_took(&p->queue, (size_t)n);
 		pa_rlink_consumed(p->s, (size_t)n);
 	}
 	return shut(p);
 }
 
-static bool queue_bytes(struct pa_rpipe *p, const uint8_t *bytes, size_t len)
+/*
+ * Room for so much more that waits: sessions end, of the user who holds most, whose programs have taken nothing for longest. None of
+ * them is in the middle of something, for pieces are of one session at a time (pa_rlink_more). False: p was one, and is gone.
+ */
+static bool make_room(struct pa_rpipe *p, size_t len)
 {
-	if (p->ps->queued + len > QUEUED_MAX || !pa_rqueue_add(&p->queue, bytes, len))
+	struct pa_rpool_queue *stale;
+
+	while ((stale = pa_rpool_victim(&p->queue, len)) != NULL) {
+		bool self = stale == &p->queue;
+
+		fail(stale->user, PA_RELAY_E_LIMIT);
+		if (self)
+			return false;
+	}
+	return true;
+}
+
+/* The pieces from octet number from on, len octets in all. False: the pipe is gone. */
+static bool queue_pieces(struct pa_rpipe *p, size_t from, size_t len)
+{
+	if (len == 0)
+		return true;
+	if (!make_room(p, len))
 		return false;
-	p->ps->queued += len;
+	for (unsigned i = 0; i < p->n_pieces; i++) {
+		const struct iovec *piece = &p->pieces[i];
+		size_t gone = from < piece->iov_len ? from : piece->iov_len;
+
+		from -= gone;
+		if (!pa_rpool_add(&p->queue, (const uint8_t *)piece->iov_base + gone, piece->iov_len - gone)) {
+			fail(p, PA_RELAY_E_LIMIT); /* no memory */
+			return false;
+		}
+	}
 	return true;
 }
 
@@ -334,9 +366,12 @@ static bool queue_bytes(struct pa_rpipe *p, const uint8_t *bytes, size_t len)
 static bool give_pieces(struct pa_rpipe *p)
 {
 	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
+	size_t len = 0;
 	ssize_t n = 0;
 
-	if (p->queue.len == 0) {
+	for (unsigned i = 0; i < p->n_pieces; i++)
+		len += p->pieces[i].iov_len;
+	if (p->queue.q.len == 0) {
 		n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			fail(p, PA_RELAY_E_RESET);
@@ -347,15 +382,8 @@ static bool give_pieces(struct pa_rpipe *p)
 		else
 			n = 0;
 	}
-	for (unsigned i = 0; i < p->n_pieces; i++) {
-		size_t len = p->pieces[i].iov_len, gone = (size_t)n < len ? (size_t)n : len;
-
-		n -= (ssize_t)gone;
-		if (gone < len && !queue_bytes(p, (const uint8_t *)p->pieces[i].iov_base + gone, len - gone)) {
-			fail(p, PA_RELAY_E_LIMIT);
-			return false;
-		}
-	}
+	if (!queue_pieces(p, (size_t)n, len - (size_t)n))
+		return false;
 	p->n_pieces = 0;
 	return true;
 }
@@ -497,6 +525,7 @@ int pa_rpipe_new(struct pa_rpipes *ps, struct pa_rsession *s, const struct pa_rp
 	p->user.ops = &user_ops;
 	p->ps = ps;
 	p->s = s;
+	pa_rpool_join(&ps->pool, &p->queue, cfg->uid, p);
 	p->fd = cfg->fd;
 	p->is_unix = cfg->filler > 0;
 	p->done = cfg->filler;
@@ -522,6 +551,16 @@ int pa_rpipe_new(struct pa_rpipes *ps, struct pa_rsession *s, const struct pa_rp
 
 void pa_rpipe_set_abrupt(struct pa_rpipe *p, bool abrupt)
 {
+	struct pollfd now = {.fd = p->fd, .events = POLLRDHUP};
+
+	/* How it ends is another matter from now on. What it has ended already was a good end, also if its event is still to come. */
+	if (abrupt && !p->abrupt && poll(&now, 1, 0) > 0) {
+		if ((now.revents & POLLHUP) != 0)
+			return;
+		p->hup_in = true;
+		if (!p->stuffed && !read_on(p))
+			return;
+	}
 	p->abrupt = abrupt;
 }
 
@@ -539,6 +578,7 @@ int pa_rpipes_new(uv_loop_t *loop, struct pa_turelay *relay, struct pa_rpipes **
 
 	if (ps == NULL)
 		return PA_ENOMEM;
+	pa_rpool_init(&ps->pool, QUEUED_MAX, ps->users, USERS);
 	ps->relay = relay;
 	ps->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (ps->epoll_fd < 0 || uv_poll_init(loop, &ps->poll, ps->epoll_fd) < 0) {

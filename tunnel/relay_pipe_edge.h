@@ -5,12 +5,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "tunnel/tunneld_relay_edge.h"
 
 /*
  * A stream socket and a TCP session of the relay, tied together: bytes both ways, each end read only as fast as the other one takes it,
- * half-close, and resets. What waits for the socket is at most the session's window. One loop's thread.
+ * half-close, and resets. What waits for the socket is at most the session's window. What waits for all sockets has a bound of 80 MiB: where
+ * it is reached, sessions end with LIMIT, of the user who holds most, those first whose sockets have taken nothing for longest
+ * (common/relay_pool.h). That can be while another one is being handed its data. One loop's thread.
  */
 struct pa_rpipe;
 struct pa_rpipes; /* what the pipes of one daemon have in common */
@@ -27,6 +30,7 @@ struct pa_rpipe_config {
 	 * TCP socket is set to do the same (SO_LINGER).
 	 */
 	size_t filler;
+	uid_t uid;   /* whose program it is */
 	bool abrupt; /* of a Unix socket, see pa_rpipe_set_abrupt */
 	const uint8_t *early; /* octets that were read from fd already, for the session; copied */
 	size_t early_len;     /* at most PA_RPIPE_EARLY_MAX */

@@ -70,7 +70,7 @@ static void resolve(struct pa_socks_conn *c)
 	c->user.ops = &ops;
 	c->state = PA_SOCKS_RESOLVING;
 	c->until_ms = in_s(PA_SOCKS_CALL_S);
-	c->s = pa_turelay_resolve(c->so->relay, &b, &c->user);
+	c->s = pa_turelay_resolve(c->so->relay, &b, &c->user, c->uid);
 	if (c->s == NULL)
 		pa_socks_refuse(c, PA_SOCKS5_FAILED);
 }
@@ -106,6 +106,8 @@ static void log_request(const struct pa_socks_conn *c)
 	static const char *const commands[] = {"none", "connect", "bind", "udp"};
 	char text[PA_ADDR_STRLEN];
 
+	if (!pa_turelay_may_log(c->so->relay))
+		return;
 	pa_log(PA_LOG_INFO, "socks.request", "uid=%u command=%s target=%s port=%u", (unsigned)c->uid, commands[c->command],
 	       c->target.name[0] != '\0' ? c->target.name : pa_addr_format(&c->target.at.addr, text), (unsigned)c->target.at.port);
 }
@@ -146,7 +148,8 @@ static void on_piped_end(void *ctx, enum pa_relay_error error)
 /* From here on all is the pipe's; bound: for the reply. s is c->s, or a call that came to it. */
 static void open_pipe(struct pa_socks_conn *c, struct pa_rsession *s, const struct pa_endpoint *bound)
 {
-	struct pa_rpipe_config cfg = {.fd = c->fd, .early = c->in, .early_len = c->in_len, .ended = on_piped_end, .ctx = c};
+	struct pa_rpipe_config cfg = {
+		.fd = c->fd, .uid = c->uid, .early = c->in, .early_len = c->in_len, .ended = on_piped_end, .ctx = c};
 	struct pa_rsession *listener = c->s != s ? c->s : NULL;
 	struct pa_turelay *relay = c->so->relay;
 	uint8_t answer[PA_SOCKS5_ANSWER_MAX];
@@ -231,7 +234,8 @@ static void op_incoming(struct pa_relay_user *u, struct pa_rsession *s, const st
 		open_pipe(c, s, &b->remote);
 		return;
 	}
-	pa_log(PA_LOG_INFO, "socks.uninvited", "uid=%u from=%s", (unsigned)c->uid, pa_endpoint_format(&b->remote, text));
+	if (pa_turelay_may_log(c->so->relay))
+		pa_log(PA_LOG_INFO, "socks.uninvited", "uid=%u from=%s", (unsigned)c->uid, pa_endpoint_format(&b->remote, text));
 	pa_turelay_end(c->so->relay, s, PA_RELAY_E_DENIED);
 }
 

@@ -140,10 +140,13 @@ static void warn(struct pa_socks *so, uid_t uid, const char *reason)
 {
 	uint64_t now = now_ms();
 
-	if (so->warned_ms != 0 && now < so->warned_ms + WARN_EACH_MS)
+	if (so->warned_ms != 0 && now < so->warned_ms + WARN_EACH_MS) {
+		so->unwarned++;
 		return;
+	}
+	pa_log(PA_LOG_WARN, "socks.refused", "uid=%u reason=\"%s\" held-back=%u", (unsigned)uid, reason, so->unwarned);
 	so->warned_ms = now;
-	pa_log(PA_LOG_WARN, "socks.refused", "uid=%u reason=\"%s\"", (unsigned)uid, reason);
+	so->unwarned = 0;
 }
 
 void pa_socks_refuse(struct pa_socks_conn *c, enum pa_socks5_reply reply)
@@ -152,9 +155,9 @@ void pa_socks_refuse(struct pa_socks_conn *c, enum pa_socks5_reply reply)
 	size_t len = pa_socks5_reply((uint8_t)reply, NULL, answer);
 
 	c->so->count.failed++;
-	if (c->allowed)
+	if (c->allowed && pa_turelay_may_log(c->so->relay))
 		pa_log(PA_LOG_INFO, "socks.failed", "uid=%u reply=%s", (unsigned)c->uid, pa_socks5_reply_name(reply));
-	else
+	if (!c->allowed)
 		warn(c->so, c->uid, "neither root, nor named by users");
 	send_last(c, answer, len);
 }

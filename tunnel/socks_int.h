@@ -31,6 +31,7 @@ struct pa_socks {
 	unsigned n_conns;
 	bool paused; /* there were no descriptors for connections */
 	uint64_t warned_ms; /* boot time of the last warning about somebody who was refused: one a second will do */
+	unsigned unwarned;  /* warnings that were left out since */
 	struct pa_socks_counters count;
 	uint8_t buf[PA_SOCKS5_HEADER_MAX + PA_RELAY_BODY_MAX]; /* a datagram, for the moment */
 };

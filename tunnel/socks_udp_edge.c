@@ -143,7 +143,7 @@ static void send_to_name(struct pa_socks_conn *c, const struct pa_socks5_target 
 	n->until_ms = 0;
 	memcpy(n->text, t->name, sizeof(n->text));
 	memcpy(b.name, t->name, sizeof(b.name));
-	n->s = pa_turelay_resolve(c->so->relay, &b, &n->user);
+	n->s = pa_turelay_resolve(c->so->relay, &b, &n->user, c->uid);
 	if (n->s == NULL) {
 		drop_waiting(n);
 		c->so->count.datagrams_dropped++;

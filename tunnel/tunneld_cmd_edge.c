@@ -12,6 +12,11 @@
 #include "tunnel/tunneld_ferry_edge.h"
 #include "tunnel/tunneld_sock_edge.h"
 
+#define NAME "pubaddr-tunneld"
+/* Lines about what users ask for: none of these is asked for by programs all the time. */
+#define LINES_PER_S 20u
+#define LINES_BURST 200u
+
 static const char *state_name(enum pa_client_state s)
 {
 	switch (s) {
@@ -139,8 +144,8 @@ static void status_get(struct pa_tunneld *t, struct pa_request *req)
 	pa_client_counters_get(p.client, &counters);
 	(void)pa_path_stats(p.path, NULL, &stats, NULL);
 	describe(&p, &s, problem, sizeof(problem));
-	obj = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "version", PACKAGE_VERSION, "interface", p.iface, "device",
-			p.conf->device, "state", state_name(s.state), "usable",
+	obj = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "daemon", NAME, "version", PACKAGE_VERSION, "interface", p.iface,
+			"device", p.conf->device, "state", state_name(s.state), "usable",
 			(int)(s.state == PA_CLIENT_BOUND && p.trouble[0] == '\0'), "default-route",
 			(int)pa_tunnet_has_default(p.net));
 	if (s.state != PA_CLIENT_IDLE)
@@ -207,7 +212,7 @@ static void grant_end(struct pa_tunneld *t, struct pa_request *req)
 static void version_get(struct pa_tunneld *t, struct pa_request *req)
 {
 	(void)t;
-	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s}", "version", PACKAGE_VERSION));
+	pa_request_reply(req, PA_RESULT_SUCCESS, PACKAGE_VERSION, json_pack("{s:s, s:s}", "daemon", NAME, "version", PACKAGE_VERSION));
 }
 
 static void probe_start(struct pa_tunneld *t, struct pa_request *req)
@@ -226,6 +231,24 @@ static void probe_start(struct pa_tunneld *t, struct pa_request *req)
 static void probe_get(struct pa_tunneld *t, struct pa_request *req)
 {
 	pa_tunneld_probe_get(pa_tunneld_parts_of(t).probe, req);
+}
+
+bool pa_tunneld_may_log(const struct pa_tunneld_parts *p, unsigned *ret_held)
+{
+	if (!pa_lines_take(p->lines, LINES_PER_S, LINES_BURST, pa_now_get()))
+		return false;
+	*ret_held = p->lines->held;
+	p->lines->held = 0;
+	return true;
+}
+
+void pa_tunneld_log_denied(const struct pa_tunneld_parts *p, const struct pa_request *req)
+{
+	unsigned held;
+
+	if (pa_tunneld_may_log(p, &held))
+		pa_log(PA_LOG_WARN, "command.denied", "uid=%u pid=%d command=%.60s held-back=%u", (unsigned)pa_request_uid(req),
+		       (int)pa_request_pid(req), pa_request_name(req), held);
 }
 
 static const struct {
@@ -256,13 +279,14 @@ void pa_tunneld_command(void *ctx, struct pa_request *req)
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
 		if (commands[i].root_only && pa_request_uid(req) != 0) {
-			pa_log(PA_LOG_WARN, "command.denied", "uid=%u pid=%d command=%s", (unsigned)pa_request_uid(req),
-			       (int)pa_request_pid(req), name);
+			struct pa_tunneld_parts p = pa_tunneld_parts_of(ctx);
+
+			pa_tunneld_log_denied(&p, req);
 			pa_request_replyf(req, PA_RESULT_ERROR, "permission denied: only root may do this");
 			return;
 		}
 		commands[i].fn(ctx, req);
 		return;
 	}
-	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, "unknown command \"%.60s\"", name);
+	pa_request_replyf(req, PA_RESULT_UNSUPPORTED, NAME " has no command \"%.60s\"", name);
 }

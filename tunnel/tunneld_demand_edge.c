@@ -16,6 +16,7 @@
 #include "common/hex.h"
 #include "common/log.h"
 #include "tunnel/demand.h"
+#include "tunnel/lines.h"
 #include "tunnel/net_cgroup.h"
 #include "tunnel/net_inform.h"
 #include "tunnel/tunneld_edge.h"
@@ -26,6 +27,8 @@
 #define LEASE_SLACK_S 10  /* the server counts a lease from its answer, we from when it was told to the script */
 #define TURN 64		  /* packets taken before others have their turn: any neighbour can send them */
 #define REASON "INFORM"	  /* of a grant-put of ours */
+#define LINES_PER_S 20u	  /* of the log, about who wants an address */
+#define LINES_BURST 200u
 
 struct pa_tunwant {
 	struct pa_tundemand *d;
@@ -47,6 +50,7 @@ struct pa_tundemand {
 	uv_timer_t timer;
 	bool has_poll, has_timer, closed;
 	struct pa_tunwant *wants, *relay; /* relay: one of them */
+	struct pa_lines lines;		  /* about who wants an address, and what comes of it at once */
 	bool programs; /* there were some when we looked last */
 	uint64_t looked_ms;
 	bool own;      /* the grant that the host has came by INFORM */
@@ -69,6 +73,24 @@ static unsigned count_wants(const struct pa_tundemand *d)
 	for (const struct pa_tunwant *w = d->wants; w != NULL; w = w->next)
 		n++;
 	return n;
+}
+
+/* Programs come and go as they like. */
+static bool may_log(struct pa_tundemand *d, unsigned *ret_held)
+{
+	if (!pa_lines_take(&d->lines, LINES_PER_S, LINES_BURST, pa_now_get()))
+		return false;
+	*ret_held = d->lines.held;
+	d->lines.held = 0;
+	return true;
+}
+
+static void log_wants(struct pa_tundemand *d, const char *event)
+{
+	unsigned held;
+
+	if (may_log(d, &held))
+		pa_log(PA_LOG_INFO, event, "iface=%s wants=%u held-back=%u", d->iface, count_wants(d), held);
 }
 
 /* The first of at most this kind that is still to be told and whose time is up at `until`; UINT64_MAX: any of them. */
@@ -102,7 +124,7 @@ int pa_tundemand_want(struct pa_tundemand *d, enum pa_tunwant_kind kind, pa_tunw
 				 .deadline_ms = pa_now_get().boot_ms + PA_TUNWANT_LIMIT_MS};
 	d->wants = w;
 	*ret = w;
-	pa_log(PA_LOG_INFO, "demand.want", "iface=%s wants=%u", d->iface, count_wants(d));
+	log_wants(d, "demand.want");
 	pa_tundemand_kick(d);
 	return 0;
 }
@@ -119,7 +141,7 @@ void pa_tundemand_unwant(struct pa_tunwant *w)
 		;
 	*at = w->next;
 	free(w);
-	pa_log(PA_LOG_INFO, "demand.unwant", "iface=%s wants=%u", d->iface, count_wants(d));
+	log_wants(d, "demand.unwant");
 	pa_tundemand_kick(d);
 }
 
@@ -289,10 +311,12 @@ static void op_end(void *ctx)
 static void op_event(void *ctx, enum pa_demand_state state)
 {
 	struct pa_tundemand *d = ctx;
+	unsigned held;
 
 	if (state == PA_DEMAND_HELD)
 		d->trouble[0] = '\0';
-	pa_log(PA_LOG_INFO, "demand.state", "iface=%s state=%s", d->iface, pa_demand_state_name(state));
+	if (may_log(d, &held))
+		pa_log(PA_LOG_INFO, "demand.state", "iface=%s state=%s held-back=%u", d->iface, pa_demand_state_name(state), held);
 }
 
 static const struct pa_demand_ops core_ops = {.ask = op_ask, .release = op_release, .failed = op_failed, .end = op_end,

@@ -39,6 +39,7 @@ struct pa_tunneld {
 	struct pa_tunneld_probe *probe;
 	struct pa_tunneld_pulse *pulse;
 	struct pa_server *server;
+	struct pa_lines lines; /* about what users ask it for */
 	struct pa_tunsock *sock;
 	struct pa_ferry *ferry; /* NULL: none */
 	int monitor_fd;
@@ -748,7 +749,7 @@ struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t)
 {
 	return (struct pa_tunneld_parts){.conf = t->conf, .iface = t->iface, .client = t->client, .path = t->path, .net = t->net, .keep = t->keep, .probe = t->probe,
 					 .inbound = t->inbound, .demand = t->demand, .mode = t->mode, .relays = &t->relays, .ferry = t->ferry, .mark = t->mark, .no_mark = t->no_mark, .by_policy = t->is_up && pa_tunnet_mode(t->net) == PA_OUT_POLICY,
-					 .counters = &t->counters, .refusal = t->refusal, .trouble = t->trouble,
+					 .counters = &t->counters, .refusal = t->refusal, .lines = &t->lines, .trouble = t->trouble,
 					 .no_default = t->is_up && pa_tunnet_default_elsewhere(t->net)};
 }
 

@@ -12,6 +12,7 @@
 #include "common/edge_server.h"
 #include "tunnel/client.h"
 #include "tunnel/dp_select.h"
+#include "tunnel/lines.h"
 #include "tunnel/net_mark.h"
 #include "tunnel/client_state.h"
 #include "tunnel/tunneld_conf.h"
@@ -79,9 +80,17 @@ struct pa_tunneld_parts {
 	bool by_policy; /* the outbound mode is "policy": the host itself does not use P */
 	struct pa_tunneld_counters *counters;
 	char *refusal; /* why the last grant was refused, PA_TUNNELD_ERRLEN; empty: it was not */
+	struct pa_lines *lines; /* about what users ask for, see pa_tunneld_may_log */
 	const char *trouble; /* why the network could not be set up; empty: it could */
 	bool no_default;     /* bound, but another VPN holds the default route */
 };
+/*
+ * May one more line be logged of what a user has asked for? 20 a second, 200 at once. *ret_held: how many were not since the last one,
+ * for its field held-back.
+ */
+bool pa_tunneld_may_log(const struct pa_tunneld_parts *p, unsigned *ret_held);
+/* Logs that req is refused for whose it is. */
+void pa_tunneld_log_denied(const struct pa_tunneld_parts *p, const struct pa_request *req);
 /* Borrowed views of the daemon's parts. */
 struct pa_tunneld_parts pa_tunneld_parts_of(struct pa_tunneld *t);
 /* Remembers the hosts that stay on the LAN for the next ops->up. */

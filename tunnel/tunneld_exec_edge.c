@@ -14,10 +14,14 @@
 #include "tunnel/status_json.h"
 #include "tunnel/tunneld_edge.h"
 
-static void refuse(struct pa_request *req, const char *reason)
+static void refuse(struct pa_tunneld *t, struct pa_request *req, const char *reason)
 {
-	pa_log(PA_LOG_WARN, "exec.refused", "uid=%u pid=%d command=%s reason=\"%s\"", (unsigned)pa_request_uid(req),
-	       (int)pa_request_pid(req), pa_request_name(req), reason);
+	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
+	unsigned held;
+
+	if (pa_tunneld_may_log(&p, &held))
+		pa_log(PA_LOG_WARN, "exec.refused", "uid=%u pid=%d command=%s reason=\"%s\" held-back=%u", (unsigned)pa_request_uid(req),
+		       (int)pa_request_pid(req), pa_request_name(req), reason, held);
 	pa_request_replyf(req, PA_RESULT_ERROR, "%s", reason);
 }
 
@@ -32,8 +36,11 @@ struct start {
 
 static void reply_started(const struct pa_tunneld_parts *p, struct pa_request *req, const struct pa_client_status *s)
 {
-	pa_log(PA_LOG_INFO, "exec.started", "uid=%u pid=%d command=%s", (unsigned)pa_request_uid(req), (int)pa_request_pid(req),
-	       pa_request_name(req));
+	unsigned held;
+
+	if (pa_tunneld_may_log(p, &held))
+		pa_log(PA_LOG_INFO, "exec.started", "uid=%u pid=%d command=%s held-back=%u", (unsigned)pa_request_uid(req),
+		       (int)pa_request_pid(req), pa_request_name(req), held);
 	pa_tundemand_program(p->demand);
 	pa_request_reply(req, PA_RESULT_SUCCESS, "", json_pack("{s:o, s:s, s:i}", "address", pa_addr_json(&s->claims.addr), "device",
 							       p->conf->device, "mtu", (int)s->binding.mtu));
@@ -47,17 +54,17 @@ static void start_cgroup(struct pa_tunneld *t, struct pa_request *req, const str
 	int rc;
 
 	if (pa_tunnet_in_namespace(p.net)) {
-		refuse(req, "a program in a network namespace has the public address (pubaddr exec --netns); wait for its end");
+		refuse(t, req, "a program in a network namespace has the public address (pubaddr exec --netns); wait for its end");
 	} else if (pa_tunneld_after_namespace(t, err) < 0) {
-		refuse(req, err);
+		refuse(t, req, err);
 	} else {
 		rc = pa_cgroup_put(p.mark, p.conf->device, pa_request_pid(req), pa_request_uid(req), &own, err);
 		if (rc == 0 && !pa_caller_alive(pidfd))
-			refuse(req, "the process that asks has ended");
+			refuse(t, req, "the process that asks has ended");
 		else if (rc < 0 && own)
 			pa_request_reply(req, PA_RESULT_ERROR, err, json_pack("{s:b, s:s}", "delegated", 1, "device", p.conf->device));
 		else if (rc < 0)
-			refuse(req, err);
+			refuse(t, req, err);
 		else
 			reply_started(&p, req, s);
 	}
@@ -69,14 +76,14 @@ static void start_netns(struct pa_tunneld *t, struct pa_request *req, const stru
 	char err[PA_TUNNELD_ERRLEN];
 
 	if (!p.by_policy)
-		refuse(req, "this host itself uses the public address; a namespace can have it only with the outbound mode \"policy\" "
+		refuse(t, req, "this host itself uses the public address; a namespace can have it only with the outbound mode \"policy\" "
 			    "(tunneld.conf, or the broker's grant)");
 	else if (pa_tunnet_in_namespace(p.net))
-		refuse(req, "a program in another network namespace has the public address; start the second one from there");
+		refuse(t, req, "a program in another network namespace has the public address; start the second one from there");
 	else if (pa_tunneld_give_namespace(t, pa_request_pid(req), err) < 0)
-		refuse(req, err);
+		refuse(t, req, err);
 	else if (!pa_caller_alive(pidfd))
-		refuse(req, "the process that asks has ended");
+		refuse(t, req, "the process that asks has ended");
 	else
 		reply_started(&p, req, s);
 }
@@ -88,7 +95,7 @@ static void on_address(void *ctx, int error, const struct pa_addr *addr, const c
 
 	(void)addr;
 	if (error < 0) {
-		refuse(start->req, why);
+		refuse(start->t, start->req, why);
 	} else {
 		pa_client_status_get(pa_tunneld_parts_of(start->t).client, &s);
 		start->fn(start->t, start->req, &s, start->pidfd);
@@ -107,23 +114,23 @@ static void admit(struct pa_tunneld *t, struct pa_request *req,
 	int fd;
 
 	if (!pa_permit_allows(&p.conf->exec, req)) {
-		refuse(req, "permission denied: only root, and whom \"exec\" in tunneld.conf names, may do this");
+		refuse(t, req, "permission denied: only root, and whom \"exec\" in tunneld.conf names, may do this");
 		return;
 	}
 	fd = pa_caller_hold(req);
 	if (fd < 0) {
-		refuse(req, "the process that connected cannot be found, or has ended");
+		refuse(t, req, "the process that connected cannot be found, or has ended");
 		return;
 	}
 	start = calloc(1, sizeof(*start));
 	if (start == NULL) {
-		refuse(req, pa_strerror(PA_ENOMEM));
+		refuse(t, req, pa_strerror(PA_ENOMEM));
 		close(fd);
 		return;
 	}
 	*start = (struct start){.t = t, .req = req, .pidfd = fd, .fn = fn};
 	if (pa_tundemand_want(p.demand, PA_TUNWANT_BOUND, on_address, start, &start->want) < 0) {
-		refuse(req, pa_strerror(PA_ENOMEM));
+		refuse(t, req, pa_strerror(PA_ENOMEM));
 		close(fd);
 		free(start);
 	}
@@ -134,7 +141,7 @@ void pa_tunneld_exec_cgroup(struct pa_tunneld *t, struct pa_request *req)
 	struct pa_tunneld_parts p = pa_tunneld_parts_of(t);
 
 	if (p.mark == NULL)
-		refuse(req, p.no_mark);
+		refuse(t, req, p.no_mark);
 	else
 		admit(t, req, start_cgroup);
 }

@@ -17,8 +17,7 @@ static bool permitted(const struct pa_tunneld_parts *p, struct pa_request *req)
 {
 	if (pa_permit_allows(&p->conf->expose, req))
 		return true;
-	pa_log(PA_LOG_WARN, "command.denied", "uid=%u pid=%d command=%s", (unsigned)pa_request_uid(req), (int)pa_request_pid(req),
-	       pa_request_name(req));
+	pa_tunneld_log_denied(p, req);
 	pa_request_replyf(req, PA_RESULT_ERROR, "permission denied: only root, and whom \"expose\" in tunneld.conf names, may do this");
 	return false;
 }
@@ -88,6 +87,7 @@ void pa_tunneld_expose(struct pa_tunneld *t, struct pa_request *req)
 	char err[PA_TUNINBOUND_ERRLEN] = "", text[PA_INRULE_STRLEN];
 	enum pa_expose_extent extent;
 	struct pa_expose x;
+	unsigned held;
 	int rc;
 
 	if (!permitted(&p, req) || !read_rule(req, &e.rule) || !read_end(req, pa_now_get().boot_ms, &e.until_ms))
@@ -109,7 +109,9 @@ void pa_tunneld_expose(struct pa_tunneld *t, struct pa_request *req)
 		pa_request_replyf(req, PA_RESULT_ERROR, "cannot expose %s: %s", text, err);
 		return;
 	}
-	pa_log(PA_LOG_INFO, "inbound.exposed", "rule=\"%s\" uid=%u granted=%s", text, (unsigned)e.uid, extent_name(extent));
+	if (pa_tunneld_may_log(&p, &held))
+		pa_log(PA_LOG_INFO, "inbound.exposed", "rule=\"%s\" uid=%u granted=%s held-back=%u", text, (unsigned)e.uid,
+		       extent_name(extent), held);
 	(void)snprintf(err, sizeof(err), "%s is exposed%s", text, remark(&p, extent));
 	pa_request_reply(req, PA_RESULT_SUCCESS, err, json_pack("{s:s, s:s}", "rule", text, "granted", extent_name(extent)));
 }
@@ -120,6 +122,7 @@ void pa_tunneld_expose_remove(struct pa_tunneld *t, struct pa_request *req)
 	char err[PA_TUNINBOUND_ERRLEN], text[PA_INRULE_STRLEN];
 	struct pa_inrule r;
 	struct pa_expose x;
+	unsigned held;
 	int rc;
 
 	if (!permitted(&p, req) || !read_rule(req, &r))
@@ -135,7 +138,8 @@ void pa_tunneld_expose_remove(struct pa_tunneld *t, struct pa_request *req)
 		pa_request_replyf(req, rc == PA_ENOTFOUND ? PA_RESULT_EMPTY : PA_RESULT_ERROR, "cannot remove %s: %s", text, err);
 		return;
 	}
-	pa_log(PA_LOG_INFO, "inbound.removed", "rule=\"%s\" uid=%u", text, (unsigned)pa_request_uid(req));
+	if (pa_tunneld_may_log(&p, &held))
+		pa_log(PA_LOG_INFO, "inbound.removed", "rule=\"%s\" uid=%u held-back=%u", text, (unsigned)pa_request_uid(req), held);
 	pa_request_replyf(req, PA_RESULT_SUCCESS, "%s is exposed no more; connections that exist go on", text);
 }
 

@@ -4,42 +4,32 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "tunnel/limit.h"
 #include "tunnel/status_json.h"
 #include "tunnel/tunneld_relay_int.h"
 
 /* Lines about sessions. More than 10,000 in 30 s journald would drop (RateLimitBurst of journald.conf(5)), and not say which. */
 #define LINES_PER_S 300u
 #define LINES_BURST 3000u
-#define US_PER_S 1000000u
-#define TELL_MS 1000
 
 /* ---------------------------------------------------------------- lines */
 
-/* What counts is the log of who calls now and then; of a storm it is enough to know that there is one. */
-static bool may_log(struct pa_turelay *r)
+/* What counts is the log of who calls now and then. */
+bool pa_turelay_may_log(struct pa_turelay *r)
 {
-	struct pa_now now;
-
 	if (!pa_log_enabled(PA_LOG_INFO))
 		return false;
-	now = pa_now_get();
-	if (pa_log_enabled(PA_LOG_DEBUG) ||
-	    pa_limit_one(&r->lines.tat_us, now.boot_ms * 1000 + now.boot_us, US_PER_S / LINES_PER_S, LINES_BURST))
+	if (pa_log_enabled(PA_LOG_DEBUG) || pa_lines_take(&r->lines, LINES_PER_S, LINES_BURST, pa_now_get()))
 		return true;
-	r->lines.held++;
+	pa_turelay_settle_soon(r); /* with it the timer runs, by which it is told */
 	return false;
 }
 
 void pa_turelay_tell_held(struct pa_turelay *r)
 {
-	uint64_t now = pa_now_get().boot_ms;
+	unsigned held = pa_lines_held(&r->lines, pa_now_get());
 
-	if (r->lines.held == 0 || now < r->lines.told_ms + TELL_MS)
-		return;
-	pa_log(PA_LOG_WARN, "relay.held-back", "lines=%u", r->lines.held);
-	r->lines.held = 0;
-	r->lines.told_ms = now;
+	if (held > 0)
+		pa_log(PA_LOG_WARN, "relay.held-back", "lines=%u", held);
 }
 
 static const char *kind_name(unsigned kind)
@@ -112,7 +102,7 @@ struct pa_rsession *pa_turelay_open(struct pa_turelay *r, const struct pa_relay_
 	c->uid = caller->uid;
 	c->remote = b->remote;
 	c->local.port = b->local.port;
-	if (!may_log(r))
+	if (!pa_turelay_may_log(r))
 		return s;
 	if (b->remote.port != 0)
 		(void)pa_endpoint_format(&b->remote, peer);
@@ -121,33 +111,65 @@ struct pa_rsession *pa_turelay_open(struct pa_turelay *r, const struct pa_relay_
 	return s;
 }
 
-struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u)
+struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u, uid_t uid)
 {
 	struct pa_rlink *link = pa_turelay_link(r);
-	struct pa_rsession *s = link != NULL ? pa_rlink_resolve(link, b, u) : NULL;
+	struct pa_rsession *s;
 
-	r->count.names += s != NULL;
+	if (!pa_rnames_may(&r->names, uid, pa_now_get())) {
+		r->count.names_refused++;
+		return NULL;
+	}
+	s = link != NULL ? pa_rlink_resolve(link, b, u) : NULL;
+	if (s == NULL)
+		return NULL;
+	pa_rnames_begun(&r->names, uid, pa_rsession_id(s));
+	r->count.names++;
 	return s;
 }
+
+static void nobody_is_told(struct pa_relay_user *u, struct pa_rsession *s, const struct pa_relay_body *b)
+{
+	(void)u;
+	(void)s;
+	(void)b;
+}
+
+static void nobody_has_lost(struct pa_relay_user *u, struct pa_rsession *s, enum pa_relay_error error)
+{
+	(void)u;
+	(void)s;
+	(void)error;
+}
+
+static const struct pa_relay_user_ops nobody_ops = {.result = nobody_is_told, .reset = nobody_has_lost};
 
 static void told_end(struct pa_turelay *r, const struct pa_rsession *s, enum pa_relay_error error)
 {
 	struct pa_turelay_call *c = find_call(r, s);
 
-	if (pa_rsession_is_name(s))
+	if (pa_rsession_is_name(s)) {
+		pa_rnames_done(&r->names, pa_rsession_id(s));
 		return;
+	}
 	if (c != NULL && strcmp(c->state, "failed") != 0) {
 		c->state = "over";
 		c->error = (uint8_t)error;
 	}
 	r->count.ended++;
 	r->count.reset += error != PA_RELAY_E_OK;
-	if (may_log(r))
+	if (pa_turelay_may_log(r))
 		pa_log(PA_LOG_INFO, "relay.end", "session=%u reason=%s", pa_rsession_id(s), pa_relay_error_name(error));
 }
 
+/* The server goes on with a name that it is told to drop, for its resolver cannot be stopped: so it stays one of its user's. */
 void pa_turelay_end(struct pa_turelay *r, struct pa_rsession *s, enum pa_relay_error error)
 {
+	if (pa_rnames_is_under_way(&r->names, pa_rsession_id(s))) {
+		r->nobody.ops = &nobody_ops;
+		pa_rsession_set_user(s, &r->nobody);
+		return;
+	}
 	told_end(r, s, error);
 	pa_rlink_close(s, error);
 }
@@ -162,12 +184,16 @@ static void on_result(void *ctx, struct pa_rsession *s, const struct pa_relay_bo
 	char local[PA_ENDPOINT_STRLEN] = "none";
 
 	if (pa_rsession_is_name(s)) {
-		u->ops->result(u, s, b);
+		pa_rnames_done(&r->names, pa_rsession_id(s));
+		if (u == &r->nobody)
+			pa_rlink_close(s, PA_RELAY_E_OK);
+		else
+			u->ops->result(u, s, b);
 		return;
 	}
 	if (b->local.port != 0)
 		(void)pa_endpoint_format(&b->local, local);
-	if (may_log(r))
+	if (pa_turelay_may_log(r))
 		pa_log(PA_LOG_INFO, "relay.result", "session=%u result=%s local=%s", pa_rsession_id(s), pa_relay_error_name(b->error),
 		       local);
 	if (b->error == PA_RELAY_E_OK)
@@ -197,7 +223,7 @@ static void on_incoming(void *ctx, struct pa_rsession *s, struct pa_rsession *li
 	c = new_call(r, s, "connected");
 	c->local = b->local;
 	c->remote = b->remote;
-	if (may_log(r))
+	if (pa_turelay_may_log(r))
 		pa_log(PA_LOG_INFO, "relay.incoming", "session=%u listener=%u local=%s peer=%s", pa_rsession_id(s),
 		       pa_rsession_id(listener), pa_endpoint_format(&b->local, local), pa_endpoint_format(&b->remote, remote));
 	u->ops->incoming(u, s, b);

@@ -24,7 +24,7 @@ static void on_timer(uv_timer_t *timer);
 static void on_soon(uv_timer_t *timer);
 
 /* Those who wait are told from the loop, not from wherever we are. */
-static void settle_soon(struct pa_turelay *r)
+void pa_turelay_settle_soon(struct pa_turelay *r)
 {
 	if (r->closing)
 		return;
@@ -65,7 +65,7 @@ static void on_up(void *ctx, bool resumed)
 	pa_log(PA_LOG_INFO, "relay.ready", "server=%s addr=%s mapped=%s resumed=%s", pa_endpoint_format(&r->server, server),
 	       pa_addr_format(&r->grant.claims.addr, addr), pa_endpoint_format(&as, mapped), resumed ? "yes" : "no");
 	tell_tunnel(r);
-	settle_soon(r);
+	pa_turelay_settle_soon(r);
 }
 
 static void on_down(void *ctx, const char *reason)
@@ -84,7 +84,7 @@ static void on_down(void *ctx, const char *reason)
 	(void)snprintf(r->trouble, sizeof(r->trouble), "%s", reason);
 	if (was_up)
 		tell_tunnel(r);
-	settle_soon(r);
+	pa_turelay_settle_soon(r);
 }
 
 static void on_over(void *ctx, enum pa_relay_error error, bool final)
@@ -97,7 +97,7 @@ static void on_over(void *ctx, enum pa_relay_error error, bool final)
 		r->ready = false;
 	}
 	pa_turelay_reset_all(r, error);
-	settle_soon(r);
+	pa_turelay_settle_soon(r);
 }
 
 static uint64_t next_bind(void *ctx)
@@ -172,7 +172,10 @@ static int state_of(const struct pa_turelay *r, const struct pa_turelay_want *w)
 		return PA_RELAY_E_NOT_FOUND;
 	if (r->final != PA_RELAY_E_OK)
 		return (int)r->final;
-	return r->ready ? PA_RELAY_E_OK : -1;
+	if (r->ready)
+		return PA_RELAY_E_OK;
+	/* The tunnel has nothing better to do than to wait. */
+	return w->need == PA_TURELAY_LINK && pa_rretry_refused(&r->retry, now_ms()) ? PA_RELAY_E_NET : -1;
 }
 
 static void tell(struct pa_turelay *r, struct pa_turelay_want *w, enum pa_relay_error state)
@@ -237,7 +240,7 @@ static void on_timer(uv_timer_t *timer)
 	connect_if_wanted(r);
 	settle(r);
 	pa_turelay_tell_held(r);
-	if (r->n_wants == 0 && r->client == NULL)
+	if (r->n_wants == 0 && r->client == NULL && r->lines.held == 0)
 		(void)uv_timer_stop(&r->timer);
 }
 
@@ -254,7 +257,7 @@ bool pa_turelay_want(struct pa_turelay *r, struct pa_turelay_want *w)
 	if (!w->told)
 		TAILQ_INSERT_TAIL(&r->waiting, w, waiting);
 	if (!w->told || r->idle_ms != 0)
-		settle_soon(r);
+		pa_turelay_settle_soon(r);
 	return w->told;
 }
 
@@ -291,12 +294,14 @@ void pa_turelay_grant(struct pa_turelay *r, const struct pa_grant *g)
 	pa_grant_wipe(&r->grant);
 	if (g != NULL)
 		r->grant = *g;
-	if (r->client != NULL && (!server_of(r, &server) || !pa_endpoint_eq(&server, &r->server)))
+	if (!server_of(r, &server) || !pa_endpoint_eq(&server, &r->server)) { /* how another one did says nothing */
+		r->retry = (struct pa_rretry){0};
 		disconnect(r, PA_RELAY_E_REPLACED);
+	}
 	if (r->client != NULL)
 		pa_relay_client_grant(r->client, &r->grant);
 	if (!TAILQ_EMPTY(&r->waiting))
-		settle_soon(r);
+		pa_turelay_settle_soon(r);
 }
 
 bool pa_turelay_known(const struct pa_turelay *r)
@@ -340,10 +345,11 @@ static const char *state_name(const struct pa_turelay *r)
 
 static json_t *counters_json(const struct pa_turelay_counters *c)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connects", (json_int_t)c->connects, "resumed",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connects", (json_int_t)c->connects, "resumed",
 			 (json_int_t)c->resumed, "lost", (json_int_t)c->lost, "calls", (json_int_t)c->calls, "connected",
 			 (json_int_t)c->connected, "failed", (json_int_t)c->failed, "incoming", (json_int_t)c->incoming, "ended",
-			 (json_int_t)c->ended, "reset", (json_int_t)c->reset, "names", (json_int_t)c->names);
+			 (json_int_t)c->ended, "reset", (json_int_t)c->reset, "names", (json_int_t)c->names,
+			 "names-refused", (json_int_t)c->names_refused);
 }
 
 /* Why there is no connection; NULL: there is one, or nobody has wanted one that did not come. */

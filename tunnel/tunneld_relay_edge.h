@@ -24,7 +24,7 @@ struct pa_turelay;
 
 #define PA_TURELAY_ERRLEN PA_STREAM_ERRLEN
 #define PA_TURELAY_LINGER_S 30
-#define PA_TURELAY_WAIT_S 20 /* who waits for an address or the link is told after so long that there is none */
+#define PA_TURELAY_WAIT_S 20 /* who waits for an address or the link is told after so long that there is none; see relay_retry.h, too */
 
 struct pa_turelay_config {
 	uv_loop_t *loop;
@@ -62,8 +62,8 @@ enum pa_turelay_need {
 struct pa_turelay_want {
 	enum pa_turelay_need need;
 	/*
-	 * Once, and only if want returned false: it is there (OK), or it cannot be had (NET: no address; NOT_FOUND: no relay is known;
-	 * TIMEOUT, EXPIRED, ...). The want stays until unwant in either case. May call unwant.
+	 * Once, and only if want returned false: it is there (OK), or it cannot be had (NET: no address, or the server is known to refuse;
+	 * NOT_FOUND: no relay is known; TIMEOUT, EXPIRED, ...). The want stays until unwant in either case. May call unwant.
 	 */
 	void (*ready)(void *ctx, enum pa_relay_error error);
 	void *ctx;
@@ -126,12 +126,19 @@ struct pa_turelay_caller {
 	pid_t pid; /* 0: not known */
 };
 
-/* pa_rlink_open and pa_rlink_resolve, with a line in the log. NULL: no link, no memory, or too many. */
+/* pa_rlink_open, with a line in the log. NULL: no link, no memory, or too many. */
 struct pa_rsession *pa_turelay_open(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u,
 				    const struct pa_turelay_caller *caller);
-struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u);
+/* pa_rlink_resolve, as far as the user uid may (relay_names.h). NULL as above, or not now: what a server calls AGAIN. */
+struct pa_rsession *pa_turelay_resolve(struct pa_turelay *r, const struct pa_relay_body *b, struct pa_relay_user *u, uid_t uid);
 /* pa_rlink_close, with a line in the log. For all sessions that these gave, and those of the incoming op. */
 void pa_turelay_end(struct pa_turelay *r, struct pa_rsession *s, enum pa_relay_error error);
+
+/*
+ * May one more line be logged of what users of the relay do? 300 a second, 3000 at once (all at debug level); how many were not is
+ * logged (relay.held-back). For lines of level INFO.
+ */
+bool pa_turelay_may_log(struct pa_turelay *r);
 
 /* ---- the tunnel's datagrams */
 struct pa_turelay_tunnel_ops {

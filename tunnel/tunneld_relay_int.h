@@ -2,7 +2,9 @@
 #ifndef PA_TUNNELD_RELAY_INT_H
 #define PA_TUNNELD_RELAY_INT_H
 
+#include "tunnel/lines.h"
 #include "tunnel/relay_client_edge.h"
+#include "tunnel/relay_names.h"
 #include "tunnel/tunneld_relay_edge.h"
 
 /* Inside of tunneld_relay_edge.c and tunneld_relay_calls.c only. */
@@ -21,7 +23,7 @@ struct pa_turelay_call {
 
 struct pa_turelay_counters {
 	uint64_t connects, resumed, lost; /* of the connection */
-	uint64_t calls, connected, failed, incoming, ended, reset, names;
+	uint64_t calls, connected, failed, incoming, ended, reset, names, names_refused;
 };
 
 struct pa_turelay {
@@ -47,11 +49,9 @@ struct pa_turelay {
 	const struct pa_turelay_tunnel_ops *tunnel;
 	void *tunnel_ctx;
 	struct pa_turelay_counters count;
-	struct {
-		uint64_t tat_us;  /* boot time, see pa_limit_one */
-		unsigned held;	  /* lines about sessions that were not logged since that was told last */
-		uint64_t told_ms; /* boot time */
-	} lines;
+	struct pa_lines lines; /* about sessions, and what leads to them */
+	struct pa_rnames names;
+	struct pa_relay_user nobody; /* of names that their users do not wait for any more */
 	struct pa_turelay_call recent[PA_TURELAY_RECENT];
 	unsigned n_recent; /* in all */
 };
@@ -60,6 +60,8 @@ struct pa_turelay {
 extern const struct pa_rlink_ops pa_turelay_link_ops;
 /* Every session is over: its user is told, and lets go. */
 void pa_turelay_reset_all(struct pa_turelay *r, enum pa_relay_error error);
+/* Those who wait are told by the loop what has changed. */
+void pa_turelay_settle_soon(struct pa_turelay *r);
 /* Logs how many lines about sessions were left out, at most once a second. */
 void pa_turelay_tell_held(struct pa_turelay *r);
 /* The last calls, the newest first. */

@@ -11,6 +11,8 @@
 #   BENCH_KEA_SECONDS   length of a run (5)
 # shellcheck source=test/bench/bench.sh
 . "$(dirname "$0")/bench.sh"
+# shellcheck source=test/kea-folders.sh
+. "$BENCH_TOP/../kea-folders.sh"
 rate=${BENCH_KEA_RATE:-3000}
 seconds=${BENCH_KEA_SECONDS:-5}
 bench_begin kea 5 ip kea-dhcp4 perfdhcp perl
@@ -80,7 +82,7 @@ start_broker() {
 
 start_kea() { # start_kea [LIBRARY]
 	local hooks=""
-	[ -z "${1:-}" ] || hooks="{\"library\": \"$1\", \"parameters\": {\"realm\": \"bench\", \"broker-socket\": \"$TMP/broker.sock\"}}"
+	[ -z "${1:-}" ] || hooks="{\"library\": \"$(kea_library "$TMP" "$1")\", \"parameters\": {\"realm\": \"bench\", \"broker-socket\": \"$TMP/broker.sock\"}}"
 	rm -f "$TMP"/leases* "$TMP/kea.log"
 	cat >"$TMP/kea.conf" <<-END
 		{"Dhcp4": {
@@ -93,7 +95,8 @@ start_kea() { # start_kea [LIBRARY]
 		  "loggers": [{"name": "kea-dhcp4", "severity": "WARN", "output_options": [{"output": "$TMP/kea.log"}]}]
 		}}
 	END
-	ip netns exec "$server" "${unconfined[@]}" env KEA_PIDFILE_DIR="$TMP" KEA_LOCKFILE_DIR="$TMP" \
+	# shellcheck disable=SC2046 # several assignments
+	ip netns exec "$server" "${unconfined[@]}" env $(kea_folders "$TMP") \
 		KEA_LOGGER_DESTINATION="$TMP/kea.log" kea-dhcp4 -c "$TMP/kea.conf" >"$TMP/kea.out" 2>&1 &
 	kea_pid=$!
 	within 20 kea_serves "${1:-}" || { cat "$TMP/kea.out" "$TMP/kea.log" >&2; die "Kea does not start"; }

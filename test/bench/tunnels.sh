@@ -74,8 +74,8 @@ down_pubaddr_userspace() { stop_ours; }
 # The kernel's VXLAN answers to its own port, which a NAT does not know: it needs a mapping made by hand.
 up_vxlan() {
 	ADDRESS=203.0.113.204
-	nat nft "add table ip vxlan; add chain ip vxlan in { type nat hook prerouting priority dstnat; };
-		add rule ip vxlan in iifname wan0 udp dport 4789 dnat to $CLIENT_PRIVATE_IP" &&
+	nat nft "add table ip vx; add chain ip vx in { type nat hook prerouting priority dstnat; };
+		add rule ip vx in iifname wan0 udp dport 4789 dnat to $CLIENT_PRIVATE_IP" &&
 		client ip link add vx0 mtu 1450 type vxlan id 7 local "$CLIENT_PRIVATE_IP" remote "$GATEWAY_IP" dstport 4789 dev eth0 &&
 		gateway ip link add vx0 mtu 1450 type vxlan id 7 local "$GATEWAY_IP" remote "$NAT_IP" dstport 4789 dev eth0 &&
 		client ip addr add 10.255.0.2/30 dev vx0 && client ip link set vx0 up &&
@@ -87,7 +87,7 @@ down_vxlan() {
 	unsteer
 	client ip link del vx0
 	gateway ip link del vx0
-	nat nft delete table ip vxlan
+	nat nft delete table ip vx
 }
 
 up_wireguard_go() {

@@ -3,6 +3,9 @@
 # Functions for tests that run the real kea-dhcp4 with the hook library. Sourced; needs $dir (scratch folder), $builddir,
 # $srcdir. Kea keeps everything in $dir.
 
+# shellcheck source=test/kea-folders.sh
+. "$srcdir/kea-folders.sh"
+
 hook_so=$builddir/kea-hook/.libs/libdhcp_pubaddr.so
 n=0
 failed=0
@@ -55,7 +58,7 @@ obstacle() {
 # kea_config MT INTERFACES PARAMETERS: a configuration on standard output; no hook library without PARAMETERS
 kea_config() {
 	local hooks=""
-	[ -z "$3" ] || hooks="{\"library\": \"$hook_so\", \"parameters\": $3}"
+	[ -z "$3" ] || hooks="{\"library\": \"$(kea_library "$dir" "$hook_so")\", \"parameters\": $3}"
 	cat <<-END
 	{"Dhcp4": {
 	  "interfaces-config": {"interfaces": [$2]},
@@ -74,8 +77,7 @@ kea_config() {
 
 kea_run() { # kea_run PREFIX...: in the foreground with $dir/kea.conf
 	# shellcheck disable=SC2046 # several assignments
-	exec env KEA_PIDFILE_DIR="$dir" KEA_LOCKFILE_DIR="$dir" KEA_LOGGER_DESTINATION="$dir/kea.log" \
-		$(sanitizer_env) "$@" kea-dhcp4 -c "$dir/kea.conf"
+	exec env $(kea_folders "$dir") KEA_LOGGER_DESTINATION="$dir/kea.log" $(sanitizer_env) "$@" kea-dhcp4 -c "$dir/kea.conf"
 }
 
 kea_ended() { ! kill -0 "$kea_pid"; }

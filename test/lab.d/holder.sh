@@ -32,6 +32,7 @@ mkdir /etc/pubaddr
 
 # Fresh /run and /var/lib; the lab's own folder stays visible in it, so that Kea's host reaches the broker's socket.
 mkdir -p "$dir/run/${lab#/run/}" "$dir/run/kea" "$dir/run/vsftpd/empty" "$dir/lib/dhcp" "$dir/lib/kea"
+chmod 750 "$dir/run/kea" # or Kea (2.6.3 and later) makes no socket in it
 mount --bind "$lab" "$dir/run/${lab#/run/}"
 mount --bind "$dir/lib" /var/lib
 mount --rbind "$dir/run" /run

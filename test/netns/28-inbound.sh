@@ -24,11 +24,11 @@ done
 # Behind every table at prerouting: what the host takes in.
 on client1 nft -f - <<-END
 	table ip seen {
-		counter gre { }
+		counter n_gre { }
 		counter new { }
 		chain in {
 			type filter hook input priority 300;
-			iifname "pub0" ip protocol 47 counter name "gre"
+			iifname "pub0" ip protocol 47 counter name "n_gre"
 			iifname "pub0" tcp dport 9 counter name "new"
 		}
 	}
@@ -40,7 +40,7 @@ for port in $UDP_PORTS; do
 	within 5 listening client1 udp "$port"
 done
 
-gre_seen() { on client1 nft list counter ip seen gre | awk '$1 == "packets" {print $2}'; }
+gre_seen() { on client1 nft list counter ip seen n_gre | awk '$1 == "packets" {print $2}'; }
 
 # scan HOST: the names of all that answers to that one, in order.
 scan() {
@@ -118,7 +118,7 @@ eventually 10 "and goes on when the host is closed" grep -q two "$TMP/heard"
 exec 9>&-
 check "somebody flushes all rules" on client1 nft flush ruleset
 eventually 10 "our table is back" table
-on client1 nft -f - <<<'table ip seen { counter gre { }; chain in { type filter hook input priority 300; iifname "pub0" ip protocol 47 counter name "gre"; }; }'
+on client1 nft -f - <<<'table ip seen { counter n_gre { }; chain in { type filter hook input priority 300; iifname "pub0" ip protocol 47 counter name "n_gre"; }; }'
 scan_is "and closed" ""
 
 # ---- expose

@@ -96,8 +96,8 @@ kea_conf() { # kea_conf [LFC-INTERVAL]
 	  "control-socket": {"socket-type": "unix", "socket-name": "$dir/kea.sock"},
 	  "multi-threading": {"enable-multi-threading": true, "thread-pool-size": 4, "packet-queue-size": 64},
 	  "min-valid-lifetime": 10, "valid-lifetime": 1800, "max-valid-lifetime": 1800,
-	  "hooks-libraries": [{"library": "$lease_cmds"},
-	                      {"library": "$hook_so", "parameters": {"realm": "soak", "broker-socket": "$dir/broker.sock"}}],
+	  "hooks-libraries": [{"library": "$(kea_library "$dir" "$lease_cmds")"},
+	                      {"library": "$(kea_library "$dir" "$hook_so")", "parameters": {"realm": "soak", "broker-socket": "$dir/broker.sock"}}],
 	  "subnet4": [{"id": 1, "subnet": "10.77.0.0/16", "pools": [{"pool": "10.77.1.0 - 10.77.250.255"}]}],
 	  "loggers": [{"name": "kea-dhcp4", "severity": "WARN", "output_options": [{"output": "$dir/kea.log", "maxsize": 0}]},
 	              {"name": "kea-dhcp4.pubaddr-hooks", "severity": "INFO",
@@ -212,7 +212,8 @@ leases() {
 }
 
 soak() {
-	local end=$((SECONDS + seconds)) commands=(config-reload libreload) i=0
+	local end=$((SECONDS + seconds)) commands=(config-reload config-reload) i=0
+	! kea_command '{"command": "list-commands"}' | grep -q '"libreload"' || commands[1]=libreload # Kea 2.6 has none
 	while [ $SECONDS -lt $end ]; do
 		reload "${commands[i % 2]}" "$([ $((i / 2 % 2)) = 0 ] && echo parked)"
 		i=$((i + 1))
@@ -308,6 +309,7 @@ report
 
 [ ! -s "$dir/bad-answers" ] && [ "$reloads" -ge $((seconds / 6)) ]
 ok $? "Kea carried out each of $reloads reloads"
+[ ! -s "$dir/bad-answers" ] || sed 's/^/# /' "$dir/bad-answers"
 [ "$n_with" -ge $((reloads / 3)) ]
 ok $? "at $n_with of them packets were parked"
 comm -23 "$dir/before" "$dir/after" >"$dir/lost"

@@ -33,7 +33,8 @@ start_relay() {
 prog() { # prog NAME ARGUMENT...: in the background, with standard input from NAME.in (a FIFO), output in NAME.out, events in NAME.err
 	name=$1
 	shift
-	[ -p "$dir/$name.in" ] || mkfifo "$dir/$name.in"
+	rm -f "$dir/$name.in" "$dir/$name.out" "$dir/$name.err" # what one of that name said before is not this one's
+	mkfifo "$dir/$name.in"
 	ip netns exec "${net}c" ${AS:-} "$prog_tool" "$dir/relay-eth0.sock" "$@" <"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" &
 	eval "${name}_pid=$!"
 	watch $!

@@ -71,7 +71,7 @@ check "the hook library says the same" sh -c "grep -q PUBADDR_INFORM_ASKED '$LOG
 # ---- the last one's end
 
 eventually 20 "the program has ended: after the delay the address is given back" leases_are 0
-check "by an INFORM that the hook library passed on and confirmed" grep -q 'demand.released' "$LOG/client1.tunneld"
+eventually 10 "by an INFORM that the hook library passed on and confirmed" grep -q 'demand.released' "$LOG/client1.tunneld"
 check "the audit has it" grep -q "lease.release.*$P" "$LOG/brokerd"
 eventually 5 "the interface is gone" not on client1 ip link show pub0
 is "the daemon waits again" "$(state client1)" idle

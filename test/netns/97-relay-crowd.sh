@@ -18,7 +18,7 @@ peer mute 7302
 peer source 7303
 crowd() { # crowd NAME GRANTS N PEER-PORT WAY: in the background, until its input ends
 	crowd_name=$1
-	rm -f "$dir/$1.in"
+	rm -f "$dir/$1.in" "$dir/$1.out" "$dir/$1.err" # what one of that name said before is not this one's
 	mkfifo "$dir/$1.in"
 	ip netns exec "${net}c" "$tools/relay_crowd" $GW:443 "$dir/client.key" "$dir/$2" "$3" "$PEER:$4" "$5" \
 		<"$dir/$1.in" >"$dir/$1.out" 2>"$dir/$1.err" 3>&- 4>&- &

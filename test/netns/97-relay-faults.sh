@@ -235,5 +235,5 @@ refused_by_client '^down' 'he even has one of the right name, and passes everyth
 retry counter_above bad-mac "$before"
 ok $? 'for the server sees that the proof is of another connection'
 unset RELAY_CA RELAY_NAME
-[ $failed -eq 0 ] || sed 's/^/# /' "$dir/relayd.log"
+[ $failed -eq 0 ] || sed 's/^/# /' "$dir/relayd.log" "$dir/victim.err" "$dir/between.log"
 finish

@@ -14,7 +14,7 @@ first=$client_pid
 prog() { # prog NAME ARGUMENT...: in the background, with standard input from NAME.in, events in NAME.err
 	name=$1
 	shift
-	rm -f "$dir/$name.in"
+	rm -f "$dir/$name.in" "$dir/$name.out" "$dir/$name.err" # what one of that name said before is not this one's
 	mkfifo "$dir/$name.in"
 	c "$tools/relay_local_tool" "$dir/relay-eth0.sock" "$@" <"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" &
 	eval "${name}_pid=$!"

@@ -1,42 +1,28 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
 # Users of one host who share the session relay, as TAP: one that holds connections to the client daemon's socket without a word, one that
-# may not use it and does so, too, one whose calls never end. The others are served meanwhile.
+# may not use it and does so, too, one whose calls never end, one who asks for names without end. The others are served meanwhile, and
+# the log does not fill the disk.
 set -u
 . "${top_srcdir:?}/test/netns/relay-net.sh"
 need_root
 command -v setpriv >/dev/null || { echo '1..0 # SKIP setpriv is missing'; exit 0; }
 net_up
-plan 7
+# What `ip netns exec` shows the server for its resolver: one name that it knows, and a name server that is silent.
+trap 'cleanup; rm -rf "/etc/netns/${net}g"' EXIT
+mkdir -p "/etc/netns/${net}g"
+printf '127.0.0.1 localhost\n%s peer.example\n' $PEER >"/etc/netns/${net}g/hosts"
+printf 'nameserver %s\noptions timeout:2 attempts:1\n' $PEER >"/etc/netns/${net}g/resolv.conf"
+echo 'hosts: files dns' >"/etc/netns/${net}g/nsswitch.conf"
+ip netns exec "${net}i" nft 'add table ip mute; add chain ip mute transit { type filter hook forward priority 0; };
+	add rule ip mute transit udp dport 53 drop'
+plan 19
 block_udp
 start_gateway
 add_relay
 start_relay
-cat >"$dir/tunneld.conf" <<-END
-	{
-	  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir",
-	  "relay-users": {"users": ["daemon", "bin"]}
-	}
-END
-ip netns exec "${net}c" "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
-watch $client_pid
-retry "$tool" call "$dir/tunneld-eth0.sock" version-get >/dev/null
-key=$("$bin/pubaddr" --key-file "$dir/client.key" key)
-chmod 755 "$dir"
+start_users
 prlimit --nofile=16384: --pid $$
-# The tool where every user finds it.
-cp "$tools/relay_local_tool" "$dir/tool"
-prog() { # prog USER NAME ARGUMENT...: in the background, with standard input from NAME.in, events in NAME.err
-	user=$1
-	name=$2
-	shift 2
-	rm -f "$dir/$name.in"
-	mkfifo "$dir/$name.in"
-	ip netns exec "${net}c" setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups "$dir/tool" "$dir/relay-eth0.sock" "$@" \
-		<"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" 3>&- 4>&- &
-	eval "${name}_pid=$!"
-	watch $!
-}
 is_served() { # is_served WORDS: daemon calls, and has its line back
 	prog daemon served call $PEER:7401
 	exec 4<>"$dir/served.in"
@@ -74,6 +60,43 @@ exec 3>&-
 # shellcheck disable=SC2154
 wait "$squatter_pid"
 
+# ---- one user's sessions are not another one's
+ends() { # ends USER REASON: daemon's program is killed, after USER wanted that to be a reset; the session ends by REASON
+	prog daemon "kept_$1" call $PEER:7401
+	exec 4<>"$dir/kept_$1.in"
+	kept_pid=$!
+	has "kept_$1.err" connected
+	prog "$1" "setter_$1" abrupt "$(sed -n 's/^called //p' "$dir/kept_$1.err")"
+	: >"$dir/setter_$1.in"
+	wait $!
+	session=$(sed -n 's/.* relay.call session=\([0-9]*\) .*/\1/p' "$dir/tunneld.log" | tail -n 1)
+	kill -9 "$kept_pid"
+	exec 4>&-
+	wait "$kept_pid"
+	retry grep -q " relay.end session=$session reason=$2\$" "$dir/tunneld.log" >/dev/null
+}
+ends daemon reset
+ok $? 'a user says of his session that its end is to be a reset'
+ends bin ok
+ok $? 'another one says so, and it is not'
+grep -q 'info connected ok' "$dir/setter_bin.err"
+ok $? 'but he is told that there is one, as /proc/net/tcp would'
+
+# ---- the log
+# told EVENT: there are few lines of it, with the number of those that are not there.
+told() { test "$(grep -c " $1 " "$dir/tunneld.log")" -lt 1000 && grep -q " $1 .* held-back=[1-9]" "$dir/tunneld.log"; }
+prog bin wanter addresses
+exec 3<>"$dir/wanter.in"
+has wanter.err 'asked a lot' || has wanter.err 'asked a lot'
+ok $? 'another one wants the address 3000 times, for a moment each'
+echo enough >&3
+exec 3>&-
+# shellcheck disable=SC2154
+wait "$wanter_pid"
+wants_are_told() { is_served wants && told 'demand\.\(un\)*want'; }
+retry wants_are_told
+ok $? 'which is no line each'
+
 ip netns exec "${net}i" nft 'add table ip silent; add chain ip silent transit { type filter hook forward priority 0; };
 	add rule ip silent transit tcp dport 7402 drop'
 prog bin caller stuck 4200 $PEER:7402
@@ -86,6 +109,38 @@ ok $? 'he is given some of them'
 is_served callers
 ok $? 'a call of the first one is made'
 exec 3>&-
+
+has_names() { # daemon is told an address, five times in a row
+	for _ in 1 2 3 4 5; do
+		c setpriv --reuid=daemon "--regid=$(id -g daemon)" --clear-groups "$dir/tool" "$dir/relay-eth0.sock" resolve peer.example \
+			>"$dir/names.out" 2>"$dir/names.err"
+		grep -qx "$PEER" "$dir/names.out" || { sed 's/^/# /' "$dir/names.err" && return 1; }
+	done
+}
+has_names
+ok $? 'names are resolved at the server'
+for asked in slow peer; do
+	prog bin "asker_$asked" names $asked.example
+	exec 3<>"$dir/asker_$asked.in"
+	has "asker_$asked.err" asking
+	has_names
+	ok $? "and while another one asks for $asked.example without end, and waits for no answer"
+	echo enough >&3
+	exec 3>&-
+	eval "wait \$asker_${asked}_pid"
+	ok $? 'who could ask all the time'
+done
+
+ask_nonsense() { # ask_nonsense N: of the command socket, as nobody
+	yes '{"command": "grant-put"}' | head -n "$1" |
+		c setpriv --reuid=nobody --regid=nogroup --clear-groups socat -t 20 - "UNIX-CONNECT:$dir/tunneld-eth0.sock" >"$dir/refused"
+	test "$(grep -c 'permission denied' "$dir/refused")" = "$1"
+}
+ask_nonsense 2000
+ok $? 'one who may not asks the command socket 2000 times, and is refused each time'
+refusals_are_told() { ask_nonsense 1 && told command.denied; }
+retry refusals_are_told
+ok $? 'which is no line each, either'
 kill -0 $client_pid
 ok $? 'it has been one daemon all the time'
 finish

@@ -27,9 +27,9 @@ mtu() { on client1 pubaddr status | sed -n 's/^ *MTU  *\([0-9]*\).*/\1/p'; }
 mtu_is() { [ "$(mtu)" = "$1" ] || { mtu; return 1; }; }
 gateway_has() { ask_gateway '{"command": "binding-get-all"}' | grep -q "\"mtu\":$1[,}]"; }
 settled() { mtu_is "$1" && gateway_has "$1"; }
-# used MTU: the same while the path carries something; who carries nothing asks nothing.
+# used MTU: the same while the path carries something, packets of that size; a client that nothing reaches asks nothing.
 used() {
-	on peer ping -q -c4 -i0.05 -W1 -s 1400 -M dont "$CLIENT_PUBLIC_IP" >/dev/null
+	on peer ping -q -c4 -i0.05 -W1 -s $(($1 - 28)) -M dont "$CLIENT_PUBLIC_IP" >/dev/null
 	settled "$1"
 }
 arrived() { stat -c %s "$TMP/$1" 2>/dev/null || echo 0; }
@@ -51,7 +51,13 @@ answered() {
 	on "$1" ip route flush cache # what TCP has learnt already
 	on "$1" ping -c2 -i0.3 -W2 -s 1444 -M 'do' "$2" >"$TMP/answer" 2>&1
 	cat "$TMP/answer"
-	grep -qi "mtu *= *$3\b" "$TMP/answer"
+	# Of a refusal on its own host ping says no number any more (iputils of Debian 13); the route has it.
+	grep -qi "mtu *= *$3\b" "$TMP/answer" || { grep -q 'sendmsg: Message too long' "$TMP/answer" && route_mtu_is "$1" "$2" "$3"; }
+}
+route_mtu_is() {
+	local dev
+	dev=$(on "$1" ip -o route get "$2" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+	[ "$(on "$1" cat "/sys/class/net/$dev/mtu")" = "$3" ]
 }
 
 # announced HOST DEVICE FROM MSS COMMAND...: what TCP from there announces, as it is seen on the device while COMMAND runs.

@@ -36,7 +36,7 @@ counter_above() { test "$(counter "$1")" -gt "$2"; }
 relay() { # relay NAME ARGUMENT...: in the background, with standard input from NAME.in (a FIFO), output in NAME.out, events in NAME.err
 	name=$1
 	shift
-	rm -f "$dir/$name.in"
+	rm -f "$dir/$name.in" "$dir/$name.out" "$dir/$name.err" # what one of that name said before is not this one's
 	mkfifo "$dir/$name.in"
 	ip netns exec "${net}c" "$relay_tool" $GW:443 "$hex" "$dir/client.key" "$@" <"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" &
 	eval "${name}_pid=$!"
@@ -55,4 +55,33 @@ rss() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$relay_pid/status"; }
 client_identity() { # the client's key and a grant
 	key=$("$bin/pubaddr" --key-file "$dir/client.key" key)
 	hex=$("$tool" grant "$dir/gateway.key" "$key" "$PUB" 100 600 $GW:6080)
+}
+
+# ---- programs of users by the client daemon's local socket
+start_users() { # the daemon; daemon and bin may use its relay
+	cat >"$dir/tunneld.conf" <<-END
+		{
+		  "allow-documentation": true, "key-file": "$dir/client.key", "state-dir": "$dir", "run-dir": "$dir",
+		  "relay-users": {"users": ["daemon", "bin"]}
+		}
+	END
+	ip netns exec "${net}c" "$bin/pubaddr-tunneld" -i eth0 -c "$dir/tunneld.conf" 2>>"$dir/tunneld.log" & client_pid=$!
+	watch $client_pid
+	retry "$tool" call "$dir/tunneld-eth0.sock" version-get >/dev/null
+	key=$("$bin/pubaddr" --key-file "$dir/client.key" key)
+	chmod 755 "$dir"
+	# The tool where every user finds it.
+	cp "$tools/relay_local_tool" "$dir/tool"
+}
+prog() { # prog USER NAME ARGUMENT...: in the background, standard input from NAME.in, output to NAME.out, which may be a FIFO, events to NAME.err
+	user=$1
+	name=$2
+	shift 2
+	rm -f "$dir/$name.in" "$dir/$name.err" # what one of that name said before is not this one's
+	[ -p "$dir/$name.out" ] || rm -f "$dir/$name.out"
+	mkfifo "$dir/$name.in"
+	ip netns exec "${net}c" setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups "$dir/tool" "$dir/relay-eth0.sock" "$@" \
+		<"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" 3>&- 4>&- &
+	eval "${name}_pid=$!"
+	watch $!
 }

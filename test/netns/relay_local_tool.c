@@ -7,10 +7,17 @@
  *	relay_local_tool SOCKET listen PORT N	answers N peers that call, each in a process of its own: "NAME of PEER: LINE"
  *	relay_local_tool SOCKET udp PORT PEER	lines of standard input as datagrams to the peer, those that come as lines
  *	relay_local_tool SOCKET resolve NAME	its addresses
+ *	relay_local_tool SOCKET names NAME	asks for it, again and again, and does not wait for the answers, until the end of standard input:
+ *						"asking" once there were 200, "asked a lot" once there were 3000
+ *	relay_local_tool SOCKET addresses	the same for the address
  *	relay_local_tool SOCKET info ID		what became of a session
+ *	relay_local_tool SOCKET abrupt ID	wants its end to be a reset, and tells what became of it
  *	relay_local_tool SOCKET squat N		N connections that ask nothing, until the end of standard input: "squatting N" that stand
  *	relay_local_tool SOCKET stuck N PEER	N calls that nobody waits for, until the end of standard input: "stuck N" that are under way
  *	relay_local_tool SOCKET many N PEER	N sessions at once, each with a line that has to come back
+ *	relay_local_tool SOCKET push N PEER	N sessions that send all they may and read nothing, until the end of standard input: "open N",
+ *						and "ended N" for each that has ended meanwhile
+ *	relay_local_tool SOCKET hold N PEER	the same, but they send nothing
  * What happens is told on standard error. Exit code: 0, or 1 with "failed REASON".
  */
 #include <errno.h>
@@ -357,6 +364,24 @@ static void wait_for_end(void)
 		;
 }
 
+static int ask_on(uint8_t type, const char *name)
+{
+	struct pollfd in = {.events = POLLIN};
+	struct pa_rlocal m = {.type = type};
+
+	(void)snprintf(m.body.name, sizeof(m.body.name), "%s", name);
+	for (unsigned n = 0; poll(&in, 1, 0) == 0; n++) {
+		close(ask(&m));
+		if (n == 200)
+			fprintf(stderr, "asking\n");
+		if (n == 3000)
+			fprintf(stderr, "asked a lot\n");
+		if (n % 10 == 0)
+			(void)poll(NULL, 0, 1); /* others have their turn at the socket */
+	}
+	return 0;
+}
+
 static int squat(unsigned n)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -424,6 +449,47 @@ static int many(unsigned n, const char *peer)
 	return 0;
 }
 
+/* False: it has ended. */
+static bool may_go_on(struct pollfd *p)
+{
+	static const char buf[65536];
+
+	if ((p->revents & (POLLERR | POLLHUP)) != 0) {
+		close(p->fd);
+		p->fd = -1;
+		return false;
+	}
+	if ((p->revents & POLLOUT) != 0)
+		(void)send(p->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return true;
+}
+
+static int hoard(unsigned n, const char *peer, short events)
+{
+	struct pa_rlocal m = call_of(peer, true), r;
+	struct pollfd *fds = calloc(n + 1, sizeof(*fds));
+	unsigned ended = 0;
+
+	if (fds == NULL)
+		return failed("no memory");
+	for (unsigned i = 0; i < n; i++) {
+		int conn = ask(&m);
+
+		if (!take(conn, &r, &fds[i].fd) || r.type != PA_RLOCAL_CALLED)
+			return failed("no answer");
+		close(conn);
+		fds[i].events = events;
+	}
+	fprintf(stderr, "open %u\n", n);
+	fds[n] = (struct pollfd){0, POLLIN, 0};
+	while (poll(fds, n + 1, -1) > 0 && fds[n].revents == 0)
+		for (unsigned i = 0; i < n; i++)
+			if (!may_go_on(&fds[i]))
+				fprintf(stderr, "ended %u\n", ++ended);
+	free(fds);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "";
@@ -438,6 +504,10 @@ int main(int argc, char **argv)
 		return later(argv[3]);
 	if (argc == 4 && strcmp(what, "resolve") == 0)
 		return resolve(argv[3]);
+	if (argc == 4 && strcmp(what, "names") == 0)
+		return ask_on(PA_RELAY_RESOLVE, argv[3]);
+	if (argc == 3 && strcmp(what, "addresses") == 0)
+		return ask_on(PA_RLOCAL_ADDRESS, "");
 	if (argc == 5 && strcmp(what, "listen") == 0)
 		return listen_for(argv[3], (unsigned)strtoul(argv[4], NULL, 10));
 	if (argc == 5 && strcmp(what, "udp") == 0)
@@ -448,11 +518,18 @@ int main(int argc, char **argv)
 		return stuck((unsigned)strtoul(argv[3], NULL, 10), argv[4]);
 	if (argc == 5 && strcmp(what, "many") == 0)
 		return many((unsigned)strtoul(argv[3], NULL, 10), argv[4]);
+	if (argc == 5 && (strcmp(what, "push") == 0 || strcmp(what, "hold") == 0))
+		return hoard((unsigned)strtoul(argv[3], NULL, 10), argv[4], strcmp(what, "push") == 0 ? POLLOUT : 0);
 	if (argc == 4 && strcmp(what, "info") == 0) {
 		info(strtoull(argv[3], NULL, 16), &m);
 		tell_info(&m);
 		return 0;
 	}
-	fprintf(stderr, "usage: relay_local_tool SOCKET address|call|later|listen|udp|resolve|many|info ...\n");
+	if (argc == 4 && strcmp(what, "abrupt") == 0) {
+		(void)request(&(struct pa_rlocal){.type = PA_RLOCAL_SET, .id = strtoull(argv[3], NULL, 16), .abrupt = true}, PA_RLOCAL_INFO_IS, &m);
+		tell_info(&m);
+		return 0;
+	}
+	fprintf(stderr, "usage: relay_local_tool SOCKET address|call|later|listen|udp|resolve|names|many|push|hold|info ...\n");
 	return 2;
 }

@@ -4,7 +4,9 @@
  * e: all that comes is sent back, then it ends;  h: it says "head" and no more, and sends back what came after the other's end to nobody
  * but the log;  r: reset at once;  R: "bytes", then reset when something comes;  cPORT\n: calls that port of the caller, says "called" and
  * reads what it is answered, which goes to the log;  l: it reads until the connection has ended;  CPORT\n: as c, and reads so from what it
- * called;  u: it says "unread" and reads so;  q: it says how the last one that was read so has ended, "end" or "reset". UDP: everything comes back; what begins with "stranger" comes from another port first.
+ * called;  u: it says "unread" and reads so;  L: as l, and waits for 3 s whether a reset follows upon the end;  q: it says how the last one
+ * that was read so has ended, "end", "reset" or "end and reset". UDP: everything comes back; what begins with "stranger" comes from
+ * another port first.
  * What is seen is logged to standard output.
  */
 #include <arpa/inet.h>
@@ -50,16 +52,17 @@ static void head(int fd)
 	printf("after our half: %zd octets, then %s\n", all, n == 0 ? "the end" : "an error");
 }
 
-static volatile char *how; /* the last one has ended: e, r; shared by all; 0: it has not */
+static volatile char *how; /* the last one has ended: e, r, b: both; shared by all; 0: it has not */
 
-static void watch_end(int fd)
+static void watch_end(int fd, int more_ms)
 {
+	struct pollfd p = {.fd = fd};
 	char buf[16384];
 	ssize_t n;
 
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		;
-	*how = n == 0 ? 'e' : 'r';
+	*how = n != 0 ? 'r' : more_ms > 0 && poll(&p, 1, more_ms) > 0 && (p.revents & POLLERR) != 0 ? 'b' : 'e';
 }
 
 static void tell_end(int fd)
@@ -68,7 +71,9 @@ static void tell_end(int fd)
 
 	for (int i = 0; *how == 0 && i < 1000; i++)
 		nanosleep(&moment, NULL);
-	(void)!write(fd, *how == 'e' ? "end" : *how == 'r' ? "reset" : "nothing", *how == 'e' ? 3 : *how == 'r' ? 5 : 7);
+	const char *word = *how == 'e' ? "end" : *how == 'r' ? "reset" : *how == 'b' ? "end and reset" : "nothing";
+
+	(void)!write(fd, word, strlen(word));
 	*how = 0;
 }
 
@@ -89,7 +94,7 @@ static void call_back(int fd, struct sockaddr_in to, int to_end)
 	}
 	(void)!write(out, "called", 6);
 	if (to_end) {
-		watch_end(out);
+		watch_end(out, 0);
 		return;
 	}
 	shutdown(out, SHUT_WR);
@@ -119,8 +124,8 @@ static void serve(int fd, const struct sockaddr_in *from)
 		tell_end(fd);
 	if (what == 'u')
 		(void)!write(fd, "unread", 6);
-	if (what == 'u' || what == 'l')
-		watch_end(fd);
+	if (what == 'u' || what == 'l' || what == 'L')
+		watch_end(fd, what == 'L' ? 3000 : 0);
 	if (what == 'R') {
 		(void)!write(fd, "bytes", 5);
 		(void)!read(fd, &what, 1);

@@ -357,13 +357,18 @@ static void set_linger(int fd, int on, int seconds)
 		say("abort", "SO_LINGER", -1);
 }
 
-static int watched(void)
+static int watched_by(const char *order)
 {
 	int fd = tcp(0);
 
 	(void)call(fd, &peer);
-	(void)!write(fd, "lsome octets", 12);
+	(void)!write(fd, order, strlen(order));
 	return fd;
+}
+
+static int watched(void)
+{
+	return watched_by("lsome octets");
 }
 
 /* SO_LINGER of 0 s: closing is a reset. */
@@ -401,6 +406,20 @@ static void aborts(void)
 	set_linger(fd, 1, 0);
 	shutdown(fd, SHUT_WR);
 	say_end("shut down first");
+	close(fd);
+	fd = watched_by("Lsome octets");
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	say_end("shut down and closed");
+	fd = watched_by("Lsome octets");
+	set_linger(fd, 1, 0);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	say_end("shut down and closed, 0 seconds");
+	fd = watched();
+	set_linger(fd, 1, 0);
+	shutdown(fd, SHUT_RDWR);
+	say_end("shut down both ways");
 	close(fd);
 }
 
@@ -713,6 +732,21 @@ static void connected(void)
 	close(fd);
 }
 
+/* select(2) tells of it as of something to read and of room to write. */
+static void undelivered_by_select(int fd)
+{
+	struct timeval limit = {.tv_sec = 10};
+	fd_set in, out;
+
+	FD_ZERO(&in);
+	FD_ZERO(&out);
+	FD_SET(fd, &in);
+	printf("undelivered: select %d", select(fd + 1, &in, NULL, NULL, &limit));
+	FD_SET(fd, &out);
+	printf(" %d", select(fd + 1, &in, &out, NULL, &limit));
+	printf(", readable %d, writable %d\n", FD_ISSET(fd, &in) != 0, FD_ISSET(fd, &out) != 0);
+}
+
 /* Nobody listens there, and the peer's host says so: a connected socket is told, once each time. */
 static void undelivered(void)
 {
@@ -728,7 +762,7 @@ static void undelivered(void)
 	printf("undelivered: told %d\n", wait_for(fd, POLLIN, 10000) != 0);
 	say("undelivered", "send", send(fd, "three", 5, 0));
 	say("undelivered", "and again", send(fd, "four", 4, 0));
-	printf("undelivered: told %d\n", wait_for(fd, POLLIN, 10000) != 0);
+	undelivered_by_select(fd);
 	printf("undelivered: SO_ERROR %s\n", name_of(so_error(fd)));
 	printf("undelivered: SO_ERROR %s\n", name_of(so_error(fd)));
 	(void)call(fd, &peer);

@@ -10,8 +10,11 @@ relay_up() {
 	within 10 listening gateway tcp 443 || return
 	on client1 sed -i 's|{|{ "relay": {"address": "198.51.100.10:443"},|' /etc/pubaddr/tunneld.conf
 	"$LAB" stop client1.tunneld && "$LAB" start client1.tunneld
-	within 10 on client1 test -S /run/pubaddr/relay-eth0.sock
+	within 10 relay_socket
 }
+
+# The daemon has its socket for programs; the name alone may be of the one before.
+relay_socket() { on client1 sh -c 'ss -Hlx src /run/pubaddr/relay-eth0.sock | grep -q .'; }
 
 # relayed COMMAND...: an unmodified program on client1, by the relay.
 relayed() { on client1 pubaddr exec --relay -- "$@"; }

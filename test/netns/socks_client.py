@@ -5,6 +5,7 @@
   socks_client.py PORT raw HEX               sends the octets, prints what comes until the end, as hexadecimal digits
   socks_client.py PORT idle SECONDS          says nothing, prints whether the server ends it within that time
   socks_client.py PORT hold N                holds N connections that say nothing until standard input ends; prints how many stay
+  socks_client.py PORT nonsense N            asks N times for an address of IPv6, which nobody has; prints how often that is refused
   socks_client.py PORT stall ADDRESS PORT    calls and never reads, until standard input ends
   socks_client.py PORT abort ADDRESS PORT    calls, says something, and closes with SO_LINGER of 0 s
   socks_client.py PORT torn ADDRESS PORT     calls, says something, and prints "reset" or "end", whichever comes
@@ -101,6 +102,17 @@ def hold(port, count):
     sys.stdin.read()
 
 
+def nonsense(port, count):
+    refused = 0
+    for _ in range(int(count)):
+        s = socket.create_connection(("127.0.0.1", port))
+        s.settimeout(30)
+        s.sendall(b"\x05\x01\x00\x05\x01\x00\x04" + bytes(15) + b"\x09\x00\x50")
+        refused += take(s, 12)[3] == 8
+        s.close()
+    say(refused)
+
+
 def stall(port, host, to):
     s, _ = request(port, 1, host, int(to))
     say("connected")
@@ -187,5 +199,5 @@ def udp(port, host, to, text):
 
 
 if __name__ == "__main__":
-    commands = {"raw": raw, "idle": idle, "hold": hold, "stall": stall, "abort": abort, "torn": torn, "bind": bind, "udp": udp}
+    commands = {"raw": raw, "idle": idle, "hold": hold, "nonsense": nonsense, "stall": stall, "abort": abort, "torn": torn, "bind": bind, "udp": udp}
     commands[sys.argv[2]](int(sys.argv[1]), *sys.argv[3:])

@@ -18,7 +18,7 @@ static const struct {
 	enum pa_relay_limit what;
 	unsigned per_s, burst;
 } built_in[] = {{PA_RELAY_LIMIT_RESOLVE, 20, 100}, {PA_RELAY_LIMIT_RESUME, 1, 10},   {PA_RELAY_LIMIT_LINE, 50, 500},
-		{PA_RELAY_LIMIT_LINES, 500, 2000}, {PA_RELAY_LIMIT_REFUSAL, 10, 100}};
+		{PA_RELAY_LIMIT_LINES, 500, 2000}, {PA_RELAY_LIMIT_REFUSAL, 10, 100}, {PA_RELAY_LIMIT_CLIENT, 50, 4000}};
 
 #define N_BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
 

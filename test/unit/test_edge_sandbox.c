@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* What a process has left in the sandbox, and what becomes of one that tries more. Each test is a process of its own. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -88,6 +91,21 @@ Test(edge_sandbox, becomes_a_user_for_good)
 	cr_assert_eq(pa_sandbox_user(65533, 65534, err), PA_EDENIED);
 }
 
+/* Its requests pass by every filter; and libuv, which opens one for each loop, is content to be told that there is none. */
+Test(edge_sandbox, knows_no_io_uring)
+{
+	char params[256] = {0}, err[PA_SANDBOX_ERRLEN];
+
+	cr_assert_eq(pa_sandbox_begin(err), 0, "%s", err);
+	errno = 0;
+	cr_assert_lt(syscall(SYS_io_uring_setup, 8, params), 0);
+	cr_assert_eq(errno, ENOSYS);
+	enter(0, 0);
+	errno = 0;
+	cr_assert_lt(syscall(SYS_io_uring_setup, 8, params), 0);
+	cr_assert_eq(errno, ENOSYS);
+}
+
 #ifndef PA_SANDBOX_ASAN
 static void try_exec(void)
 {
@@ -107,6 +125,11 @@ static void try_packet(void)
 static void try_ptrace(void)
 {
 	(void)syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+static void try_keep_capabilities(void)
+{
+	(void)syscall(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
 }
 
 static void try_tun(void)
@@ -147,6 +170,7 @@ Test(edge_sandbox, ends_who_tries_more)
 	cr_assert_eq(killed(try_exec, PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL), 0);
 	cr_assert_eq(killed(try_fork, PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL), 0);
 	cr_assert_eq(killed(try_packet, PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL), 0);
+	cr_assert_eq(killed(try_keep_capabilities, PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL), 0);
 	cr_assert_eq(killed(try_ptrace, PA_SANDBOX_NETLINK | PA_SANDBOX_IOCTL), 0);
 	cr_assert_eq(killed(try_tun, PA_SANDBOX_NETLINK), 0);
 	cr_assert_eq(killed(try_tun, PA_SANDBOX_IOCTL), -1, "who may, may");
@@ -156,5 +180,11 @@ Test(edge_sandbox, no_netlink_is_an_error_for_who_may_not)
 {
 	enter(0, 0);
 	cr_assert_lt(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), 0);
+}
+
+Test(edge_sandbox, threads_may_have_names)
+{
+	enter(0, 0);
+	cr_assert_eq(pthread_setname_np(pthread_self(), "worker"), 0);
 }
 #endif

@@ -238,7 +238,7 @@ Test(ctl, key_files_must_be_private_and_of_the_right_kind)
 Test(ctl, no_broker)
 {
 	cr_assert_eq(pa_ctl_status(&ctl), PA_CTL_ERROR);
-	cr_assert(strstr(printed(ctl.err), "is pubaddr-brokerd running?") != NULL, "%s", err);
+	cr_assert(strstr(printed(ctl.err), "is the daemon running to which this socket belongs?") != NULL, "%s", err);
 	again();
 	ctl.json = true;
 	cr_assert_eq(pa_ctl_lease_list(&ctl), PA_CTL_ERROR);
@@ -255,4 +255,23 @@ Test(ctl, tables_have_straight_columns)
 					   "wide cell  x       1\n"
 					   "y          z       2\n");
 	json_decref(rows);
+}
+
+Test(ctl, another_daemon_is_called_by_its_name)
+{
+	json_t *status = json_pack("{s:s, s:s, s:i, s:[s, s], s:b, s:i, s:{s:i}, s:{s:i}, s:[{s:i}]}", "daemon", "pubaddr-relayd", "version",
+				   "1.2", "uptime", 7, "listen", "a:1", "b:2", "gateway", 0, "clients", 3, "counters", "calls", 5,
+				   "traffic", "in", 1, "pools", "id", 1);
+
+	cr_assert_not(pa_ctl_is_broker(status));
+	pa_ctl_print_daemon(ctl.out, status);
+	cr_assert_str_eq(printed(ctl.out), "pubaddr-relayd 1.2, up 7 s\n"
+					   "listen                   a:1 b:2\n"
+					   "gateway                  no\n"
+					   "clients                  3\n"
+					   "calls                    5\n"
+					   "with --json also         traffic, pools\n");
+	(void)json_object_set_new(status, "daemon", json_string("pubaddr-brokerd"));
+	cr_assert(pa_ctl_is_broker(status));
+	json_decref(status);
 }
