@@ -30,8 +30,8 @@ static enum pa_verdict find_peer(struct pa_lane *l, const struct pa_inner *in, s
 }
 
 /*
- * Judges a packet of the device, which is n packets of bytes in all, and counts it. target: where it goes. *mtu: of its peer, 0: none
- * of its own.
+ * Judges a packet of the device, which is n packets of bytes in all (n 0: malformed), and counts it. target: where it goes. *mtu: of
+ * its peer, 0: none of its own.
  */
 static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, size_t bytes, struct pa_tx_msg *target,
 		  uint16_t *mtu)
@@ -54,7 +54,7 @@ static bool judge(struct pa_dp *dp, const uint8_t *pkt, size_t len, unsigned n, 
 		target->tos = pa_ecn_class(pkt);
 		*mtu = p->mtu;
 	} else {
-		l->total.tx_drops[v]++;
+		l->total.tx_drops[v] += n > 0 ? n : 1;
 	}
 	uv_mutex_unlock(&l->lock);
 	return v == PA_PASS;

@@ -34,11 +34,6 @@ hops() {
 	check "$1: and hop 3 the peer" on client1 ping -c1 -W2 -t 3 "$PEER_IP"
 }
 
-# charged ADDRESS: packets and bytes to its holder, packets and bytes from it.
-charged() {
-	ask_gateway "{\"command\": \"binding-get\", \"arguments\": {\"address\": \"$1\"}}" |
-		grep -oE '"(packets|bytes)-(to|from)-client": *[0-9]+' | grep -o '[0-9]*$' | paste -sd ' '
-}
 more() { echo "$(charged "$CLIENT_PUBLIC_IP") $1" | awk '{print $1 - $5, $2 - $6, $3 - $7, $4 - $8}'; }
 more_is() { [ "$(more "$1")" = "$2" ] || { more "$1"; return 1; }; }
 

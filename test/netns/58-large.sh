@@ -16,16 +16,6 @@ transfer() {
 	on "$1" socat -u "OPEN:$TMP/file" "TCP4:$3:$4" && wait "$sent_PID" && cmp "$TMP/file" "$TMP/$2.got"
 }
 
-# The links of the lab carry frames of 1500 octets with finished checksums, if not told otherwise.
-whole_packets() {
-	local ns dev
-	for ns in $(ip netns list | awk -v p="$PUBADDR_LAB-" 'index($1, p) == 1 {print $1}'); do
-		for dev in $(ip -n "$ns" -o link show type veth | sed 's/^[0-9]*: \([^@:]*\).*/\1/'); do
-			ip netns exec "$ns" ethtool -K "$dev" tx on tso on gso on gro on >/dev/null 2>&1 || return 1
-		done
-	done
-}
-
 # large PATH: 20 MB each way by the lab that is up, whose gateway says that it has this data path.
 large() {
 	local from to

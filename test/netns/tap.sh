@@ -144,6 +144,23 @@ watch() {
 	on "$1" nft -f - <"$TMP/watch" || result 1 "counters in $1" "$TMP/watch"
 }
 
+# whole_packets: the links of the lab pass packets of 64 KB on, as the stack makes them; they carry frames of 1500 octets with finished
+# checksums, if not told so.
+whole_packets() {
+	local ns dev
+	for ns in $(ip netns list | awk -v p="$PUBADDR_LAB-" 'index($1, p) == 1 {print $1}'); do
+		for dev in $(ip -n "$ns" -o link show type veth | sed 's/^[0-9]*: \([^@:]*\).*/\1/'); do
+			ip netns exec "$ns" ethtool -K "$dev" tx on tso on gso on gro on >/dev/null 2>&1 || return 1
+		done
+	done
+}
+
+# charged ADDRESS: packets and bytes to its holder, and packets and bytes from it.
+charged() {
+	ask_gateway "{\"command\": \"binding-get\", \"arguments\": {\"address\": \"$1\"}}" |
+		grep -oE '"(packets|bytes)-(to|from)-client": *[0-9]+' | grep -o '[0-9]*$' | paste -sd ' '
+}
+
 # no_leaks: the Internet counted no private and no foreign source.
 no_leaks() {
 	on inet nft list counters table ip internet |

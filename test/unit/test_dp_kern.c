@@ -8,6 +8,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <criterion/criterion.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -334,16 +337,22 @@ static struct pa_addr no_addr(void)
 	return none;
 }
 
-static void set_up_limited(struct bed *b, bool accelerate)
-{
-	struct pa_endpoint outer = {addr_of(CLIENT), 5000};
+/* Ten packets at once, and then none for an hour. */
+static const struct pa_rate ten_packets = {.packet_ns = 3600 * UINT64_C(1000000000),
+					   .burst_ns = 9 * 3600 * UINT64_C(1000000000)};
 
+static void configure_limited(struct bed *b, const struct pa_rate *rate)
+{
 	memset(b, 0, sizeof(*b));
 	new_world(b);
 	configure(b, PA_DP_GATEWAY);
-	b->k.accelerate = accelerate;
-	/* Ten packets at once, and then none for an hour. */
-	b->k.rate = (struct pa_rate){.packet_ns = 3600 * UINT64_C(1000000000), .burst_ns = 9 * 3600 * UINT64_C(1000000000)};
+	b->k.rate = *rate;
+}
+
+static void set_up_limited(struct bed *b)
+{
+	struct pa_endpoint outer = {addr_of(CLIENT), 5000};
+
 	cr_assert_eq(uv_loop_init(&b->loop), 0);
 	open_kern(b);
 	update(b, b->kern, &pa_dp_kern, &outer);
@@ -369,7 +378,8 @@ Test(dp_kern, limits_the_rate)
 	struct run r;
 	struct bed b;
 
-	set_up_limited(&b, false);
+	configure_limited(&b, &ten_packets);
+	set_up_limited(&b);
 	cr_assert(pa_dp_kern_peer(b.kern, &p, &known) && known.outer.port == 5000 && known.local == 0);
 	cr_assert_not(pa_dp_kern_peer(b.kern, &none, &known));
 	make_inner(inner, P, PEER, 17, sizeof(inner));
@@ -387,6 +397,71 @@ Test(dp_kern, limits_the_rate)
 	cr_assert_eq(pa_dp_kern.stats(b.kern, &p, NULL, &peer), 0);
 	cr_expect(peer.rx_packets == 10 && peer.rx_bytes == 1000 && peer.tx_packets == 10 && peer.tx_bytes == 1000);
 	cr_expect(peer.rx_seen_ms > 0);
+	tear_down_limited(&b);
+}
+
+/* ---- many packets as one ---- */
+
+#define SEGMENT 1000 /* the payload of each */
+#define TCP_HEADERS 52 /* IP's, TCP's, and 12 octets of options */
+
+/* Three TCP segments in one frame to eth0, as a host sends them that leaves the cutting to its network card. */
+static void send_three(int fd, const uint8_t *inner, size_t len)
+{
+	struct virtio_net_hdr vh = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = SEGMENT,
+				    .hdr_len = ETH + TCP_HEADERS, .csum_start = ETH + 20, .csum_offset = 16};
+	uint8_t frame[sizeof(vh) + ETH + 4096];
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_halen = 6,
+				 .sll_ifindex = (int)if_nametoindex("far")};
+
+	memcpy(frame, &vh, sizeof(vh));
+	memcpy(frame + sizeof(vh), "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00", ETH);
+	memcpy(frame + sizeof(vh) + ETH, inner, len);
+	len += sizeof(vh) + ETH;
+	cr_assert_eq(sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)len);
+}
+
+static uint64_t seen_of(struct bed *b, struct pa_dp_stats *ret)
+{
+	*ret = stats_of(b->kern, &pa_dp_kern);
+	return ret->tx_packets + ret->tx_drops[PA_DROP_LIMITED];
+}
+
+/* So many packets are counted, and so many octets taken from the binding's rate, as there are when they have been cut apart. */
+Test(dp_kern, charges_each_segment)
+{
+	const size_t len = TCP_HEADERS + 2 * SEGMENT + 500, wire = len + 2 * TCP_HEADERS;
+	/* One octet a second; a fifth frame is above what may be ahead, unless headers were forgotten. */
+	const struct pa_rate rate = {.byte_ns = UINT64_C(1000000000) << 10,
+				     .burst_ns = (4 * wire - 300) * UINT64_C(1000000000)};
+	struct pa_addr p = addr_of(P);
+	struct pa_dp_peer_stats peer;
+	struct pa_dp_stats total;
+	uint8_t inner[3000];
+	struct bed b;
+	int fd, one = 1;
+
+	configure_limited(&b, &rate);
+	b.k.ethernet = false; /* as the device is, for this goes by the kernel's own way */
+	set_up_limited(&b);
+	shell("ip link set eth0 address 02:00:00:00:00:01 && ip route add 203.0.113.0/24 dev tun0");
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	cr_assert(fd >= 0 && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) == 0);
+	make_inner(inner, PEER, P, 6, len);
+	inner[32] = (TCP_HEADERS - 20) / 4 << 4;
+	inner[33] = 0x10; /* ACK */
+	for (uint64_t i = 1; i <= 5; i++) {
+		uint64_t until = pa_now_get().boot_ms + 5000;
+
+		send_three(fd, inner, len);
+		while (seen_of(&b, &total) < 3 * i && pa_now_get().boot_ms < until)
+			usleep(1000);
+	}
+	cr_expect(total.tx_packets == 12 && total.tx_bytes == 4 * wire, "%lu packets, %lu octets", total.tx_packets, total.tx_bytes);
+	cr_expect_eq(total.tx_drops[PA_DROP_LIMITED], 3, "the fifth has no room for the headers of the former four");
+	cr_assert_eq(pa_dp_kern.stats(b.kern, &p, NULL, &peer), 0);
+	cr_expect(peer.tx_packets == 12 && peer.tx_bytes == 4 * wire);
+	close(fd);
 	tear_down_limited(&b);
 }
 
@@ -831,7 +906,9 @@ Test(dp_kern, xdp_limits_the_rate)
 	struct bed b;
 	size_t n;
 
-	set_up_limited(&b, true);
+	configure_limited(&b, &ten_packets);
+	b.k.accelerate = true;
+	set_up_limited(&b);
 	cr_assert(pa_dp_kern_accelerated(b.kern));
 	make_inner(inner, P, PEER, 17, sizeof(inner));
 	n = wrap_for(&b, frame, inner, sizeof(inner));

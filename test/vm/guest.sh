@@ -56,6 +56,13 @@ checks() {
 	counted=$(gateway_status | tr -d ' \n' | sed -n 's/.*"from-tunnel":{"packets":\([0-9]*\).*/\1/p')
 	[ "${counted:-0}" -gt 120 ]
 	ok $? "the gateway's programs counted ${counted:-no} packets from the client"
+	# Each of its packets has 40 octets of headers at least, also where the kernel handled many with one header.
+	charged=$(g "$tool" call "$dir/gateway.sock" binding-get "{\"address\": \"$PUB\"}")
+	for way in to from; do
+		packets=$(echo "$charged" | value "packets-$way-client") bytes=$(echo "$charged" | value "bytes-$way-client")
+		[ "${packets:-0}" -gt 120 ] && [ "${bytes:-0}" -ge $((200000 + 40 * packets)) ]
+		ok $? "the binding is charged ${packets:-no} packets $way the client, with their headers: ${bytes:-no} octets"
+	done
 	tx_up=$(cat_stat g pubgw0 tx_packets)
 	[ "$tx_up" -lt 50 ]
 	ok $? "next to none went to its daemon: $tx_up"

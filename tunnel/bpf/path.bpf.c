@@ -26,6 +26,7 @@
 #define IP_LEN_MAX 65535
 #define FRAGMENT_OFFSET 0x1fff
 #define ICMP_REDIRECT 5
+#define TCP_LENGTH_AT 12
 #define TCP_FLAGS_AT 13
 #define TCP_SYN 2
 #define UPPER_REACH 14 /* what parse_inner looks at behind the IP header */
@@ -134,33 +135,35 @@ static __always_inline int begin(struct way *w)
 	return 0;
 }
 
-static __always_inline int drop_rx(struct way *w, enum pa_verdict v)
-{
-	w->t->rx_drops[v]++;
-	return TC_ACT_SHOT;
-}
-
-static __always_inline int drop_tx(struct way *w, enum pa_verdict v)
-{
-	w->t->tx_drops[v]++;
-	return TC_ACT_SHOT;
-}
-
-static __always_inline int fail_tx(struct way *w)
-{
-	w->t->tx_errors++;
-	return TC_ACT_SHOT;
-}
-
 /* ---- packets ---- */
 
 struct inner {
 	__be32 src, dst;
 	__u16 len, dst_port; /* host byte order */
+	__u16 header;	     /* IP's and TCP's or UDP's, what each of several packets has */
 	__u8 proto, tos;
 	bool redirect; /* an ICMP redirect */
 	bool syn;
+	__u32 packets, bytes; /* as they are on a wire, with their headers: what is counted and charged */
 };
+
+static __always_inline int drop_rx(struct way *w, enum pa_verdict v, const struct inner *in)
+{
+	w->t->rx_drops[v] += in->packets;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int drop_tx(struct way *w, enum pa_verdict v, const struct inner *in)
+{
+	w->t->tx_drops[v] += in->packets;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int fail_tx(struct way *w, const struct inner *in)
+{
+	w->t->tx_errors += in->packets;
+	return TC_ACT_SHOT;
+}
 
 /*
  * As pa_inner_parse: the IP header at offset at, and what is looked at behind it, which the caller has pulled into reach. False:
@@ -175,7 +178,9 @@ static __always_inline bool parse_inner(void *data, void *end, __u32 at, struct 
 		return false;
 	in->src = ip->saddr;
 	in->dst = ip->daddr;
-	in->len = bpf_ntohs(ip->tot_len);
+	in->len = in->bytes = bpf_ntohs(ip->tot_len);
+	in->packets = 1;
+	in->header = sizeof(*ip);
 	in->tos = ip->tos;
 	in->proto = 0;
 	in->dst_port = 0;
@@ -191,8 +196,12 @@ static __always_inline bool parse_inner(void *data, void *end, __u32 at, struct 
 		return false;
 	if (in->len < sizeof(*ip) + 4 || (void *)(upper + 2) > end)
 		return false;
-	if (in->proto == IPPROTO_TCP && (void *)upper + TCP_FLAGS_AT < end)
+	if (in->proto == IPPROTO_UDP)
+		in->header += sizeof(struct udphdr);
+	if (in->proto == IPPROTO_TCP && (void *)upper + TCP_FLAGS_AT < end) {
+		in->header += (((__u8 *)upper)[TCP_LENGTH_AT] >> 4) * 4;
 		in->syn = ((__u8 *)upper)[TCP_FLAGS_AT] & TCP_SYN;
+	}
 	if (in->proto == IPPROTO_ICMP)
 		in->redirect = *(__u8 *)upper == ICMP_REDIRECT;
 	else
@@ -207,11 +216,19 @@ static __always_inline void reach(struct __sk_buff *skb, __u32 len)
 		(void)bpf_skb_pull_data(skb, len < skb->len ? len : skb->len);
 }
 
-static __always_inline __u32 packets_in(struct __sk_buff *skb)
+/*
+ * What the kernel handles as one packet may be many of a TCP connection or a UDP socket, with one header for all; on a wire each has
+ * its own, and that is how the daemon and XDP count. By gso_size, the payload of each but the last, by which they are cut or were
+ * joined: gso_segs may be 0, in what comes from a virtual machine or a program like these has changed.
+ */
+static __always_inline void measure(struct __sk_buff *skb, struct inner *in)
 {
-	__u32 n = skb->gso_segs;
+	__u32 each = skb->gso_size;
 
-	return n > 0 ? n : 1;
+	if (each == 0 || in->len <= in->header)
+		return;
+	in->packets = (in->len - in->header + each - 1) / each;
+	in->bytes = in->len + (in->packets - 1) * in->header;
 }
 
 /* ---- peers ---- */
@@ -254,25 +271,25 @@ static __always_inline struct pa_k_peer *live_peer(struct way *w, __be32 addr)
 	return p && p->until > w->now ? p : NULL;
 }
 
-static __always_inline void count_tx(struct way *w, struct pa_k_peer *p, __u32 packets, __u32 bytes)
+static __always_inline void count_tx(struct way *w, struct pa_k_peer *p, const struct inner *in)
 {
-	__sync_fetch_and_add(&p->tx_packets, packets);
-	__sync_fetch_and_add(&p->tx_bytes, bytes);
-	w->t->tx_packets += packets;
-	w->t->tx_bytes += bytes;
+	__sync_fetch_and_add(&p->tx_packets, in->packets);
+	__sync_fetch_and_add(&p->tx_bytes, in->bytes);
+	w->t->tx_packets += in->packets;
+	w->t->tx_bytes += in->bytes;
 }
 
-static __always_inline void count_rx(struct way *w, struct pa_k_peer *p, __u32 packets, __u32 bytes)
+static __always_inline void count_rx(struct way *w, struct pa_k_peer *p, const struct inner *in)
 {
-	__sync_fetch_and_add(&p->rx_packets, packets);
-	__sync_fetch_and_add(&p->rx_bytes, bytes);
+	__sync_fetch_and_add(&p->rx_packets, in->packets);
+	__sync_fetch_and_add(&p->rx_bytes, in->bytes);
 	p->rx_seen = w->now >> PA_K_SEEN_SHIFT;
-	w->t->rx_packets += packets;
-	w->t->rx_bytes += bytes;
+	w->t->rx_packets += in->packets;
+	w->t->rx_bytes += in->bytes;
 }
 
-/* Whether the peer that was found last may send (tx: to the client) so much now. */
-static __always_inline bool within_rate(struct way *w, bool tx, __u32 packets, __u32 bytes)
+/* Whether the peer that was found last may send this (tx: to the client) now; if so it is charged. */
+static __always_inline bool within_rate(struct way *w, bool tx, const struct inner *in)
 {
 	struct pa_k_rate *r;
 	__u32 slot = w->slot;
@@ -280,7 +297,7 @@ static __always_inline bool within_rate(struct way *w, bool tx, __u32 packets, _
 	if (!w->c->limited)
 		return true;
 	r = bpf_map_lookup_elem(&rates, &slot);
-	return !r || pa_rate_take(&w->c->rate, tx ? &r->tx : &r->rx, w->now, packets, bytes);
+	return !r || pa_rate_take(&w->c->rate, tx ? &r->tx : &r->rx, w->now, in->packets, in->bytes);
 }
 
 static __always_inline bool bit_of(__u32 block, __u32 bit)
@@ -391,6 +408,7 @@ static __always_inline bool take_inner(struct __sk_buff *skb, __u32 l2, struct i
 	if (skb->protocol != bpf_htons(ETH_P_IP) ||
 	    !parse_inner((void *)(long)skb->data, (void *)(long)skb->data_end, l2, in))
 		return false;
+	measure(skb, in);
 	return in->len + l2 == skb->len && in->len + OUTER_LEN <= IP_LEN_MAX;
 }
 
@@ -424,7 +442,6 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 	struct inner in;
 	struct outer o;
 	struct way w;
-	__u32 packets;
 	int rc;
 
 	if (begin(&w) < 0)
@@ -432,25 +449,25 @@ static __always_inline int gateway_out(struct __sk_buff *skb, __u32 l2)
 	if (!take_inner(skb, l2, &in))
 		goto up;
 	if (in.redirect)
-		return drop_tx(&w, PA_DROP_REDIRECT);
+		return drop_tx(&w, PA_DROP_REDIRECT, &in);
 	p = live_peer(&w, in.dst);
 	if (!p)
-		return drop_tx(&w, PA_DROP_UNBOUND);
+		return drop_tx(&w, PA_DROP_UNBOUND, &in);
 	o = (struct outer){.src = p->src, .dst = p->addr, .src_port = p->src_port, .dst_port = p->port, .tos = in.tos,
 			   .inner_len = in.len};
 	if ((p->flags & PA_K_PEER_USER) || !route_out(&w, skb, &o, &in, &next))
 		goto up;
-	packets = packets_in(skb);
-	if (!within_rate(&w, true, packets, in.len))
-		return drop_tx(&w, PA_DROP_LIMITED);
 	if (in.syn)
 		clamp_mss(skb, l2, p->mtu);
 	rc = encapsulate(skb, l2, &o);
 	if (rc > 0)
 		goto up;
 	if (rc < 0)
-		return fail_tx(&w);
-	count_tx(&w, p, packets, in.len);
+		return fail_tx(&w, &in);
+	/* Not before it is sure that the daemon does not get it, which charges what it gets. */
+	if (!within_rate(&w, true, &in))
+		return drop_tx(&w, PA_DROP_LIMITED, &in);
+	count_tx(&w, p, &in);
 	to.ipv4_nh = next.gateway;
 	return bpf_redirect_neigh(next.ifindex, &to, sizeof(to), 0);
 up:
@@ -461,10 +478,10 @@ up:
 static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 {
 	struct bpf_redir_neigh to = {.nh_family = AF_INET};
-	__u32 zero = 0, packets;
 	struct pa_k_peer *p;
 	struct inner in;
 	struct outer o;
+	__u32 zero = 0;
 	struct way w;
 	int rc;
 
@@ -473,23 +490,22 @@ static __always_inline int client_out(struct __sk_buff *skb, __u32 l2)
 	if (!take_inner(skb, l2, &in))
 		goto up;
 	if (in.redirect)
-		return drop_tx(&w, PA_DROP_REDIRECT);
+		return drop_tx(&w, PA_DROP_REDIRECT, &in);
 	p = bpf_map_lookup_elem(&peers, &zero);
 	if (!p || p->until <= w.now || w.c->alive_until <= w.now)
-		return drop_tx(&w, PA_DROP_UNBOUND);
+		return drop_tx(&w, PA_DROP_UNBOUND, &in);
 	if (in.src != w.c->addr)
-		return drop_tx(&w, PA_DROP_SOURCE);
+		return drop_tx(&w, PA_DROP_SOURCE, &in);
 	if (outer_len(&w, skb, &in) > w.c->outer_mtu)
 		goto up;
 	o = (struct outer){.src = w.c->own, .dst = w.c->gateway, .src_port = w.c->own_port, .dst_port = w.c->gateway_port,
 			   .tos = in.tos, .inner_len = in.len};
-	packets = packets_in(skb);
 	rc = encapsulate(skb, l2, &o);
 	if (rc > 0)
 		goto up;
 	if (rc < 0)
-		return fail_tx(&w);
-	count_tx(&w, p, packets, in.len);
+		return fail_tx(&w, &in);
+	count_tx(&w, p, &in);
 	skb->mark = w.c->mark;
 	if (w.c->hops_until <= w.now)
 		return bpf_redirect_neigh(w.c->outer_ifindex, NULL, 0, 0);
@@ -572,7 +588,10 @@ static __always_inline bool take_outer(struct __sk_buff *skb, struct arrived *a,
 	if ((void *)(ip + 1) <= (void *)(long)skb->data_end && ip->protocol != IPPROTO_UDP)
 		return false;
 	reach(skb, INNER_AT + sizeof(struct iphdr) + UPPER_REACH);
-	return parse_outer((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, a, in);
+	if (!parse_outer((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, a, in))
+		return false;
+	measure(skb, in);
+	return true;
 }
 
 /*
@@ -600,19 +619,18 @@ static __always_inline int carry_ecn(struct __sk_buff *skb, const struct arrived
 static __always_inline int deliver(struct way *w, struct __sk_buff *skb, const struct arrived *a, const struct inner *in,
 				   struct pa_k_peer *p)
 {
-	__u32 packets = packets_in(skb);
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
 
 	if (carry_ecn(skb, a, in) < 0)
-		return drop_rx(w, PA_DROP_MALFORMED);
+		return drop_rx(w, PA_DROP_MALFORMED, in);
 	/* An interface may call a packet checked that has no checksum; what it says holds for the inner one only if there is one. */
 	if (a->summed)
 		flags |= BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	if (bpf_skb_adjust_room(skb, -(__s32)OUTER_LEN, BPF_ADJ_ROOM_MAC, flags) < 0) {
-		w->t->rx_errors++;
+		w->t->rx_errors += in->packets;
 		return TC_ACT_SHOT;
 	}
-	count_rx(w, p, packets, in->len);
+	count_rx(w, p, in);
 	return bpf_redirect(w->c->anchor, BPF_F_INGRESS);
 }
 
@@ -649,20 +667,20 @@ int pa_gateway_in(struct __sk_buff *skb)
 		return UP;
 	p = live_peer(&w, in.src);
 	if (!p)
-		return drop_rx(&w, PA_DROP_UNBOUND);
+		return drop_rx(&w, PA_DROP_UNBOUND, &in);
 	if ((p->flags & PA_K_PEER_USER) || p->addr != a.src || p->port != a.src_port || p->local != local)
 		goto up;
 	judged = judge_far(in.dst);
 	if (judged == PA_K_FAR_ASK)
 		goto up;
 	if (judged == PA_K_FAR_DROP)
-		return drop_rx(&w, PA_DROP_DESTINATION);
+		return drop_rx(&w, PA_DROP_DESTINATION, &in);
 	if (in.proto == IPPROTO_TCP && w.c->n_ports > 0 && bit_of(0, in.dst_port))
-		return drop_rx(&w, PA_DROP_PORT);
+		return drop_rx(&w, PA_DROP_PORT, &in);
 	if (in.redirect)
-		return drop_rx(&w, PA_DROP_REDIRECT);
-	if (!within_rate(&w, false, packets_in(skb), in.len))
-		return drop_rx(&w, PA_DROP_LIMITED);
+		return drop_rx(&w, PA_DROP_REDIRECT, &in);
+	if (!within_rate(&w, false, &in))
+		return drop_rx(&w, PA_DROP_LIMITED, &in);
 	if (in.syn)
 		clamp_mss(skb, INNER_AT, p->mtu);
 	return deliver(&w, skb, &a, &in, p);
@@ -686,18 +704,18 @@ int pa_client_in(struct __sk_buff *skb)
 		return UP;
 	p = bpf_map_lookup_elem(&peers, &zero);
 	if (!p || p->until <= w.now || w.c->alive_until <= w.now)
-		return drop_rx(&w, PA_DROP_UNBOUND);
+		return drop_rx(&w, PA_DROP_UNBOUND, &in);
 	if (a.src != w.c->gateway || a.src_port != w.c->gateway_port)
 		goto up;
 	if (in.dst != w.c->addr)
-		return drop_rx(&w, PA_DROP_DESTINATION);
+		return drop_rx(&w, PA_DROP_DESTINATION, &in);
 	judged = in.src == w.c->addr ? PA_K_FAR_DROP : judge_far(in.src);
 	if (judged == PA_K_FAR_ASK)
 		goto up;
 	if (judged == PA_K_FAR_DROP)
-		return drop_rx(&w, PA_DROP_SOURCE);
+		return drop_rx(&w, PA_DROP_SOURCE, &in);
 	if (in.redirect)
-		return drop_rx(&w, PA_DROP_REDIRECT);
+		return drop_rx(&w, PA_DROP_REDIRECT, &in);
 	return deliver(&w, skb, &a, &in, p);
 up:
 	w.t->rx_up++;

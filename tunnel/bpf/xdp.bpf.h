@@ -53,7 +53,7 @@ static __always_inline int xdp_from_client(struct xdp_md *ctx, struct way *w, co
 		return XDP_UP;
 	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
 		return XDP_UP;
-	if (!within_rate(w, false, 1, in->len)) {
+	if (!within_rate(w, false, in)) {
 		w->t->rx_drops[PA_DROP_LIMITED]++;
 		return XDP_DROP;
 	}
@@ -64,7 +64,7 @@ static __always_inline int xdp_from_client(struct xdp_md *ctx, struct way *w, co
 	if (data + ETH_HLEN > (void *)(long)ctx->data_end)
 		return XDP_DROP;
 	put_link(data, &next);
-	count_rx(w, p, 1, in->len);
+	count_rx(w, p, in);
 	/* Not XDP_TX where that would do: a veth device whose peer has no XDP program forgets such frames. */
 	return (int)bpf_redirect(next.ifindex, 0);
 }
@@ -109,12 +109,12 @@ static __always_inline int xdp_to_client(struct xdp_md *ctx, struct way *w, cons
 		return XDP_UP;
 	if ((void *)(ip + 1) > (void *)(long)ctx->data_end || ip->ttl < 2)
 		return XDP_UP;
-	if (!within_rate(w, true, 1, in->len)) {
+	if (bpf_xdp_adjust_head(ctx, -(int)OUTER_LEN) < 0)
+		return XDP_UP;
+	if (!within_rate(w, true, in)) {
 		w->t->tx_drops[PA_DROP_LIMITED]++;
 		return XDP_DROP;
 	}
-	if (bpf_xdp_adjust_head(ctx, -(int)OUTER_LEN) < 0)
-		return XDP_UP;
 	data = (void *)(long)ctx->data;
 	ip = data + INNER_AT;
 	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
@@ -122,7 +122,7 @@ static __always_inline int xdp_to_client(struct xdp_md *ctx, struct way *w, cons
 	count_hop(ip);
 	put_link(data, &next);
 	put_outer(data + ETH_HLEN, &o);
-	count_tx(w, p, 1, in->len);
+	count_tx(w, p, in);
 	return (int)bpf_redirect(next.ifindex, 0);
 }
 
