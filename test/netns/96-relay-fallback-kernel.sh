@@ -8,6 +8,6 @@ RELAY=198.51.100.10:443
 . "${top_srcdir:?}/test/netns/fallback.sh"
 need_root
 net_up
-plan 36
+plan 35
 fallback
 finish_fallback

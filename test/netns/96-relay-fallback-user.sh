@@ -9,7 +9,7 @@ GRANT_RELAY=198.51.100.10:443
 . "${top_srcdir:?}/test/netns/fallback.sh"
 need_root
 net_up
-plan 50
+plan 47
 fallback
 
 # ---- who is not content with his own, beside the client that goes by the relay

@@ -12,7 +12,7 @@ done
 net_up
 # What `ip netns exec` shows the server for its resolver.
 trap 'rm -rf "/etc/netns/${net}g"; cleanup' EXIT
-plan 41
+plan 43
 block_udp
 start_gateway
 add_relay
