@@ -115,17 +115,12 @@ static bool wanted(const struct pa_k_link *l, int anchor, bool accelerate, const
 	return false;
 }
 
-static uint32_t mode_of(uint8_t mode)
-{
-	return mode == PA_K_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-}
-
 static void detach(struct pa_nl *nl, const struct pa_k_link *l)
 {
 	struct pa_tc_place at = place_of(l);
 
 	if (l->side == PA_K_XDP)
-		(void)bpf_xdp_detach((int)l->ifindex, mode_of(l->more), NULL);
+		(void)bpf_xdp_detach((int)l->ifindex, XDP_FLAGS_DRV_MODE, NULL);
 	else
 		(void)pa_tc_detach(nl, &at, l->more != 0);
 }
@@ -182,30 +177,33 @@ static int attach_one(struct pa_dp *dp, int ifindex, int anchor, char err[PA_DP_
 }
 
 /*
- * XDP in the driver or, where that cannot, in the kernel in front of it. Somebody else's program stays, and ours stands back. Only
- * ours is replaced.
+ * XDP in the driver or not at all: the kernel's own, in front of the stack, comes after GRO, and a packet that GRO has put together must not
+ * get headers there, for it would be cut up as what it was before. Somebody else's program stays, and ours stands back.
  */
 static int attach_xdp(struct pa_dp *dp, int ifindex, int anchor)
 {
 	struct pa_k_link *l = note_link(dp, ifindex, anchor, PA_K_XDP);
+	uint32_t flags = XDP_FLAGS_DRV_MODE;
 	int rc;
 
 	if (l == NULL)
 		return PA_ENOMEM;
-	if (l->more != 0)
-		return bpf_xdp_attach(ifindex, dp->maps.progs[PA_KERN_XDP], mode_of(l->more), NULL) == 0 ? 0 : PA_EIO;
-	l->more = PA_K_NATIVE;
-	rc = bpf_xdp_attach(ifindex, dp->maps.progs[PA_KERN_XDP], XDP_FLAGS_DRV_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
-	if (rc == 0 || rc == -EBUSY || rc == -EEXIST)
-		goto end;
-	l->more = PA_K_GENERIC;
-	rc = bpf_xdp_attach(ifindex, dp->maps.progs[PA_KERN_XDP], XDP_FLAGS_SKB_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
-end:
+	if (l->more == 0)
+		flags |= XDP_FLAGS_UPDATE_IF_NOEXIST;
+	l->more = 1;
+	rc = bpf_xdp_attach(ifindex, dp->maps.progs[PA_KERN_XDP], flags, NULL);
 	if (rc == 0)
 		return 0;
-	memset(l, 0, sizeof(*l)); /* the last one of the list */
+	if ((flags & XDP_FLAGS_UPDATE_IF_NOEXIST) != 0)
+		memset(l, 0, sizeof(*l)); /* the last one of the list */
 	errno = -rc;
-	return rc == -EBUSY || rc == -EEXIST ? PA_EEXIST : PA_EIO;
+	return rc == -EBUSY || rc == -EEXIST ? PA_EEXIST : rc == -EOPNOTSUPP || rc == -EINVAL ? PA_ENOTSUP : PA_EIO;
+}
+
+static const char *xdp_error(int rc)
+{
+	return rc == PA_EEXIST ? "it has an XDP program of somebody else"
+	       : rc == PA_ENOTSUP ? "its driver does not do XDP" : strerror(errno);
 }
 
 /* Where that does not go, all is as without it. */
@@ -219,8 +217,7 @@ static void accelerate(struct pa_dp *dp, int anchor, const struct outers *o)
 		dp->accelerated = dp->accelerated || rc == 0;
 		if (rc < 0)
 			pa_log(PA_LOG_WARN, "datapath.unaccelerated", "interface=%s reason=\"%s\"",
-			       if_indextoname((unsigned)o->ifindex[i], name),
-			       rc == PA_EEXIST ? "it has an XDP program of somebody else" : strerror(errno));
+			       if_indextoname((unsigned)o->ifindex[i], name), xdp_error(rc));
 	}
 }
 

@@ -7,6 +7,7 @@
 need socat ethtool
 export PUBADDR_ACCELERATE=true
 sent_PID='' # set by in_background
+LOG=/run/pubaddr-lab/$PUBADDR_LAB/log
 
 status() { ask_gateway '{"command": "status-get"}'; }
 traffic() { status | grep -o "\"$1\":{\"packets\":[0-9]*" | sed 's/.*://'; }
@@ -55,4 +56,21 @@ check "no private or foreign source on the Internet" no_leaks
 check "the gateway dies: ping" on peer ping -c3 -i0.2 -W2 "$CLIENT_PUBLIC_IP"
 check "--cleanup" on gateway pubaddr-gatewayd --cleanup -c /etc/pubaddr/gatewayd.conf
 check "takes XDP away" sh -c "! '$LAB' exec gateway -- ip -d link show dev eth0 | grep -q xdp"
+
+# ---- a driver that does not do XDP
+on gateway sh -e <<-'END'
+	gateway=$(ip -o -4 route show default | sed 's/.* via \([^ ]*\).*/\1/')
+	addresses=$(ip -o -4 address show dev eth0 | sed 's/.* inet \([^ ]*\) .*/\1/')
+	ip link add br0 type bridge
+	ip address flush dev eth0
+	ip link set eth0 master br0
+	ip link set br0 up
+	for a in $addresses; do ip address add "$a" dev br0; done
+	ip route add default via "$gateway"
+END
+check "a bridge at the outer side: the gateway starts" "$LAB" start gatewayd
+eventually 10 "the log says why it goes without XDP" grep -q 'datapath.unaccelerated interface=br0 reason="its driver does not do XDP"' "$LOG/gatewayd"
+check "and there is none, the kernel's neither" sh -c "! '$LAB' exec gateway -- ip -d link show dev br0 | grep -q xdp"
+eventually 30 "the address is reached" on peer ping -c1 -W1 "$CLIENT_PUBLIC_IP"
+is "by programs in the kernel" "$(status | grep -o '"data-path":"kernel"\|"accelerated":[a-z]*' | paste -sd' ')" '"data-path":"kernel" "accelerated":false'
 done_testing

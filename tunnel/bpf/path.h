@@ -69,10 +69,9 @@ struct pa_k_link {
 	__u32 ifindex;
 	__u16 priority; /* of tc */
 	__u8 side;	/* PA_K_INGRESS ... */
-	__u8 more;	/* tc: 1 if the queueing discipline is ours; XDP: PA_K_NATIVE or PA_K_GENERIC */
+	__u8 more;	/* tc: 1 if the queueing discipline is ours; XDP: 1 if it is attached */
 };
 enum { PA_K_INGRESS, PA_K_EGRESS, PA_K_XDP };
-enum { PA_K_NATIVE = 1, PA_K_GENERIC };
 
 struct pa_k_conf {
 	/* How the maps are laid out: fixed once they are made. */
