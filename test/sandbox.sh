@@ -33,9 +33,9 @@ left() {
 	is "$(status "$2" Uid | cut -f1-4 | tr '\t' ' ')" "$4 $4 $4 $4" "$1: user"
 	if grep -q 'daemon.privileges .*seccomp=no,sanitizer' "$dir/$1.log"; then
 		echo "# $1: a build with AddressSanitizer, without the filter of system calls"
-		is "$(status "$2" Seccomp)" 0 "$1: no seccomp filter in this build"
+		is "$(status "$2" Seccomp_filters)" 1 "$1: no seccomp filter in this build, but for the one against io_uring"
 	else
-		is "$(status "$2" Seccomp)" 2 "$1: seccomp filter"
+		is "$(status "$2" Seccomp_filters)" 2 "$1: seccomp filter, and the one against io_uring"
 		denied "read the memory of $1" "$5" cat "/proc/$2/environ"
 		denied "see the files of $1" "$5" ls "/proc/$2/fd"
 	fi
