@@ -48,7 +48,8 @@ END"
 check "an address that is not bound is not answered for" not on inet ping -c1 -W2 203.0.113.99
 is "nobody has a station for it" "$(neighbour 203.0.113.99)" ""
 
-in_background client1 echo socat "TCP4-LISTEN:7001,reuseaddr,fork,bind=$P" PIPE
+# More than a pipe takes at once (PIPE_BUF) socat could wait for ever to write, for it is the one who reads it.
+in_background client1 echo socat -b4096 "TCP4-LISTEN:7001,reuseaddr,fork,bind=$P" PIPE
 within 5 listening client1 tcp 7001
 head -c 2000000 /dev/urandom >"$TMP/sent"
 on peer socat -t10 - "TCP4:$P:7001" <"$TMP/sent" >"$TMP/back"
@@ -94,7 +95,7 @@ eventually 10 "with XDP: P is reached" reached
 check "XDP helps" sh -c "grep -q '\"accelerated\": *true' <<'END'
 $(status)
 END"
-in_background client1 echo socat "TCP4-LISTEN:7001,reuseaddr,fork,bind=$P" PIPE
+in_background client1 echo socat -b4096 "TCP4-LISTEN:7001,reuseaddr,fork,bind=$P" PIPE
 within 5 listening client1 tcp 7001
 on peer socat -t10 - "TCP4:$P:7001" <"$TMP/sent" >"$TMP/back"
 check "2 MB by TCP to P and back" cmp "$TMP/sent" "$TMP/back"
