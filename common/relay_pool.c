@@ -102,6 +102,43 @@ bool pa_rpool_add(struct pa_rpool_queue *q, const void *bytes, size_t len)
 	return true;
 }
 
+/* False: q's own session was one that had to end. */
+static bool make_room(struct pa_rpool_queue *q, size_t len, void (*end)(void *user))
+{
+	struct pa_rpool_queue *stale;
+
+	while ((stale = pa_rpool_victim(q, len)) != NULL) {
+		bool self = stale == q;
+
+		end(stale->user);
+		if (self)
+			return false;
+	}
+	return true;
+}
+
+bool pa_rpool_put(struct pa_rpool_queue *q, const struct iovec *pieces, unsigned n, size_t from, void (*end)(void *user))
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		len += pieces[i].iov_len;
+	if (len == from)
+		return true;
+	if (!make_room(q, len - from, end))
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		size_t gone = from < pieces[i].iov_len ? from : pieces[i].iov_len;
+
+		from -= gone;
+		if (!pa_rpool_add(q, (const uint8_t *)pieces[i].iov_base + gone, pieces[i].iov_len - gone)) {
+			end(q->user);
+			return false;
+		}
+	}
+	return true;
+}
+
 static void give_back(struct pa_rpool_queue *q, size_t n)
 {
 	q->of->held -= n;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "common/relay_queue.h"
 
@@ -57,6 +58,12 @@ void pa_rpool_join(struct pa_rpool *p, struct pa_rpool_queue *q, uint32_t owner,
 struct pa_rpool_queue *pa_rpool_victim(struct pa_rpool_queue *q, size_t len);
 /* Copies len octets to the end. False: there is no room for them in the pool, or no memory, and nothing is added. */
 bool pa_rpool_add(struct pa_rpool_queue *q, const void *bytes, size_t len);
+/*
+ * The n pieces wait in q, but for their first from octets, which are no more than all. Sessions that have to end for it are ended by
+ * end, which leads to pa_rpool_leave; it ends no other one. False: q's own was one of them, or there was no memory, and q is not to be
+ * touched any more.
+ */
+bool pa_rpool_put(struct pa_rpool_queue *q, const struct iovec *pieces, unsigned n, size_t from, void (*end)(void *user));
 /* The reader has taken the first n octets; n is at most what waits. */
 void pa_rpool_took(struct pa_rpool_queue *q, size_t n);
 /* Empties it. Harmless where it is empty, or has never joined. */

@@ -115,41 +115,12 @@ static bool give_bytes(struct pa_peer *p)
 }
 
 /*
- * Room for so much more that waits: sessions of the client end whose peers have taken nothing for longest. None of them
- * is in the middle of something, for pieces are of one session at a time (pa_rlink_more). False: p was one, and is gone.
+ * Its peer has taken nothing for longest, and there is no room for what waits for others of the client. It is not in the middle of
+ * something, for pieces are of one session at a time (pa_rlink_more).
  */
-static bool make_room(struct pa_peer *p, size_t len)
+static void end_unread(void *user)
 {
-	struct pa_rpool_queue *stale;
-
-	while ((stale = pa_rpool_victim(&p->queue, len)) != NULL) {
-		bool self = stale == &p->queue;
-
-		pa_peer_fail(stale->user, PA_RELAY_E_LIMIT);
-		if (self)
-			return false;
-	}
-	return true;
-}
-
-/* The pieces from octet number from on, len octets in all. False: the peer is gone. */
-static bool queue_pieces(struct pa_peer *p, size_t from, size_t len)
-{
-	if (len == 0)
-		return true;
-	if (!make_room(p, len))
-		return false;
-	for (unsigned i = 0; i < p->n_pieces; i++) {
-		const struct iovec *piece = &p->pieces[i];
-		size_t gone = from < piece->iov_len ? from : piece->iov_len;
-
-		from -= gone;
-		if (!pa_rpool_add(&p->queue, (const uint8_t *)piece->iov_base + gone, piece->iov_len - gone)) {
-			pa_peer_fail(p, PA_RELAY_E_LIMIT); /* no memory */
-			return false;
-		}
-	}
-	return true;
+	pa_peer_fail(user, PA_RELAY_E_LIMIT);
 }
 
 /* What came at once goes at once: a call of the system for each frame would be a packet for each, too. False: the peer
@@ -157,11 +128,8 @@ static bool queue_pieces(struct pa_peer *p, size_t from, size_t len)
 static bool give_pieces(struct pa_peer *p)
 {
 	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
-	size_t len = 0;
 	ssize_t n = 0;
 
-	for (unsigned i = 0; i < p->n_pieces; i++)
-		len += p->pieces[i].iov_len;
 	if (p->queue.q.len == 0) {
 		n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -173,7 +141,7 @@ static bool give_pieces(struct pa_peer *p)
 		else
 			n = 0;
 	}
-	if (!queue_pieces(p, (size_t)n, len - (size_t)n))
+	if (!pa_rpool_put(&p->queue, p->pieces, p->n_pieces, (size_t)n, end_unread))
 		return false;
 	p->n_pieces = 0;
 	return true;

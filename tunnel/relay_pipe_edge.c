@@ -325,52 +325,20 @@ static bool give_bytes(struct pa_rpipe *p)
 }
 
 /*
- * Room for so much more that waits: sessions end, of the user who holds most, whose programs have taken nothing for longest. None of
- * them is in the middle of something, for pieces are of one session at a time (pa_rlink_more). False: p was one, and is gone.
+ * Its program has taken nothing for longest, and there is no room for what waits for others. It is not in the middle of something, for
+ * pieces are of one session at a time (pa_rlink_more).
  */
-static bool make_room(struct pa_rpipe *p, size_t len)
+static void end_unread(void *user)
 {
-	struct pa_rpool_queue *stale;
-
-	while ((stale = pa_rpool_victim(&p->queue, len)) != NULL) {
-		bool self = stale == &p->queue;
-
-		fail(stale->user, PA_RELAY_E_LIMIT);
-		if (self)
-			return false;
-	}
-	return true;
-}
-
-/* The pieces from octet number from on, len octets in all. False: the pipe is gone. */
-static bool queue_pieces(struct pa_rpipe *p, size_t from, size_t len)
-{
-	if (len == 0)
-		return true;
-	if (!make_room(p, len))
-		return false;
-	for (unsigned i = 0; i < p->n_pieces; i++) {
-		const struct iovec *piece = &p->pieces[i];
-		size_t gone = from < piece->iov_len ? from : piece->iov_len;
-
-		from -= gone;
-		if (!pa_rpool_add(&p->queue, (const uint8_t *)piece->iov_base + gone, piece->iov_len - gone)) {
-			fail(p, PA_RELAY_E_LIMIT); /* no memory */
-			return false;
-		}
-	}
-	return true;
+	fail(user, PA_RELAY_E_LIMIT);
 }
 
 /* What came at once goes at once. False: the pipe is gone. */
 static bool give_pieces(struct pa_rpipe *p)
 {
 	struct msghdr m = {.msg_iov = p->pieces, .msg_iovlen = p->n_pieces};
-	size_t len = 0;
 	ssize_t n = 0;
 
-	for (unsigned i = 0; i < p->n_pieces; i++)
-		len += p->pieces[i].iov_len;
 	if (p->queue.q.len == 0) {
 		n = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -382,7 +350,7 @@ static bool give_pieces(struct pa_rpipe *p)
 		else
 			n = 0;
 	}
-	if (!queue_pieces(p, (size_t)n, len - (size_t)n))
+	if (!pa_rpool_put(&p->queue, p->pieces, p->n_pieces, (size_t)n, end_unread))
 		return false;
 	p->n_pieces = 0;
 	return true;

@@ -2,6 +2,7 @@
 /* Who gives way when what waits for slow readers fills its budget. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/relay_pool.h"
 #include "test/unit/rnd.h"
@@ -69,6 +70,34 @@ Test(relay_pool, one_that_asks_may_be_the_one)
 	pa_rpool_leave(&q[1]);
 	cr_assert_not(pa_rpool_add(&q[0], bytes, 65 * KIB));
 	cr_assert_eq(pa_rpool_victim(&q[0], SIZE_MAX), &q[0]);
+	cr_assert_eq(p.held, 0);
+}
+
+static void end(void *user)
+{
+	pa_rpool_leave(user);
+}
+
+Test(relay_pool, pieces_end_whom_they_must_and_nobody_else)
+{
+	uint8_t first[3] = "abc", second[4] = "defg";
+	const struct iovec pieces[2] = {{first, 3}, {second, 4}}, large = {(void *)(uintptr_t)bytes, 40 * KIB};
+	struct pa_rpool p;
+	struct pa_rpool_queue q[3];
+	struct iovec iov[2];
+
+	pa_rpool_init(&p, 64 * KIB, NULL, 0);
+	fill(&p, q, 2, 0, 32 * KIB);
+	pa_rpool_join(&p, &q[2], 0, &q[2]);
+	cr_assert(pa_rpool_put(&q[2], pieces, 2, 7, end), "all of it has gone already");
+	cr_assert(q[0].q.len > 0 && q[2].q.len == 0);
+	cr_assert(pa_rpool_put(&q[2], pieces, 2, 4, end));
+	cr_assert(q[0].q.len == 0 && q[1].q.len == 32 * KIB);
+	cr_assert_eq(pa_rqueue_peek(&q[2].q, iov), 1);
+	cr_assert(iov[0].iov_len == 3 && memcmp(iov[0].iov_base, "efg", 3) == 0);
+	cr_assert_not(pa_rpool_put(&q[1], &large, 1, 0, end), "the one that asks has waited for longest");
+	cr_assert(q[1].q.len == 0 && q[2].q.len == 3);
+	leave(q, 3);
 	cr_assert_eq(p.held, 0);
 }
 
