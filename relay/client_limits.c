@@ -3,9 +3,9 @@
 
 #include "common/relay.h"
 #include "tunnel/limit.h"
+#include "tunnel/lines.h"
 
 #define US_PER_S 1000000u
-#define TELL_MS 1000
 
 static const struct {
 	uint32_t per_s, burst;
@@ -35,11 +35,5 @@ bool pa_relay_limit_take(struct pa_relay_limits *l, enum pa_relay_limit what, ui
 
 unsigned pa_relay_limit_held(struct pa_relay_limits *l, struct pa_now now)
 {
-	unsigned held = l->held;
-
-	if (held == 0 || now.boot_ms < l->told_ms + TELL_MS)
-		return 0;
-	l->held = 0;
-	l->told_ms = now.boot_ms;
-	return held;
+	return pa_held_tell(&l->held, &l->told_ms, now);
 }

@@ -14,13 +14,27 @@ bool pa_lines_take(struct pa_lines *l, uint32_t per_s, uint32_t burst, struct pa
 	return false;
 }
 
+bool pa_lines_take_telling(struct pa_lines *l, uint32_t per_s, uint32_t burst, struct pa_now now, unsigned *ret_held)
+{
+	if (!pa_lines_take(l, per_s, burst, now))
+		return false;
+	*ret_held = l->held;
+	l->held = 0;
+	return true;
+}
+
+unsigned pa_held_tell(unsigned *held, uint64_t *told_ms, struct pa_now now)
+{
+	unsigned n = *held;
+
+	if (n == 0 || now.boot_ms < *told_ms + TELL_MS)
+		return 0;
+	*held = 0;
+	*told_ms = now.boot_ms;
+	return n;
+}
+
 unsigned pa_lines_held(struct pa_lines *l, struct pa_now now)
 {
-	unsigned held = l->held;
-
-	if (held == 0 || now.boot_ms < l->told_ms + TELL_MS)
-		return 0;
-	l->held = 0;
-	l->told_ms = now.boot_ms;
-	return held;
+	return pa_held_tell(&l->held, &l->told_ms, now);
 }

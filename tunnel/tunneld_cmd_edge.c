@@ -235,11 +235,7 @@ static void probe_get(struct pa_tunneld *t, struct pa_request *req)
 
 bool pa_tunneld_may_log(const struct pa_tunneld_parts *p, unsigned *ret_held)
 {
-	if (!pa_lines_take(p->lines, LINES_PER_S, LINES_BURST, pa_now_get()))
-		return false;
-	*ret_held = p->lines->held;
-	p->lines->held = 0;
-	return true;
+	return pa_lines_take_telling(p->lines, LINES_PER_S, LINES_BURST, pa_now_get(), ret_held);
 }
 
 void pa_tunneld_log_denied(const struct pa_tunneld_parts *p, const struct pa_request *req)

@@ -78,11 +78,7 @@ static unsigned count_wants(const struct pa_tundemand *d)
 /* Programs come and go as they like. */
 static bool may_log(struct pa_tundemand *d, unsigned *ret_held)
 {
-	if (!pa_lines_take(&d->lines, LINES_PER_S, LINES_BURST, pa_now_get()))
-		return false;
-	*ret_held = d->lines.held;
-	d->lines.held = 0;
-	return true;
+	return pa_lines_take_telling(&d->lines, LINES_PER_S, LINES_BURST, pa_now_get(), ret_held);
 }
 
 static void log_wants(struct pa_tundemand *d, const char *event)
